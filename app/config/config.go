@@ -1,0 +1,145 @@
+package config
+
+import "time"
+
+// Config is every setting. Tags: key is the name in the file; env an additional name in the environment; secret hides
+// the value wherever it is shown; enum lists what a text may be; min, max and above bound numbers and durations
+// (inclusive, inclusive, exclusive). Defaults stand in Default, meanings in config.yaml.
+type Config struct {
+	HTTP      HTTP      `key:"http"`
+	Data      Data      `key:"data"`
+	Bus       Bus       `key:"bus"`
+	Agents    Agents    `key:"agents"`
+	Admission Admission `key:"admission"`
+	Sweep     Sweep     `key:"sweep"`
+	Simulate  Simulate  `key:"simulate"`
+	Source    Source    `key:"source"`
+	Schema    Schema    `key:"schema"`
+	Seed      uint64    `key:"seed"`
+	Retention Retention `key:"retention"`
+	Training  Training  `key:"training"`
+	Faults    Faults    `key:"faults"`
+	Desired   Desired   `key:"desired"`
+	Log       Log       `key:"log"`
+	Shutdown  Shutdown  `key:"shutdown"`
+}
+
+// HTTP is the edge: where it listens, who may talk to it, how much it takes.
+type HTTP struct {
+	Addr    string        `key:"addr"`
+	Token   string        `key:"token" env:"AURA_TOKEN" secret:"true"`
+	Hosts   []string      `key:"hosts"`
+	Wait    time.Duration `key:"wait" min:"0s" max:"60s"`
+	MaxBody Size          `key:"max_body" min:"1KiB" max:"64MiB"`
+}
+
+// Data is where everything durable lives.
+type Data struct {
+	Dir string `key:"dir"`
+}
+
+// Bus is the transport between agents.
+type Bus struct {
+	Kind         string `key:"kind" enum:"memory,gochannel"`
+	Lanes        int    `key:"lanes" min:"1" max:"256"`
+	LaneCapacity int    `key:"lane_capacity" min:"1" max:"1048576"`
+}
+
+// Agents is which agents run in this process and how the supervisor treats them.
+type Agents struct {
+	// Select names the agents to run; empty means all.
+	Select        []string      `key:"select"`
+	Heartbeat     time.Duration `key:"heartbeat" min:"10ms" max:"10s"`
+	StageDeadline time.Duration `key:"stage_deadline" min:"10ms" max:"30s"`
+	Grace         time.Duration `key:"grace" min:"10ms" max:"30s"`
+	Restart       string        `key:"restart" enum:"auto,governed"`
+	MaxZombies    int           `key:"max_zombies" min:"1" max:"100"`
+}
+
+// Admission bounds the applications that are accepted and undecided.
+type Admission struct {
+	Window int `key:"window" min:"1" max:"10000000"`
+}
+
+// Sweep is when an accepted, undecided application is published again.
+type Sweep struct {
+	MinAge time.Duration `key:"min_age" min:"100ms" max:"1h"`
+	MaxAge time.Duration `key:"max_age" min:"100ms" max:"24h"`
+}
+
+// Simulate is the built-in source of applications: Rate a second (0 = off), the outcome of each OutcomeDelay later.
+type Simulate struct {
+	Rate         float64       `key:"rate" min:"0" max:"1000000"`
+	OutcomeDelay time.Duration `key:"outcome_delay" min:"0s" max:"24h"`
+}
+
+// Source streams the rows of a file as applications: TrainShare of them train the first model, the rest is streamed.
+type Source struct {
+	File         string        `key:"file"`
+	Rate         float64       `key:"rate" min:"0" max:"1000000"`
+	Order        string        `key:"order" enum:"seeded,file"`
+	TrainShare   float64       `key:"train_share" above:"0" max:"0.95"`
+	OutcomeDelay time.Duration `key:"outcome_delay" min:"0s" max:"24h"`
+}
+
+// Schema is the file that names the features; empty means the built-in credit schema.
+type Schema struct {
+	File string `key:"file"`
+}
+
+// Retention is how long rows are kept: simulated ones, and others by age.
+type Retention struct {
+	Simulated    time.Duration `key:"simulated" min:"1m" max:"87600h"`
+	Applications time.Duration `key:"applications" min:"1h" max:"876000h"`
+	Every        time.Duration `key:"every" min:"1s" max:"24h"`
+}
+
+// Training is how a model is trained: Rows of synthetic data where no file is given, Trees, Depth.
+type Training struct {
+	Rows  int `key:"rows" min:"200" max:"10000000"`
+	Trees int `key:"trees" min:"1" max:"2000"`
+	Depth int `key:"depth" min:"1" max:"20"`
+}
+
+// Faults is fault injection: whether its routes exist, and how long a fault may last at most.
+type Faults struct {
+	Enabled bool          `key:"enabled"`
+	MaxTTL  time.Duration `key:"max_ttl" min:"1s" max:"24h"`
+}
+
+// Desired is how often each process polls the desired state.
+type Desired struct {
+	Poll time.Duration `key:"poll" min:"50ms" max:"1m"`
+}
+
+// Log is what goes to stderr while the server runs.
+type Log struct {
+	Level  string `key:"level" enum:"debug,info,warn,error"`
+	Format string `key:"format" enum:"text,json"`
+}
+
+// Shutdown bounds the drain after the first interrupt.
+type Shutdown struct {
+	Timeout time.Duration `key:"timeout" min:"1s" max:"10m"`
+}
+
+// Default returns the laptop profile: what runs when nothing is set.
+func Default() Config {
+	return Config{
+		HTTP:      HTTP{Addr: "127.0.0.1:8080", Wait: 2 * time.Second, MaxBody: 64 << 10},
+		Data:      Data{Dir: "./data"},
+		Bus:       Bus{Kind: "memory", Lanes: 4, LaneCapacity: 4096},
+		Agents:    Agents{Heartbeat: 100 * time.Millisecond, StageDeadline: time.Second, Grace: 500 * time.Millisecond, Restart: "auto", MaxZombies: 3},
+		Admission: Admission{Window: 10_000},
+		Sweep:     Sweep{MinAge: 5 * time.Second, MaxAge: time.Minute},
+		Simulate:  Simulate{Rate: 50, OutcomeDelay: 5 * time.Second},
+		Source:    Source{Rate: 200, Order: "seeded", TrainShare: 0.5},
+		Seed:      1,
+		Retention: Retention{Simulated: time.Hour, Applications: 180 * 24 * time.Hour, Every: time.Minute},
+		Training:  Training{Rows: 10_000, Trees: 100, Depth: 10},
+		Faults:    Faults{Enabled: true, MaxTTL: 15 * time.Minute},
+		Desired:   Desired{Poll: time.Second},
+		Log:       Log{Level: "info", Format: "text"},
+		Shutdown:  Shutdown{Timeout: 10 * time.Second},
+	}
+}
