@@ -1,0 +1,120 @@
+// Package api is the contract of AURA's HTTP API: its wire types, the small interfaces that answer it, and the
+// refusals they may return.
+//
+// It owns the JSON names (snake_case; a change is a change for every client, and the golden OpenAPI document shows it)
+// and imports nothing of ours, so that the server (web), its page (web/page) and a client may all use it. The process
+// implements the interfaces (app adapts agents, store and mlops to them). Every method must be safe for concurrent
+// use, may block as long as its context lives, and returns either a *Refusal (the caller can do something about it) or
+// any other error (something is broken: the caller gets a 500 without detail, the log gets the error).
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Backend is what the server asks. A nil Faults means that fault injection is off: its routes don't exist then.
+type Backend struct {
+	Applications Applications
+	Feedback     Feedback
+	Agents       Agents
+	Models       Models
+	Modes        Modes
+	Faults       Faults
+	Health       Health
+	Overview     Overviews
+}
+
+// Applications takes applications and knows their records.
+type Applications interface {
+	// Submit commits an application and waits for its decision as long as the submission says. Decided is false if
+	// there was none yet: the application is accepted all the same and will be decided. Refusals: Invalid (features,
+	// each field named), Conflict (the id is known with another body), Full (with RetryAfter), Unavailable (not
+	// committed: the client should send it again).
+	Submit(ctx context.Context, s Submission) (Submitted, error)
+	// Application returns the record of an application by its own or the client's id. Refusal: NotFound.
+	Application(ctx context.Context, id string) (Record, error)
+	// Decisions lists decided applications, newest first: at most limit, older than the cursor if there is one.
+	// Refusal: Malformed (a cursor that isn't one).
+	Decisions(ctx context.Context, limit int, cursor string) (List[Record], error)
+}
+
+// Submission is one application as it came.
+type Submission struct {
+	// ApplicationID is the client's id; empty if it gave none.
+	ApplicationID string
+	// Features is the JSON object of the body: valid JSON, UTF-8, at most api.MaxDepth deep, otherwise unchecked.
+	Features json.RawMessage
+	// Wait is how long the client waits for the decision after acceptance; 0 = don't wait.
+	Wait time.Duration
+	// TraceID is the W3C trace id (32 lower-case hex digits), taken from the request or made for it.
+	TraceID string
+}
+
+// Submitted is what became of a submission so far.
+type Submitted struct {
+	Record  Record
+	Decided bool
+}
+
+// Feedback takes outcomes. Refusals: Invalid. An outcome that joins nothing (yet) is kept and is no refusal.
+type Feedback interface {
+	AddFeedback(ctx context.Context, f Outcome) (FeedbackResult, error)
+}
+
+// Agents shows and restarts agents. Refusals of Restart: NotFound, Conflict (it cannot be restarted now).
+type Agents interface {
+	Agents(ctx context.Context) ([]Agent, error)
+	Restart(ctx context.Context, name string, by Change) (Agent, error)
+}
+
+// Models shows the registry and moves its aliases. Refusals: NotFound, Conflict (broken or missing target),
+// Malformed (cursor). Promote and Rollback return after the live model agents have loaded the target.
+type Models interface {
+	Models(ctx context.Context, limit int, cursor string) (List[Model], error)
+	Model(ctx context.Context, version int) (Model, error)
+	Promote(ctx context.Context, version int, by Change) (Switch, error)
+	Rollback(ctx context.Context, by Change) (Switch, error)
+	History(ctx context.Context, limit int, cursor string) (List[AliasChange], error)
+}
+
+// Modes reads and sets who decides. Once SetMode has returned, no decision in the old mode commits.
+type Modes interface {
+	Mode(ctx context.Context) (Mode, error)
+	SetMode(ctx context.Context, mode string, by Change) (Mode, error)
+}
+
+// Faults injects faults. Refusals: Invalid, NotFound.
+type Faults interface {
+	Faults(ctx context.Context) ([]Fault, error)
+	Inject(ctx context.Context, f FaultRequest) (Fault, error)
+	Remove(ctx context.Context, id string) error
+	// Clear ends every fault and returns how many there were.
+	Clear(ctx context.Context) (int, error)
+}
+
+// Health says whether the process can take applications. Checks must be cheap: they are asked often.
+type Health interface {
+	Ready(ctx context.Context) []Check
+}
+
+// Overviews gives the page all it shows in one value. It is asked once a second, whoever looks, and must be cheap.
+type Overviews interface {
+	Overview(ctx context.Context) (Overview, error)
+}
+
+// MaxDepth is how deep the JSON of a body may nest.
+const MaxDepth = 16
+
+// Change says who changes something and why.
+type Change struct {
+	By     string
+	Reason string
+}
+
+// List is one page of a list, with the cursor of the next one; empty at its end.
+type List[T any] struct {
+	Items      []T    `json:"items"`
+	NextCursor string `json:"next_cursor,omitempty" doc:"Pass as cursor to get the next page; absent on the last one."`
+}

@@ -1,0 +1,106 @@
+package api
+
+import "time"
+
+// Model is an immutable version in the registry.
+type Model struct {
+	Version      int       `json:"version"`
+	Digest       string    `json:"digest"`
+	SchemaName   string    `json:"schema,omitempty"`
+	SchemaDigest string    `json:"schema_digest,omitempty"`
+	Aliases      []string  `json:"aliases" doc:"champion, challenger, previous."`
+	Metrics      Metrics   `json:"metrics"`
+	Rows         int       `json:"rows" doc:"Training rows."`
+	WindowFrom   time.Time `json:"window_from,omitzero" doc:"Of the training data."`
+	WindowTo     time.Time `json:"window_to,omitzero"`
+	Seed         uint64    `json:"seed"`
+	CreatedAt    time.Time `json:"created_at"`
+	CreatedBy    string    `json:"created_by,omitempty"`
+	Note         string    `json:"note,omitempty"`
+}
+
+// Metrics of a model on data it has not seen. Absent values were not measured.
+type Metrics struct {
+	CVAUC      *float64 `json:"cv_auc,omitempty" doc:"Five folds."`
+	HoldoutAUC *float64 `json:"holdout_auc,omitempty"`
+	Brier      *float64 `json:"brier,omitempty"`
+	Accuracy   *float64 `json:"accuracy,omitempty"`
+	LogLoss    *float64 `json:"log_loss,omitempty"`
+}
+
+// Switch is a change of champion that has taken effect.
+type Switch struct {
+	Version    int    `json:"version"`
+	Previous   int    `json:"previous,omitempty"`
+	Digest     string `json:"digest"`
+	Generation int64  `json:"generation"`
+}
+
+// AliasChange is one line of an alias' history.
+type AliasChange struct {
+	Alias      string    `json:"alias"`
+	Version    int       `json:"version"`
+	Previous   int       `json:"previous,omitempty"`
+	Generation int64     `json:"generation"`
+	By         string    `json:"by"`
+	Reason     string    `json:"reason"`
+	At         time.Time `json:"at"`
+}
+
+// FaultRequest asks for a fault. Durations are Go's: 2s, 500ms.
+type FaultRequest struct {
+	Target string  `json:"target" minLength:"1" maxLength:"64" doc:"The agent."`
+	Kind   string  `json:"kind" enum:"latency,error,crash,hang"`
+	Delay  string  `json:"delay,omitempty" maxLength:"32" doc:"Added to each event, for latency."`
+	Share  float64 `json:"share,omitempty" minimum:"0" maximum:"1" default:"1" doc:"Of events that are hit."`
+	TTL    string  `json:"ttl" minLength:"1" maxLength:"32" doc:"When it ends by itself; at most 15m."`
+	Times  *int    `json:"times,omitempty" minimum:"0" maximum:"1000000" doc:"How often at most; 0 = each time. Crash and hang: 1 if absent."`
+}
+
+// Fault is an injected fault that is active.
+type Fault struct {
+	ID        string    `json:"id"`
+	Target    string    `json:"target"`
+	Kind      string    `json:"kind" enum:"latency,error,crash,hang"`
+	Delay     string    `json:"delay,omitempty"`
+	Share     float64   `json:"share"`
+	Times     int       `json:"times" doc:"0 = each time."`
+	Hits      int64     `json:"hits" doc:"How often it has struck."`
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Check is one line of readiness.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Reason string `json:"reason,omitempty" doc:"What is missing."`
+}
+
+// Overview is what the page shows. Agents come in the order of the pipeline.
+type Overview struct {
+	At       time.Time
+	Version  string // of the program
+	Instance string
+	Bus      string // memory, gochannel, kafka
+	Schema   string
+	Started  time.Time
+
+	Mode      Mode
+	Agents    []Agent
+	Decisions []Record // newest first, at most some 20
+	Champion  *Model   // nil before the first one
+	Previous  int      // version a rollback would go to, 0 if none
+	Faults    []Fault
+	Ready     []Check
+
+	// Totals since the start of the process.
+	Accepted, Decided int64
+	// Outcomes counts decisions by APPROVE, REFER, DECLINE since the start of the process.
+	Outcomes map[string]int64
+	// Undecided applications in the admission window and its size.
+	Undecided, Window int
+	// Latency from acceptance to decision over the last seconds, in ms; Known is false where nothing was decided.
+	LatencyKnown bool
+	P50MS, P99MS float64
+}
