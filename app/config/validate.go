@@ -1,0 +1,138 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// validate tests each value by its tags, then what the tags can't say. Keys whose value couldn't be read are left out:
+// what is wrong with them is said already.
+func (b *builder) validate() {
+	for _, f := range fields {
+		if wrong, remedy := f.check(f.in(&b.Config)); wrong != "" && !b.broken[f.key] {
+			b.wrong(f.key, wrong, remedy)
+		}
+	}
+	b.address()
+	b.selection()
+	c := &b.Config
+	if c.Sweep.MinAge > c.Sweep.MaxAge {
+		b.wrong("sweep.min_age", "longer than sweep.max_age = "+formatDuration(c.Sweep.MaxAge), "lower it, or raise sweep.max_age")
+	}
+	if strings.TrimSpace(c.Data.Dir) == "" {
+		b.wrong("data.dir", "empty", "name a directory, such as ./data")
+	}
+	if !visible.MatchString(c.HTTP.Token) {
+		b.wrong("http.token", "it can't be sent in a header", "use letters, digits and punctuation without spaces, such as the output of `openssl rand -hex 32`")
+	}
+}
+
+var (
+	visible   = regexp.MustCompile(`^[!-~]*$`)
+	agentName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+)
+
+// wrong refuses the value that a key has now.
+func (b *builder) wrong(key, wrong, remedy string) {
+	f := byKey[key]
+	value := format(f.in(&b.Config))
+	if f.secret {
+		value = hidden
+	}
+	b.refuse(Problem{Key: key, Value: value, Origin: b.origins[key], Wrong: wrong, Remedy: remedy})
+}
+
+// check tests a value by the tags of its field.
+func (f field) check(v reflect.Value) (wrong, remedy string) {
+	if list := f.tag.Get("enum"); list != "" {
+		if allowed := strings.Split(list, ","); !slices.Contains(allowed, v.String()) {
+			return "not one of its values", "take one of " + strings.Join(allowed, ", ")
+		}
+	}
+	for _, bound := range []struct {
+		tag, word string
+		fails     func(order int) bool
+	}{
+		{"min", "at least ", func(order int) bool { return order < 0 }},
+		{"max", "at most ", func(order int) bool { return order > 0 }},
+		{"above", "more than ", func(order int) bool { return order <= 0 }},
+	} {
+		text := f.tag.Get(bound.tag)
+		if text == "" {
+			continue
+		}
+		limit, ok := convert(text, f.typ)
+		if !ok {
+			panic(fmt.Sprintf("config: bound %s of %s is %q", bound.tag, f.key, text))
+		}
+		if bound.fails(compare(v, limit)) {
+			return "out of bounds", "set it to " + bound.word + text
+		}
+	}
+	return "", ""
+}
+
+func compare(a, b reflect.Value) int {
+	if a.CanFloat() {
+		switch {
+		case a.Float() < b.Float():
+			return -1
+		case a.Float() > b.Float():
+			return 1
+		}
+		return 0
+	}
+	switch {
+	case a.Int() < b.Int():
+		return -1
+	case a.Int() > b.Int():
+		return 1
+	}
+	return 0
+}
+
+// address keeps the edge shut (D16): another address than loopback is served only to who knows the token.
+func (b *builder) address() {
+	addr := b.Config.HTTP.Addr
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		b.wrong("http.addr", "not an address", "write host:port, such as 127.0.0.1:8080; port 0 picks a free one")
+		return
+	}
+	if !Loopback(host) && b.Config.HTTP.Token == "" {
+		b.wrong("http.addr", "an address that others can reach, and no token", "set AURA_TOKEN to a secret, or listen on 127.0.0.1:"+port)
+	}
+}
+
+// Loopback reports whether a host can only be reached from this machine. Names other than localhost are not looked up
+// and count as reachable.
+func Loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// selection tests the form of the list; which agents there are, and which can do without which, app knows.
+func (b *builder) selection() {
+	seen := make(map[string]bool)
+	for _, name := range b.Config.Agents.Select {
+		switch {
+		case !agentName.MatchString(name):
+			b.wrong("agents.select", fmt.Sprintf("%q is no name of an agent", name), "write lower-case names, such as model,decision; leave it empty for all")
+		case seen[name]:
+			b.wrong("agents.select", name+" stands there twice", "name each agent once")
+		}
+		seen[name] = true
+	}
+}
