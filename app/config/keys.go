@@ -66,6 +66,10 @@ func isSection(key string) bool {
 // nearest is the known name that is least edits away from name, if that is near enough to be meant. A name that ends
 // alike (addr for http.addr) is near.
 func nearest(name string, known []string) string {
+	const longest = 60 // what is longer is no slip of the finger, and the distance costs its length squared
+	if len(name) > longest {
+		return ""
+	}
 	best, least := "", len(name)/3+2
 	for _, k := range known {
 		d := distance(strings.ToLower(name), strings.ToLower(k))

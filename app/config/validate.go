@@ -21,6 +21,7 @@ func (b *builder) validate() {
 	}
 	b.address()
 	b.selection()
+	b.sources()
 	c := &b.Config
 	if c.Sweep.MinAge > c.Sweep.MaxAge {
 		b.wrong("sweep.min_age", "longer than sweep.max_age = "+formatDuration(c.Sweep.MaxAge), "lower it, or raise sweep.max_age")
@@ -135,4 +136,19 @@ func (b *builder) selection() {
 		}
 		seen[name] = true
 	}
+}
+
+// sources lets a file of applications replace the simulator, which knows only made-up ones. Who asks for both where it
+// counts, on the command line or in the environment, hears that it can't be.
+func (b *builder) sources() {
+	c := &b.Config
+	if c.Source.File == "" || c.Simulate.Rate == 0 {
+		return
+	}
+	if origin := b.origins["simulate.rate"]; strings.HasPrefix(origin, "flag") || strings.HasPrefix(origin, "environment") {
+		b.wrong("simulate.rate", "source.file is set too ("+b.origins["source.file"]+")", "leave one of the two out: either a file is streamed or applications are made up")
+		return
+	}
+	c.Simulate.Rate = 0
+	b.origins["simulate.rate"] = "off, since source.file is set"
 }
