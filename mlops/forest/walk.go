@@ -1,0 +1,148 @@
+package forest
+
+import (
+	"fmt"
+	"math"
+)
+
+// keys are a row's codes by key slot. Narrow models index them by a byte, which needs no bounds check.
+type (
+	narrowKeys [256]uint8
+	wideKeys   [2 * MaxColumns]uint8
+)
+
+// Score returns the calibrated probability that x goes bad. x holds one value a column, in the order of Columns, NaN for
+// missing; another length is a caller's bug and panics. Infinite values are in order. No allocation.
+func (f *Forest) Score(x []float64) float64 { return f.calibration.apply(f.Raw(x)) }
+
+// Raw returns the mean vote of the trees, uncalibrated: an integer sum divided once, the number an ONNX export gives.
+func (f *Forest) Raw(x []float64) float64 { return float64(f.sum(x)) / f.scale }
+
+func (f *Forest) sum(x []float64) uint32 {
+	f.wants(x)
+	if f.wide != nil {
+		var keys wideKeys
+		f.bins.row(x, keys[:])
+		return f.sumWide(&keys)
+	}
+	var keys narrowKeys
+	f.bins.row(x, keys[:])
+	return f.sumNarrow(&keys)
+}
+
+func (f *Forest) wants(x []float64) {
+	if len(x) != len(f.columns) {
+		panic(fmt.Sprintf("forest: a row of %d values for a model of %d columns", len(x), len(f.columns)))
+	}
+}
+
+// sumNarrow adds the leaves that keys reach, four trees at a time: their steps don't depend on each other, so the processor
+// overlaps them. A step is: load node, load key, subtract, and the sign bit picks the child.
+func (f *Forest) sumNarrow(keys *narrowKeys) uint32 {
+	nodes, values := f.nodes, f.values[:len(f.nodes)]
+	var sum uint32
+	roots := f.roots
+	for ; len(roots) >= 4; roots = roots[4:] {
+		a, b, c, d := roots[0], roots[1], roots[2], roots[3]
+		for range f.depth {
+			n := nodes[a]
+			a += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+			n = nodes[b]
+			b += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+			n = nodes[c]
+			c += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+			n = nodes[d]
+			d += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+		}
+		sum += values[a] + values[b] + values[c] + values[d]
+	}
+	for _, a := range roots {
+		for range f.depth {
+			n := nodes[a]
+			a += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+		}
+		sum += values[a]
+	}
+	return sum
+}
+
+func (f *Forest) sumWide(keys *wideKeys) uint32 {
+	nodes, values := f.wide, f.values[:len(f.wide)]
+	var sum uint32
+	for _, root := range f.roots {
+		a := root
+		for range f.depth {
+			a = stepWide(nodes[a], a, keys)
+		}
+		sum += values[a]
+	}
+	return sum
+}
+
+func stepWide(n uint64, at uint32, keys *wideKeys) uint32 {
+	return at + uint32(n>>32) + (uint32(n&0xff)-uint32(keys[uint16(n>>8)%(2*MaxColumns)]))>>31
+}
+
+// Attribute writes to dst, one number a column, how much each column moved the mean vote on the way from the roots to the
+// leaves (Saabas 2014, "Interpreting random forests"), in units of 1/Scale, and returns where the roots start from.
+// Exactly: start + sum(dst) = Raw(x) * Scale. dst has the length of x. No allocation.
+func (f *Forest) Attribute(x []float64, dst []int32) (start int32) {
+	f.wants(x)
+	if len(dst) != len(x) {
+		panic(fmt.Sprintf("forest: room for %d attributions, want %d", len(dst), len(x)))
+	}
+	if f.wide != nil {
+		return f.attributeWide(x, dst)
+	}
+	var keys narrowKeys
+	f.bins.row(x, keys[:])
+	var moved [256]int32 // by key slot: a byte again
+	nodes, values := f.nodes, f.values[:len(f.nodes)]
+	for _, at := range f.roots {
+		v := int32(values[at])
+		start += v
+		for range f.depth {
+			n := nodes[at]
+			slot := uint8(n >> 8)
+			at += n>>16 + (n&0xff-uint32(keys[slot]))>>31
+			w := int32(values[at]) // at a leaf: itself, so nothing moves
+			moved[slot] += w - v
+			v = w
+		}
+	}
+	for j := range dst {
+		dst[j] = moved[j] + moved[j+len(dst)]
+	}
+	return start
+}
+
+func (f *Forest) attributeWide(x []float64, dst []int32) (start int32) {
+	var keys wideKeys
+	f.bins.row(x, keys[:])
+	clear(dst)
+	for _, at := range f.roots {
+		start += int32(f.values[at])
+		for range f.depth {
+			next := stepWide(f.wide[at], at, &keys)
+			column := int(uint16(f.wide[at] >> 8))
+			if column >= len(dst) {
+				column -= len(dst)
+			}
+			dst[column] += int32(f.values[next]) - int32(f.values[at])
+			at = next
+		}
+	}
+	return start
+}
+
+// clipAt keeps log odds finite where all trees agree.
+const clipAt = 1e-4
+
+func logit(p float64) float64 {
+	p = min(max(p, clipAt), 1-clipAt)
+	return math.Log(p / (1 - p))
+}
+
+func (c Calibration) apply(p float64) float64 { return sigmoid(float64(c.A*logit(p)) + c.B) }
+
+func sigmoid(z float64) float64 { return 1 / (1 + math.Exp(-z)) }
