@@ -1,0 +1,100 @@
+package schema
+
+import (
+	"fmt"
+	"math"
+)
+
+// Input is one column of the model's vector: which feature it comes from, and how many categories that has (0 for a
+// number).
+type Input struct {
+	Name        string
+	Categorical bool
+	Categories  int
+	Feature     int // index in Schema.Features
+}
+
+// Inputs describes the columns of Vector, in order; read only.
+func (s *Schema) Inputs() []Input { return s.inputs }
+
+// Encode turns a validated record (of ParseRecord or Check) into values: one number a feature, in the schema's order,
+// a category as its index, missing as NaN. A record of another schema is an error.
+func (s *Schema) Encode(r Record) (Vector, error) {
+	if len(r.Values) != len(s.Features) || len(r.Names) != len(s.Features) {
+		return nil, fmt.Errorf("schema %s: record has %d values, want %d: check it first", s.Name, len(r.Values), len(s.Features))
+	}
+	out := make(Vector, len(s.Features))
+	for i := range r.Values {
+		if r.Names[i] != s.names[i] {
+			return nil, fmt.Errorf("schema %s: column %d is %s, want %s: check the record first", s.Name, i, clip(r.Names[i]), s.names[i])
+		}
+		v := &r.Values[i]
+		switch {
+		case v.kind == kindMissing:
+			out[i] = math.NaN()
+		case s.codes[i] != nil:
+			code, ok := s.codes[i][v.text]
+			if !ok || v.kind != kindText {
+				return nil, fmt.Errorf("schema %s: %s: %s is no category: check the record first", s.Name, s.names[i], clip(v.String()))
+			}
+			out[i] = float64(code)
+		case v.kind != kindNumber:
+			return nil, fmt.Errorf("schema %s: %s: a text is no number: check the record first", s.Name, s.names[i])
+		default:
+			out[i] = v.num
+		}
+	}
+	return out, nil
+}
+
+// Record is the inverse of Encode: values in the schema's order back to a record. It returns an error where the length
+// or a category's index is wrong; bounds are not tested.
+func (s *Schema) Record(values Vector) (Record, error) {
+	if len(values) != len(s.Features) {
+		return Record{}, fmt.Errorf("schema %s: %d values, want %d", s.Name, len(values), len(s.Features))
+	}
+	out := Record{Names: s.names, Values: make([]Value, len(values))}
+	for i, x := range values {
+		if cats := s.Features[i].Categories; s.codes[i] != nil && !math.IsNaN(x) {
+			if x < 0 || x >= float64(len(cats)) || x != math.Trunc(x) {
+				return Record{}, fmt.Errorf("schema %s: %s: %v is no index of a category", s.Name, s.names[i], x)
+			}
+			out.Values[i] = Text(cats[int(x)])
+			continue
+		}
+		out.Values[i] = Number(x)
+	}
+	return out, nil
+}
+
+// Vector turns values (of Encode: all columns) into the model's input: protected columns left out, transformed, rounded
+// to float32 so that every engine compares the same numbers. len(values) must be len(Features).
+func (s *Schema) Vector(values Vector) Vector {
+	return s.AppendVector(make(Vector, 0, len(s.inputs)), values)
+}
+
+// AppendVector is Vector into dst.
+func (s *Schema) AppendVector(dst, values Vector) Vector {
+	for i := range s.inputs {
+		in := &s.inputs[i]
+		x := values[in.Feature]
+		if !in.Categorical {
+			x = s.Features[in.Feature].Transform.apply(x)
+		}
+		dst = append(dst, float64(float32(x)))
+	}
+	return dst
+}
+
+func (t Transform) apply(x float64) float64 {
+	switch t {
+	case Log1p:
+		return math.Log1p(x)
+	case Sqrt:
+		return math.Sqrt(x)
+	case SignedLog1p:
+		return math.Copysign(math.Log1p(math.Abs(x)), x)
+	default:
+		return x
+	}
+}
