@@ -26,8 +26,9 @@ var (
 	ErrClosed = errors.New("bus: closed")
 )
 
-// Message is an event with what travels beside it. It is immutable after Publish but for Attempt, which belongs to the
-// lane that delivers it.
+// Message is an event with what travels beside it. It is published once and immutable from then on, but for Attempt.
+// Each mailbox has a Message of its own (Event and Payload are shared), and so has each delivery after a Return: a
+// handler that still holds a returned message shares nothing that changes with the next one.
 type Message struct {
 	// ID identifies the message (time-ordered UUIDv7), Time is when it was made.
 	ID   string
@@ -39,8 +40,22 @@ type Message struct {
 	// Payload is the encoded value; nil on a transport that had no need to encode.
 	Payload []byte
 	Err     error
-	// Attempt counts deliveries of this message to a handler in this process, from 1.
+	// Attempt counts deliveries of this message to a handler in this process, from 1. The lane's reader increments it
+	// just before it calls the handler, never the lane: what was taken in a batch and returned unhandled is no attempt.
+	// It survives Return, not the process.
 	Attempt int
+
+	// key orders a message whose Event is nil; headers is metadata of a foreign publisher that we only pass on.
+	key     string
+	headers message.Metadata
+}
+
+// Key orders the message within its topic; messages without a key (foreign ones) keep the topic's order.
+func (m *Message) Key() string {
+	if m.Event != nil {
+		return m.Event.Key()
+	}
+	return m.key
 }
 
 // Overflow says what a full lane does with one message more.

@@ -7,6 +7,7 @@
 package event
 
 import (
+	"strings"
 	"time"
 
 	"aura/mlops/schema"
@@ -107,8 +108,8 @@ func (m Mode) Valid() bool { return m == ModeModel || m == ModeSafe }
 // Decision is the one decision of an application, as read back from the store.
 type Decision struct {
 	Subject
-	Decision    schema.Outcome `json:"decision"`
-	Probability *float64       `json:"probability_of_default"`
+	Decision    schema.Outcome  `json:"decision"`
+	Probability *float64        `json:"probability_of_default"`
 	Reasons     []schema.Reason `json:"reasons"`
 	// ModelVersion, ModelDigest and Generation are zero where no model took part.
 	ModelVersion   int       `json:"model_version,omitempty"`
@@ -210,6 +211,9 @@ func (d *DeadLetter) Key() string   { return d.Subject }
 
 // New returns an empty value of the topic's type, for a decoder; nil for a topic without one.
 func New(t Topic) Event {
+	if strings.HasSuffix(string(t), ".dlq") {
+		return new(DeadLetter)
+	}
 	switch t {
 	case RawEvents:
 		return new(RawEvent)

@@ -1,0 +1,161 @@
+package bus
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"aura/agents/event"
+)
+
+// Metadata names: CloudEvents 1.0 binary mode as its Kafka binding writes it, and W3C Trace Context.
+const (
+	HeaderSpecVersion = "ce_specversion"
+	HeaderID          = "ce_id"
+	HeaderType        = "ce_type"
+	HeaderSource      = "ce_source"
+	HeaderSubject     = "ce_subject" // the key
+	HeaderTime        = "ce_time"
+	HeaderAttempt     = "ce_attempt" // deliveries so far; an extension attribute of ours
+	HeaderContentType = "content-type"
+	HeaderTraceParent = "traceparent"
+)
+
+// What Encode writes for HeaderSource and HeaderContentType.
+const (
+	SourceAURA      = "/aura"
+	ContentTypeJSON = "application/json"
+)
+
+// maxPayload bounds what Decode looks at, in bytes: no event of ours comes near it.
+const maxPayload = 1 << 20
+
+// DecodeError says why a payload is no event of its topic. The message carries it in Err and goes to the dead letters.
+type DecodeError struct {
+	Topic event.Topic
+	Err   error
+}
+
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("bus: decode a message of %s: %v", e.Topic, e.Err)
+}
+
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+var (
+	errNoType   = errors.New("the topic has no type")
+	errNoKey    = errors.New("the event has no key")
+	errTooLarge = fmt.Errorf("the payload is larger than %d bytes", maxPayload)
+)
+
+// Encoded returns the message's payload: the bytes it came with, else the JSON of its event.
+func (m *Message) Encoded() ([]byte, error) {
+	if m.Payload != nil || m.Event == nil {
+		return m.Payload, nil
+	}
+	payload, err := json.Marshal(m.Event)
+	if err != nil {
+		return nil, fmt.Errorf("bus: encode %s: %w", m.Event.Type(), err)
+	}
+	return payload, nil
+}
+
+// Encode makes a Watermill message: plain JSON with CloudEvents headers. What a foreign publisher sent comes out as it
+// was, headers and all.
+func Encode(m *Message) (*message.Message, error) {
+	payload, err := m.Encoded()
+	if err != nil {
+		return nil, err
+	}
+	out := message.NewMessage(m.ID, payload)
+	for k, v := range m.headers {
+		out.Metadata[k] = v
+	}
+	if m.Attempt > 0 {
+		out.Metadata[HeaderAttempt] = strconv.Itoa(m.Attempt)
+	}
+	if m.TraceParent != "" {
+		out.Metadata[HeaderTraceParent] = m.TraceParent
+	}
+	if m.Event == nil {
+		return out, nil
+	}
+	out.Metadata[HeaderSpecVersion] = "1.0"
+	out.Metadata[HeaderID] = m.ID
+	out.Metadata[HeaderType] = m.Event.Type()
+	out.Metadata[HeaderSource] = SourceAURA
+	out.Metadata[HeaderSubject] = m.Event.Key()
+	out.Metadata[HeaderTime] = m.Time.UTC().Format(time.RFC3339Nano)
+	out.Metadata[HeaderContentType] = ContentTypeJSON
+	return out, nil
+}
+
+// Decode makes a Message of what arrived on a topic. It never fails, since a consumer that fails to decode would meet
+// the same message for ever: what is no event of the topic has a nil Event and says why in Err. A message without
+// headers, as a person's own tool sends it, gets an id and the present time. Attempt starts anew: the header tells who
+// reads the wire, it isn't believed.
+func Decode(topic event.Topic, in *message.Message) *Message {
+	m := &Message{
+		ID:          in.Metadata[HeaderID],
+		TraceParent: in.Metadata[HeaderTraceParent],
+		Payload:     in.Payload,
+		key:         in.Metadata[HeaderSubject],
+		headers:     foreign(in.Metadata),
+	}
+	if m.ID == "" {
+		m.ID = in.UUID
+	}
+	if m.ID == "" {
+		m.ID = newID()
+	}
+	t, err := time.Parse(time.RFC3339Nano, in.Metadata[HeaderTime])
+	if err != nil {
+		t = time.Now()
+	}
+	m.Time = t.UTC()
+	if m.Event, err = decodeEvent(topic, in.Metadata[HeaderType], in.Payload); err != nil {
+		m.Event, m.Err = nil, &DecodeError{Topic: topic, Err: err}
+		m.headers = in.Metadata
+	}
+	return m
+}
+
+func decodeEvent(topic event.Topic, typ string, payload []byte) (event.Event, error) {
+	e := event.New(topic)
+	switch {
+	case e == nil:
+		return nil, errNoType
+	case typ != "" && typ != e.Type():
+		return nil, fmt.Errorf("the type is %q, want %q", typ, e.Type())
+	case len(payload) > maxPayload:
+		return nil, errTooLarge
+	}
+	if err := json.Unmarshal(payload, e); err != nil {
+		return nil, err
+	}
+	if _, free := e.(*event.DeadLetter); e.Key() == "" && !free {
+		return nil, errNoKey
+	}
+	return e, nil
+}
+
+// foreign returns the metadata that Encode does not write itself; nil if there is none.
+func foreign(in message.Metadata) message.Metadata {
+	var out message.Metadata
+	for k, v := range in {
+		switch k {
+		case HeaderSpecVersion, HeaderID, HeaderType, HeaderSource, HeaderSubject, HeaderTime, HeaderAttempt,
+			HeaderContentType, HeaderTraceParent:
+			continue
+		}
+		if out == nil {
+			out = message.Metadata{}
+		}
+		out[k] = v
+	}
+	return out
+}
