@@ -1,0 +1,146 @@
+package web
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"strings"
+
+	"aura/web/api"
+)
+
+// public lists what needs no token: deny by default, and routes_test walks all routes to prove it.
+var public = map[string]bool{"/livez": true}
+
+// guard refuses requests that a web page of another site could have made (Host and Origin) and those without the token.
+//
+// On loopback a request must name a loopback host: a page on evil.example whose name is made to resolve to 127.0.0.1
+// (DNS rebinding) comes with its own name. On other addresses the token protects, which such a page doesn't know, and
+// names are checked only if some are configured.
+type guard struct {
+	digest   [sha256.Size]byte // of the token
+	token    bool
+	anyHost  bool
+	hosts    map[string]bool
+	origins  *http.CrossOriginProtection
+	maxBytes int64
+}
+
+func newGuard(o Options) (*guard, error) {
+	host, _, err := net.SplitHostPort(o.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("web: address %q: %w", o.Addr, err)
+	}
+	loopback := isLoopback(host)
+	if !loopback && o.Token == "" {
+		return nil, ErrTokenRequired
+	}
+	g := &guard{
+		digest: sha256.Sum256([]byte(o.Token)), token: o.Token != "",
+		anyHost: !loopback && len(o.Hosts) == 0,
+		hosts:   map[string]bool{strings.ToLower(host): true},
+		origins: http.NewCrossOriginProtection(), maxBytes: o.MaxBody,
+	}
+	delete(g.hosts, "")
+	for _, h := range o.Hosts {
+		g.hosts[strings.ToLower(h)] = true
+	}
+	return g, nil
+}
+
+func isLoopback(host string) bool {
+	host = strings.ToLower(host)
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// wrap checks every request before anything else sees it.
+func (g *guard) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refusal := g.check(r); refusal != nil {
+			if refusal.Code == api.Unauthorized {
+				w.Header().Add("WWW-Authenticate", `Bearer realm="aura"`)
+				if strings.Contains(r.Header.Get("Accept"), "text/html") {
+					// Browsers cannot send a bearer token by themselves; they ask for a password, which is the token.
+					w.Header().Add("WWW-Authenticate", `Basic realm="aura: any name, the token as password", charset="UTF-8"`)
+				}
+			}
+			p := newProblem(refusal.Code, status[refusal.Code], refusal.Detail)
+			p.TraceID = traceOf(r.Context())
+			writeProblem(w, p)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (g *guard) check(r *http.Request) *api.Refusal {
+	if !g.hostAllowed(r.Host) {
+		return api.Refuse(api.Misdirected, "this server doesn't answer to that host name; use its address, or configure the name")
+	}
+	if g.token && !public[r.URL.Path] && !g.authorized(r) {
+		return api.Refuse(api.Unauthorized, "the token is missing or wrong: Authorization: Bearer <AURA_TOKEN>")
+	}
+	if isSafe(r.Method) {
+		return nil
+	}
+	if err := g.origins.Check(r); err != nil {
+		return api.Refuse(api.Forbidden, "requests from other sites may not change anything")
+	}
+	return g.checkMedia(r)
+}
+
+// checkMedia asks for JSON on the API and for a plain form elsewhere. A request without a body needs no type.
+func (g *guard) checkMedia(r *http.Request) *api.Refusal {
+	if r.ContentLength > g.maxBytes {
+		return api.Refuse(api.TooLarge, "the body has %d bytes; at most %d", r.ContentLength, g.maxBytes)
+	}
+	want := "application/x-www-form-urlencoded"
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		want = "application/json"
+	}
+	got := r.Header.Get("Content-Type")
+	if got == want || r.ContentLength == 0 && got == "" {
+		return nil
+	}
+	if media, params, err := mime.ParseMediaType(got); err == nil && media == want {
+		if c := params["charset"]; c == "" || strings.EqualFold(c, "utf-8") {
+			return nil
+		}
+	}
+	return api.Refuse(api.MediaType, "Content-Type must be %s", want)
+}
+
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+func (g *guard) hostAllowed(hostport string) bool {
+	if g.anyHost {
+		return hostport != ""
+	}
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	return isLoopback(host) || g.hosts[strings.ToLower(host)]
+}
+
+// authorized compares digests in constant time, so that neither the token nor its length can be guessed by timing.
+func (g *guard) authorized(r *http.Request) bool {
+	given := ""
+	if _, password, ok := r.BasicAuth(); ok {
+		given = password
+	} else if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
+		given = token
+	}
+	digest := sha256.Sum256([]byte(given))
+	return given != "" && subtle.ConstantTimeCompare(digest[:], g.digest[:]) == 1
+}

@@ -1,0 +1,50 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"aura/web/api"
+)
+
+type readiness struct {
+	Ready  bool        `json:"ready"`
+	Checks []api.Check `json:"checks"`
+}
+
+func (s *Server) registerHealth(h huma.API) {
+	type alive struct {
+		Body struct {
+			Alive bool `json:"alive"`
+		}
+	}
+	register(s, h, huma.Operation{
+		OperationID: "livez", Method: http.MethodGet, Path: "/livez",
+		Summary: "The process runs; depends on nothing else", Tags: []string{"health"},
+	}, func(context.Context, *struct{}) (*alive, error) {
+		out := &alive{}
+		out.Body.Alive = true
+		return out, nil
+	})
+	type output struct {
+		Status int
+		Body   readiness
+	}
+	register(s, h, huma.Operation{
+		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz",
+		Summary: "The process can take applications; 503 with reasons if not", Tags: []string{"health"},
+	}, func(ctx context.Context, _ *struct{}) (*output, error) {
+		out := &output{Status: http.StatusOK, Body: readiness{Ready: true, Checks: s.options.Backend.Health.Ready(ctx)}}
+		if out.Body.Checks == nil {
+			out.Body.Checks = []api.Check{}
+		}
+		for _, c := range out.Body.Checks {
+			if !c.OK {
+				out.Status, out.Body.Ready = http.StatusServiceUnavailable, false
+			}
+		}
+		return out, nil
+	})
+}

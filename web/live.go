@@ -1,0 +1,123 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"aura/web/api"
+	"aura/web/page"
+)
+
+// live samples the overview once a second, keeps the last minutes of its figures for the page's charts, and sends the
+// page's regions to the browsers that look; they are rendered once a tick, whoever looks.
+type live struct {
+	backend api.Backend
+	log     *slog.Logger
+	hub     *Hub
+	pages   *page.Page
+
+	mu     sync.Mutex
+	latest *api.Overview
+	at     time.Time
+	points []page.Point
+}
+
+const (
+	sampleEvery = time.Second
+	// keepPoints is how many samples the charts show: five minutes.
+	keepPoints = 300
+)
+
+func newLive(b api.Backend, log *slog.Logger) *live {
+	return &live{backend: b, log: log, hub: NewHub(HubOptions{Clients: 32, Buffer: 2})}
+}
+
+// run samples until ctx ends.
+func (l *live) run(ctx context.Context) {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		l.sample(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// sample asks once, and renders if somebody looks.
+func (l *live) sample(ctx context.Context) {
+	ask, cancel := context.WithTimeout(ctx, sampleEvery)
+	defer cancel()
+	o, err := l.backend.Overview.Overview(ask)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.log.WarnContext(ctx, "overview not available", "error", err)
+		}
+		return
+	}
+	l.add(o)
+	if l.hub.count.Load() == 0 {
+		return
+	}
+	e, err := l.event()
+	if err != nil {
+		l.log.ErrorContext(ctx, "page not rendered", "error", err)
+		return
+	}
+	l.hub.send(e)
+}
+
+func (l *live) add(o api.Overview) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := page.Point{At: o.At, Decided: o.Decided, Known: o.LatencyKnown, P50MS: o.P50MS, P99MS: o.P99MS}
+	if n := len(l.points); n > 0 {
+		last := l.points[n-1]
+		if seconds := o.At.Sub(last.At).Seconds(); seconds > 0 {
+			p.Rate = max(0, float64(o.Decided-last.Decided)/seconds)
+		}
+	}
+	if len(l.points) >= keepPoints {
+		l.points = append(l.points[:0], l.points[1:]...)
+	}
+	l.points = append(l.points, p)
+	l.latest, l.at = &o, time.Now()
+}
+
+// model is what the page shows now; it asks the backend only if there is no fresh sample.
+func (l *live) model(ctx context.Context) (page.Model, error) {
+	l.mu.Lock()
+	fresh := l.latest != nil && time.Since(l.at) < 3*sampleEvery
+	l.mu.Unlock()
+	if !fresh {
+		o, err := l.backend.Overview.Overview(ctx)
+		if err != nil {
+			return page.Model{}, err
+		}
+		l.add(o)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return page.Model{
+		Overview: *l.latest, Points: append([]page.Point(nil), l.points...), FaultsEnabled: l.backend.Faults != nil,
+	}, nil
+}
+
+// event renders every region as the data of one event.
+func (l *live) event() (event, error) {
+	m, err := l.model(context.Background())
+	if err != nil {
+		return event{}, err
+	}
+	regions, err := l.pages.Regions(m)
+	if err != nil {
+		return event{}, err
+	}
+	data, err := json.Marshal(regions)
+	return event{kind: "page", data: data}, err
+}

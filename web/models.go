@@ -1,0 +1,62 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"aura/web/api"
+)
+
+func (s *Server) registerModels(h huma.API) {
+	models := s.options.Backend.Models
+	type output struct{ Body api.Model }
+	type switched struct{ Body api.Switch }
+	register(s, h, huma.Operation{
+		OperationID: "list-models", Method: http.MethodGet, Path: "/api/v1/models",
+		Summary: "Model versions, newest first", Tags: []string{"models"},
+	}, func(ctx context.Context, in *pageInput) (*listOutput[api.Model], error) {
+		list, err := models.Models(ctx, in.Limit, in.Cursor)
+		return newListOutput("/api/v1/models", in, list), err
+	})
+	register(s, h, huma.Operation{
+		OperationID: "list-alias-history", Method: http.MethodGet, Path: "/api/v1/models/history",
+		Summary: "Which version had which alias: who, when, why", Tags: []string{"models"},
+	}, func(ctx context.Context, in *pageInput) (*listOutput[api.AliasChange], error) {
+		list, err := models.History(ctx, in.Limit, in.Cursor)
+		return newListOutput("/api/v1/models/history", in, list), err
+	})
+	register(s, h, huma.Operation{
+		OperationID: "get-model", Method: http.MethodGet, Path: "/api/v1/models/{version}",
+		Summary: "A model version", Tags: []string{"models"},
+	}, func(ctx context.Context, in *versionInput) (*output, error) {
+		model, err := models.Model(ctx, in.Version)
+		return &output{model}, err
+	})
+	register(s, h, huma.Operation{
+		OperationID: "promote-model", Method: http.MethodPost, Path: "/api/v1/models/{version}/promote",
+		Summary: "Make a version the champion", Tags: []string{"models"},
+		Description: "The target is loaded and scores before anything switches; a broken one is refused. Answers once the live model agents have it.",
+		Metadata:    map[string]any{"slow": true},
+	}, func(ctx context.Context, in *struct {
+		versionInput
+		Body reasonBody
+	},
+	) (*switched, error) {
+		result, err := models.Promote(ctx, in.Version, in.Body.change())
+		return &switched{result}, err
+	})
+	register(s, h, huma.Operation{
+		OperationID: "rollback-model", Method: http.MethodPost, Path: "/api/v1/models/rollback",
+		Summary: "Make the previous champion the champion again", Tags: []string{"models"},
+		Metadata: map[string]any{"slow": true},
+	}, func(ctx context.Context, in *struct{ Body reasonBody }) (*switched, error) {
+		result, err := models.Rollback(ctx, in.Body.change())
+		return &switched{result}, err
+	})
+}
+
+type versionInput struct {
+	Version int `path:"version" minimum:"1" maximum:"2147483647"`
+}
