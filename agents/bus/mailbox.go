@@ -14,6 +14,8 @@ type mailbox struct {
 	group string
 	lanes []*lane
 	views []Lane
+	// flow counts what is on its way to this mailbox, on transports that can have something there.
+	flow *flow
 
 	once sync.Once
 	// end takes the mailbox out of its transport; it is called once, before the lanes close.
