@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"aura/web/api"
+)
+
+func (i *invocation) applicationCommand() *cobra.Command {
+	show := i.remote(&cobra.Command{
+		Use: "show ID", Short: "Show an application, its decision with reasons, and its outcome", Args: exactly(1),
+		Long: "ID is AURA's own or the one that the client gave.",
+	}, func(c *cobra.Command, s *client, args []string) error {
+		var r api.Record
+		raw, err := s.call(c.Context(), http.MethodGet, "/api/v1/applications/"+url.PathEscape(args[0]), nil, &r)
+		if err != nil {
+			return err
+		}
+		if i.output == "json" {
+			return i.printJSON(json.RawMessage(raw))
+		}
+		return i.printRecord(r)
+	})
+	list := paged(i, &cobra.Command{Use: "ls", Short: "List decisions, newest first"}, "/api/v1/decisions",
+		[]string{"ID", "APPLICATION", "DECISION", "DEFAULT", "MODE", "MODEL", "LATENCY", "DECIDED"},
+		func(r api.Record) []string {
+			return []string{r.ID, r.ApplicationID, dash(r.Decision), score(r.Probability), r.Mode, number(r.ModelVersion), latency(r), decidedAt(r)}
+		})
+	return group("application", "Look at applications and their decisions", show, list)
+}
+
+func (i *invocation) printRecord(r api.Record) error {
+	pairs := [][2]string{
+		{"id", r.ID},
+		{"application id", r.ApplicationID},
+		{"status", r.Status},
+		{"accepted", clock(r.AcceptedAt)},
+		{"source", r.Source},
+		{"features", string(r.Features)},
+		{"decision", r.Decision},
+	}
+	if r.Status == api.StatusDecided {
+		pairs = append(pairs, [][2]string{
+			{"probability of default", score(r.Probability)},
+			{"mode", r.Mode},
+			{"rule", r.Rule},
+			{"model", number(r.ModelVersion)},
+			{"model digest", r.ModelDigest},
+			{"decided", decidedAt(r)},
+			{"latency", latency(r)},
+		}...)
+	}
+	for n, reason := range r.Reasons {
+		pairs = append(pairs, [2]string{fmt.Sprintf("reason %d", n+1), fmt.Sprintf("%s %s: %s", reason.Code, reason.Feature, reason.Text)})
+	}
+	pairs = append(pairs, [2]string{"outcome", r.Outcome}, [2]string{"trace", r.TraceID})
+	return i.printPairs(pairs)
+}
+
+func number(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.Itoa(n)
+}
+
+func latency(r api.Record) string {
+	if r.LatencyMS == nil {
+		return "-"
+	}
+	return milliseconds(*r.LatencyMS)
+}
+
+func decidedAt(r api.Record) string {
+	if r.DecidedAt == nil {
+		return "-"
+	}
+	return clock(*r.DecidedAt)
+}

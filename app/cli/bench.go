@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// BenchRequest is what `aura bench` asks for beside the configuration.
+type BenchRequest struct {
+	// Duration of the measurement, after a warm-up that isn't counted.
+	Duration time.Duration
+	// Clients that each have one application under way.
+	Clients int
+	// Rate of applications a second; 0 means as fast as the clients go.
+	Rate float64
+	// HTTP drives the API over loopback instead of the pipeline in the process.
+	HTTP bool
+	// Keep leaves the database of the run in data.dir; otherwise it goes to a temporary directory.
+	Keep bool
+	// Streams.Err takes progress and words.
+	Streams Streams
+}
+
+// Report is what a benchmark found. It is also marshalled as JSON.
+type Report interface {
+	// WriteTable writes it for people.
+	WriteTable(w io.Writer) error
+}
+
+var benchFlags = []keyFlag{
+	dataFlag,
+	{"seed", "seed", "seed of the applications; 0 = a random one, printed"},
+	{"bus", "bus.kind", "transport between agents: memory or gochannel"},
+}
+
+func (i *invocation) benchCommand() *cobra.Command {
+	var r BenchRequest
+	c := &cobra.Command{
+		Use: "bench", Short: "Measure throughput and latency of the whole pipeline", Args: exactly(0),
+		Long: `Starts the pipeline, drives it, and shows throughput, percentiles of latency and where the time goes, with machine,
+fsync time, seed and commit. Every decision that it reports is read back from the database. Exit code 99 if decisions
+are missing.`,
+		Example: `  aura bench --clients 256 --duration 20s
+  aura bench --http --clients 1 -o json`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case r.Clients < 1 || r.Clients > 10_000:
+				return usage("take --clients between 1 and 10000", "%d clients", r.Clients)
+			case r.Duration < 100*time.Millisecond || r.Duration > 24*time.Hour:
+				return usage("take --duration between 100ms and 24h", "a duration of %s", r.Duration)
+			case !(r.Rate >= 0 && r.Rate <= 1e7):
+				return usage("take --rate between 0 (as fast as it goes) and 1e7", "a rate of %g", r.Rate)
+			}
+			loaded, err := i.load(c, benchFlags...)
+			if err != nil {
+				return err
+			}
+			r.Streams = i.Streams
+			report, err := i.commands.Bench(c.Context(), loaded, r)
+			if report == nil {
+				return err
+			}
+			printed := error(nil)
+			if i.output == "json" {
+				printed = i.printJSON(report)
+			} else {
+				printed = report.WriteTable(i.Out)
+			}
+			if err != nil {
+				return err
+			}
+			return printed
+		},
+	}
+	bind(c, benchFlags...)
+	c.Flags().DurationVar(&r.Duration, "duration", 10*time.Second, "how long to measure")
+	c.Flags().IntVar(&r.Clients, "clients", 256, "clients with one application each under way")
+	c.Flags().Float64Var(&r.Rate, "rate", 0, "applications a second; 0 = as fast as it goes")
+	c.Flags().BoolVar(&r.HTTP, "http", false, "drive the API over loopback instead of the pipeline in the process")
+	c.Flags().BoolVar(&r.Keep, "keep", false, "run in the data directory and keep the database (default: a temporary one)")
+	return c
+}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"aura/app/config"
+)
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Commands are the bodies of the commands that start something in this process. Each returns when it is done or when
+// ctx ends; after an interrupt Run drains and returns nil, the others return ctx's error. An error with ExitCode() int
+// decides the exit code.
+type Commands struct {
+	Run   func(ctx context.Context, c config.Loaded, s Streams) error
+	Train func(ctx context.Context, c config.Loaded, r TrainRequest) (TrainResult, error)
+	Bench func(ctx context.Context, c config.Loaded, r BenchRequest) (Report, error)
+}
+
+// Main runs one command line (without the program's name) and returns the exit code.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, commands Commands) int {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	done := make(chan struct{})
+	defer close(done)
+	go interrupts(signals, done, cancel, os.Exit)
+	i := &invocation{Streams: Streams{stdin, stdout, stderr}, commands: commands, environ: os.Environ()}
+	return i.execute(ctx, args)
+}
+
+// interrupts cancels at the first signal and exits at the second.
+func interrupts(signals <-chan os.Signal, done <-chan struct{}, cancel func(), exit func(int)) {
+	for _, act := range []func(){cancel, func() { exit(ExitInterrupted) }} {
+		select {
+		case <-signals:
+			act()
+		case <-done:
+			return
+		}
+	}
+}
+
+// invocation is one run of the program: everything a command may depend on.
+type invocation struct {
+	Streams
+	commands Commands
+	environ  []string
+	dir      string // for config.yaml; empty = the working directory
+
+	output string   // -o
+	file   string   // --config
+	set    []string // --set
+}
+
+func (i *invocation) execute(ctx context.Context, args []string) int {
+	root := i.root()
+	if args == nil {
+		args = []string{} // cobra takes os.Args for nil
+	}
+	root.SetArgs(args)
+	root.SetIn(i.In)
+	root.SetOut(i.Out)
+	root.SetErr(i.Err)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintf(i.Err, "aura: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+// env looks a variable up.
+func (i *invocation) env(name string) string {
+	for n := len(i.environ) - 1; n >= 0; n-- {
+		if e := i.environ[n]; len(e) > len(name) && e[:len(name)] == name && e[len(name)] == '=' {
+			return e[len(name)+1:]
+		}
+	}
+	return ""
+}

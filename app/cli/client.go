@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"aura/app/config"
+)
+
+// AddressFile is the file in the data directory that holds the address of the running server.
+const AddressFile = "aura.addr"
+
+const maxAnswer = 16 << 20
+
+// client talks to a running server.
+type client struct {
+	base    string // http://host:port
+	origin  string // where base came from, for messages
+	token   string
+	timeout time.Duration
+	http    *http.Client
+}
+
+// remote makes c a command that talks to a server: it adds the flags that find one.
+func (i *invocation) remote(c *cobra.Command, do func(c *cobra.Command, server *client, args []string) error) *cobra.Command {
+	var server string
+	var timeout time.Duration
+	bind(c, dataFlag)
+	c.Flags().StringVar(&server, "server", "", "address of the server (default: what the data directory's "+AddressFile+" says; also AURA_SERVER)")
+	c.Flags().DurationVar(&timeout, "timeout", 35*time.Second, "how long to wait for an answer")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if timeout <= 0 {
+			return usage("take a --timeout such as 10s", "a timeout of %s", timeout)
+		}
+		cl, err := i.find(c, server)
+		if err != nil {
+			return err
+		}
+		cl.timeout = timeout
+		return do(c, cl, args)
+	}
+	return c
+}
+
+// find locates the server. With an address given, a configuration that is broken doesn't stand in the way of, say,
+// switching to safe mode: it is told, and only the environment's token is used.
+func (i *invocation) find(c *cobra.Command, server string) (*client, error) {
+	origin := "flag --server"
+	if server == "" {
+		server, origin = i.env("AURA_SERVER"), "environment AURA_SERVER"
+	}
+	loaded, err := i.load(c, dataFlag)
+	var refused config.Errors
+	switch {
+	case err == nil:
+	case server != "" && errors.As(err, &refused):
+		fmt.Fprintf(i.Err, "aura: going on without it: %v\n", err)
+		loaded.Config.HTTP.Token = i.env("AURA_TOKEN")
+	default:
+		return nil, err
+	}
+	if server == "" {
+		name := filepath.Join(loaded.Config.Data.Dir, AddressFile)
+		content, err := os.ReadFile(name)
+		if err != nil || len(bytes.TrimSpace(content)) == 0 {
+			return nil, Exit(ExitUnreachable, fmt.Errorf("no running server found: %s is not there", name),
+				"start one with `aura run`, name its data directory with --data, or its address with --server")
+		}
+		server, origin = string(bytes.TrimSpace(content)), "file "+name
+	}
+	base, err := baseURL(server)
+	if err != nil {
+		return nil, usage("write --server host:port or http://host:port", "%q (%s) is no address of a server: %w", server, origin, err)
+	}
+	// One request, one process: nothing is kept alive, and no proxy stands between us and our own server.
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext}
+	if !strings.HasPrefix(origin, "file ") {
+		transport.Proxy = http.ProxyFromEnvironment
+	}
+	return &client{base: base, origin: origin, token: loaded.Config.HTTP.Token, http: &http.Client{Transport: transport}}, nil
+}
+
+// baseURL completes host:port to a URL. An address to listen on everywhere is reached on this machine.
+func baseURL(server string) (string, error) {
+	if !strings.Contains(server, "://") {
+		server = "http://" + server
+	}
+	u, err := url.Parse(strings.TrimRight(server, "/"))
+	if err != nil {
+		return "", err
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		return "", errors.New("want scheme, host and port only")
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "" || ip != nil && ip.IsUnspecified() {
+		host := "127.0.0.1"
+		if ip != nil && ip.To4() == nil {
+			host = "::1"
+		}
+		u.Host = net.JoinHostPort(host, u.Port())
+	}
+	return u.String(), nil
+}
+
+// call sends a request and returns the body of a good answer, decoded into out if that isn't nil.
+func (s *client) call(ctx context.Context, method, path string, body, out any) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	var content io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encode the request: %w", err)
+		}
+		content = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, s.base+path, content)
+	if err != nil {
+		return nil, fmt.Errorf("make the request: %w", err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if s.token != "" {
+		request.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	response, err := s.http.Do(request)
+	if err != nil {
+		return nil, s.unreachable(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, s.unreachable(err)
+	}
+	if response.StatusCode >= 300 {
+		return nil, s.refused(response, answer)
+	}
+	if out != nil {
+		if err := json.Unmarshal(answer, out); err != nil {
+			return nil, Exit(ExitFailure, fmt.Errorf("%s answered something else than this command reads: %w", s.base, err),
+				"see whether it is an AURA server of this version: `aura version`")
+		}
+	}
+	return answer, nil
+}
+
+func (s *client) unreachable(err error) error {
+	var netError net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netError) && netError.Timeout():
+		return Exit(ExitTimeout, fmt.Errorf("%s (%s) gave no answer within %s", s.base, s.origin, s.timeout),
+			"look at its log and at /readyz; --timeout waits longer")
+	}
+	return Exit(ExitUnreachable, fmt.Errorf("%s (%s) can't be reached: %w", s.base, s.origin, err),
+		"see whether `aura run` is still running there; --server names another address")
+}

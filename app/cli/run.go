@@ -1,0 +1,39 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+var runFlags = []keyFlag{
+	{"http", "http.addr", "address of API and page; port 0 picks a free one"},
+	dataFlag,
+	{"simulate", "simulate.rate", "made-up applications a second; 0 = none"},
+	{"seed", "seed", "seed of every random choice; 0 = a random one, printed"},
+	{"bus", "bus.kind", "transport between agents: memory or gochannel"},
+	{"agents", "agents.select", "agents to run, such as model,decision; web is a name too"},
+	{"schema", "schema.file", "schema of the applications"},
+	{"source", "source.file", "CSV file to stream as applications"},
+	{"rate", "source.rate", "rows of the source a second; 0 = as fast as it goes"},
+	{"order", "source.order", "order of the source's rows: seeded or file"},
+	{"log-level", "log.level", "debug, info, warn or error"},
+}
+
+func (i *invocation) runCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "run", Short: "Start the pipeline, the API and the page", Args: exactly(0),
+		Long: `Starts everything on this machine: the agents, the API and the page, and a simulator of applications. Trains a first
+model if there is none. Ctrl-C drains and ends, a second Ctrl-C ends at once.`,
+		Example: `  aura run
+  aura run --http 127.0.0.1:0 --data /var/lib/aura --simulate 0
+  aura run --schema taiwan.yaml --source default.csv --rate 200`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			loaded, err := i.load(c, runFlags...)
+			if err != nil {
+				return err
+			}
+			return i.commands.Run(c.Context(), loaded, i.Streams)
+		},
+	}
+	bind(c, runFlags...)
+	_ = c.RegisterFlagCompletionFunc("bus", cobra.FixedCompletions([]string{"memory", "gochannel"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("order", cobra.FixedCompletions([]string{"seeded", "file"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}

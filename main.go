@@ -1,0 +1,15 @@
+// Command aura decides credit applications online and keeps the pipeline that does it healthy.
+package main
+
+import (
+	"context"
+	"os"
+
+	"aura/app"
+	"aura/app/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr,
+		cli.Commands{Run: app.Run, Train: app.Train, Bench: app.Bench}))
+}
