@@ -6,17 +6,17 @@ import (
 	"testing"
 )
 
-// syntheticRows draws the built-in credit data of the reference: five inputs, outcome = risk + noise above a frozen threshold.
+// syntheticRows draws credit data like the built-in schema's: five inputs, outcome = risk + noise above a frozen threshold.
 func syntheticRows(n int, seed uint64) Data {
 	r := rand.New(rand.NewPCG(seed, 1))
 	clip := func(v, low, high float64) float64 { return min(max(v, low), high) }
 	d := Data{Columns: []Column{{Name: "credit_score"}, {Name: "debt_ratio"}, {Name: "income"}, {Name: "loan_amount"}, {Name: "employment_years"}}}
 	for range n {
-		score := clip(r.NormFloat64()*100+650, 300, 850)
-		debt := clip(r.NormFloat64()*15+35, 0, 100)
-		income := clip(math.Exp(r.NormFloat64()*0.5+10.7), 5000, 500000)
-		loan := clip(math.Exp(r.NormFloat64()*0.8+9.8), 1000, 500000)
-		years := clip(r.ExpFloat64()*7, 0, 40)
+		score := clip(math.Round(r.NormFloat64()*80+700), 300, 850)
+		debt := clip(r.NormFloat64()*20+30, 0, 100)
+		income := max(r.NormFloat64()*20_000+55_000, 10_000)
+		loan := r.Float64()*79_000 + 1_000
+		years := min(r.ExpFloat64()*7, 40)
 		risk := .40*(850-score)/550 + .30*debt/100 + .20*min(loan/income, 3)/3 + .10*(1-years/40) + r.NormFloat64()*0.05
 		d.X = append(d.X, []float64{score, debt, income, loan, years})
 		d.Y = append(d.Y, risk > 0.365)

@@ -97,21 +97,56 @@ func (f *Forest) Attribute(x []float64, dst []int32) (start int32) {
 	var keys narrowKeys
 	f.bins.row(x, keys[:])
 	var moved [256]int32 // by key slot: a byte again
-	nodes, values := f.nodes, f.values[:len(f.nodes)]
-	for _, at := range f.roots {
-		v := int32(values[at])
-		start += v
-		for range f.depth {
-			n := nodes[at]
-			slot := uint8(n >> 8)
-			at += n>>16 + (n&0xff-uint32(keys[slot]))>>31
-			w := int32(values[at]) // at a leaf: itself, so nothing moves
-			moved[slot] += w - v
-			v = w
-		}
+	roots := f.roots
+	for ; len(roots) >= 4; roots = roots[4:] {
+		start += f.moveFour(roots[0], roots[1], roots[2], roots[3], &keys, &moved)
+	}
+	for _, at := range roots {
+		start += f.moveOne(at, &keys, &moved)
 	}
 	for j := range dst {
 		dst[j] = moved[j] + moved[j+len(dst)]
+	}
+	return start
+}
+
+// moveOne walks one tree and books each step's change of the mean on the slot that the node tests.
+func (f *Forest) moveOne(at uint32, keys *narrowKeys, moved *[256]int32) (start int32) {
+	nodes, values := f.nodes, f.values[:len(f.nodes)]
+	v := int32(values[at])
+	start = v
+	for range f.depth {
+		n := nodes[at]
+		at += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+		w := int32(values[at]) // at a leaf: itself, so nothing moves
+		moved[uint8(n>>8)] += w - v
+		v = w
+	}
+	return start
+}
+
+// moveFour is moveOne for four trees at once, as sumNarrow does it.
+func (f *Forest) moveFour(a, b, c, d uint32, keys *narrowKeys, moved *[256]int32) (start int32) {
+	nodes, values := f.nodes, f.values[:len(f.nodes)]
+	va, vb, vc, vd := values[a], values[b], values[c], values[d]
+	start = int32(va + vb + vc + vd)
+	for range f.depth {
+		n := nodes[a]
+		a += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+		moved[uint8(n>>8)] += int32(values[a] - va)
+		va = values[a]
+		n = nodes[b]
+		b += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+		moved[uint8(n>>8)] += int32(values[b] - vb)
+		vb = values[b]
+		n = nodes[c]
+		c += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+		moved[uint8(n>>8)] += int32(values[c] - vc)
+		vc = values[c]
+		n = nodes[d]
+		d += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+		moved[uint8(n>>8)] += int32(values[d] - vd)
+		vd = values[d]
 	}
 	return start
 }
