@@ -1,0 +1,184 @@
+// Package decision is the agent that decides: the policy on predictions, or in safe mode the schema's rules straight
+// on the features, and the one row in the store.
+//
+// It reads predictions and features. In MODEL mode features are skipped (the model's prediction comes); in SAFE_MODE
+// they decide, and a prediction that comes late is decided by rule as well, from the features it carries. So every
+// message that reaches the agent ends in a decision of the current mode, and doubles meet in the store, where only the
+// first row stands. What is emitted is always the row read back, never the value just computed.
+//
+// Handle only judges; Finish commits a batch in one call and blocks until the store has it. The package imports
+// agents, agents/{event,bus,desired}, store, mlops/schema.
+package decision
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"aura/agents"
+	"aura/agents/announce"
+	"aura/agents/bus"
+	"aura/agents/desired"
+	"aura/agents/event"
+	"aura/mlops/schema"
+	"aura/store"
+)
+
+// Name of the agent.
+const Name = "decision"
+
+// Store commits decisions; *store.Store implements it.
+type Store interface {
+	Decide(ctx context.Context, decisions []store.Decision) ([]store.DecideResult, error)
+}
+
+// Options of the agent.
+type Options struct {
+	Schema *schema.Schema
+	Store  Store
+	View   *desired.View
+	Now    func() time.Time
+	Log    *slog.Logger
+	// Observe hears of each decision that this process wrote, once. May be nil.
+	Observe func(*event.Decision)
+	GiveUp  func(context.Context, *bus.Message, error) error
+}
+
+// Spec describes the agent.
+func Spec(o Options) agents.Spec {
+	return agents.Spec{
+		Name:       Name,
+		Inputs:     []agents.Input{{Topic: event.Predictions}, {Topic: event.FeaturesTopic}},
+		NewHandler: func(l agents.Life) agents.Handler { return &handler{Options: o, incarnation: l.Incarnation} },
+		GiveUp:     o.GiveUp,
+	}
+}
+
+// verdict is a judged application that waits for Finish.
+type verdict struct {
+	features *event.Features
+	// prediction is nil where the rules decide whatever comes.
+	prediction *event.Prediction
+}
+
+type handler struct {
+	Options
+	incarnation int64
+	pending     []verdict
+}
+
+// Handle implements agents.Handler.
+func (h *handler) Handle(_ context.Context, m *bus.Message, _ *agents.Outbox) error {
+	switch e := m.Event.(type) {
+	case *event.Features:
+		if h.View.Current().Mode == event.ModeSafe {
+			h.pending = append(h.pending, verdict{features: e})
+		}
+	case *event.Prediction:
+		if !e.Shadow {
+			h.pending = append(h.pending, verdict{features: &e.Features, prediction: e})
+		}
+	default:
+		return fmt.Errorf("decision: %T is neither a prediction nor features", m.Event)
+	}
+	return nil
+}
+
+// maxRounds bounds how often one batch is decided again because the mode or the champion moved meanwhile; what is
+// still stale then goes round by the bus.
+const maxRounds = 4
+
+// Finish implements agents.Finisher: it commits what was judged and emits what the store says.
+func (h *handler) Finish(ctx context.Context, out *agents.Outbox) error {
+	pending := h.pending
+	h.pending = h.pending[:0]
+	for round := 0; len(pending) > 0; round++ {
+		rows := make([]store.Decision, 0, len(pending))
+		judged := pending[:0:0]
+		state := h.View.Current()
+		now := h.Now()
+		for _, v := range pending {
+			if v.prediction == nil && state.Mode == event.ModeModel || v.tooOld(state) {
+				out.Emit(v.again(state))
+				continue
+			}
+			rows = append(rows, h.judge(v, state, now))
+			judged = append(judged, v)
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		results, err := h.Store.Decide(ctx, rows)
+		if err != nil {
+			return fmt.Errorf("decision: commit %d decisions: %w", len(rows), err)
+		}
+		pending = pending[:0:0]
+		for i, r := range results {
+			switch r.Status {
+			case store.Stale:
+				pending = append(pending, judged[i])
+				continue
+			case store.Gone:
+				// Deleted by age while it travelled: nobody waits for it any more.
+				continue
+			}
+			d := announce.Decision(r.Decision)
+			out.Emit(d)
+			if r.Joined != nil {
+				out.Emit(announce.Feedback(*r.Joined))
+			}
+			if r.Status == store.Written && h.Observe != nil {
+				h.Observe(d)
+			}
+		}
+		if len(pending) == 0 {
+			return nil
+		}
+		if err := h.View.Refresh(ctx); err != nil {
+			return err
+		}
+		if round == maxRounds {
+			for _, v := range pending {
+				out.Emit(v.again(h.View.Current()))
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// tooOld reports that the champion has moved on since the prediction was made.
+func (v verdict) tooOld(s desired.State) bool {
+	return s.Mode == event.ModeModel && v.prediction != nil && v.prediction.Generation < s.ChampionGeneration
+}
+
+// again sends the features round once more, to a champion of the current generation.
+func (v verdict) again(s desired.State) *event.Features {
+	f := *v.features
+	f.MinGeneration = s.ChampionGeneration
+	return &f
+}
+
+// judge applies the rules or the policy, under the generations of the state it was judged in.
+func (h *handler) judge(v verdict, s desired.State, now time.Time) store.Decision {
+	f := v.features
+	d := store.Decision{
+		ID: f.ID, ApplicationID: f.ApplicationID, AcceptedAt: f.AcceptedAt, Source: f.Source, TraceID: f.TraceID,
+		Mode: store.Mode(s.Mode), ModeGeneration: s.ModeGeneration,
+		DecidedAt: now, Latency: now.Sub(f.AcceptedAt), Incarnation: h.incarnation,
+	}
+	if s.Mode == event.ModeSafe {
+		d.Decision, d.Rule, d.Reasons = h.Schema.DecideSafe(f.Values)
+		return d
+	}
+	p := v.prediction
+	d.Decision = h.Schema.Decide(p.Probability)
+	pd := p.Probability
+	d.Probability = &pd
+	if d.Decision != schema.Approve {
+		d.Reasons = p.Reasons
+	}
+	d.ModelVersion, d.ModelDigest, d.Generation = p.ModelVersion, p.ModelDigest, p.Generation
+	return d
+}

@@ -1,0 +1,50 @@
+package ingestion
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"aura/agents/announce"
+	"aura/agents/bus"
+	"aura/agents/event"
+	"aura/store"
+)
+
+// Outcome is what somebody says became of an application.
+type Outcome struct {
+	ApplicationID string
+	Outcome       event.Outcome
+	ObservedAt    time.Time
+}
+
+// Feedback commits outcomes and publishes those that took effect: joined to their decision, each once. The results
+// say what became of each, in order.
+func (in *Intake) Feedback(ctx context.Context, outcomes ...Outcome) ([]store.FeedbackResult, error) {
+	rows := make([]store.Feedback, len(outcomes))
+	now := in.Now()
+	for i, o := range outcomes {
+		rows[i] = store.Feedback{
+			ApplicationID: o.ApplicationID, Outcome: store.Outcome(o.Outcome),
+			ObservedAt: o.ObservedAt, ReceivedAt: now,
+		}
+	}
+	results, err := in.Store.AddFeedback(ctx, rows)
+	if err != nil {
+		return nil, fmt.Errorf("ingestion: commit feedback: %w", err)
+	}
+	var messages []*bus.Message
+	for _, r := range results {
+		in.Counter.Feedback(string(r.Kind))
+		if r.Kind == store.Joined {
+			messages = append(messages, bus.NewMessage(announce.Feedback(r.Feedback), now))
+		}
+	}
+	if len(messages) == 0 {
+		return results, nil
+	}
+	if err := in.Publisher.Publish(context.WithoutCancel(ctx), messages...); err != nil {
+		in.Log.Warn("outcomes are stored but could not be announced", "n", len(messages), "err", err)
+	}
+	return results, nil
+}

@@ -1,0 +1,267 @@
+package ingestion
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"aura/agents/announce"
+	"aura/agents/bus"
+	"aura/agents/event"
+	"aura/store"
+)
+
+// Backlog is what the sweeper needs of the store.
+type Backlog interface {
+	// Undecided lists accepted applications without a decision, by id, after the given one.
+	Undecided(ctx context.Context, afterID string, limit int) ([]store.Application, error)
+	// Decisions reads those of the given applications that are decided.
+	Decisions(ctx context.Context, ids []string) ([]store.Decision, error)
+	// Floor is an id below which everything is decided; RaiseFloor moves it up, to most at most.
+	Floor(ctx context.Context) (string, error)
+	RaiseFloor(ctx context.Context, most string) (string, error)
+}
+
+// Holder sees what the bus still holds; bus.Transport implements it.
+type Holder interface {
+	Holds(keys map[string]bool, upstreamFirst ...event.Topic) (held map[string]bool, ok bool)
+}
+
+// SweeperOptions of a sweeper.
+type SweeperOptions struct {
+	Intake  *Intake
+	Backlog Backlog
+	Holder  Holder
+	// MaxDelay bounds the doubling; Tick is how often the window is looked at.
+	MaxDelay time.Duration
+	Tick     time.Duration
+	Log      *slog.Logger
+}
+
+// Sweeper publishes again what was accepted and is undecided and what nothing on the bus holds.
+type Sweeper struct {
+	SweeperOptions
+	recovered chan struct{}
+	kicked    chan struct{}
+}
+
+// NewSweeper makes a sweeper.
+func NewSweeper(o SweeperOptions) *Sweeper {
+	return &Sweeper{SweeperOptions: o, recovered: make(chan struct{}), kicked: make(chan struct{}, 1)}
+}
+
+const (
+	// page is how many undecided applications are read at once after a start.
+	page = 500
+	// floorLag keeps the floor below applications whose commit is still under way.
+	floorLag   = time.Minute
+	floorEvery = 10 * time.Second
+)
+
+// Run recovers the backlog of an earlier process through the window, then sweeps until ctx ends.
+func (s *Sweeper) Run(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.recoverLoop(ctx)
+	}()
+	defer func() { <-done }()
+	tick := time.NewTicker(s.Tick)
+	defer tick.Stop()
+	floor := time.NewTicker(floorEvery)
+	defer floor.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.kicked:
+			s.all(ctx)
+		case <-tick.C:
+			s.report(ctx, s.Sweep(ctx, s.Intake.Now()))
+		case <-floor.C:
+			s.report(ctx, s.raiseFloor(ctx))
+		}
+	}
+}
+
+func (s *Sweeper) report(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		s.Log.Warn("sweep failed; it is repeated", "err", err)
+	}
+}
+
+// Recovered is closed when the backlog of the earlier process is in the window or decided.
+func (s *Sweeper) Recovered() <-chan struct{} { return s.recovered }
+
+func (s *Sweeper) recoverLoop(ctx context.Context) {
+	defer close(s.recovered)
+	after, n := "", 0
+	first := true
+	for ctx.Err() == nil {
+		k, next, err := s.recoverPage(ctx, after, first)
+		n += k
+		if err != nil {
+			s.report(ctx, err)
+			select {
+			case <-time.After(s.Tick):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if next == "" {
+			break
+		}
+		after, first = next, false
+	}
+	if n > 0 {
+		s.Log.Info("applications of an earlier run are on their way again", "n", n)
+	}
+}
+
+// recoverPage publishes one page of the backlog and returns where the next begins, "" at the end.
+func (s *Sweeper) recoverPage(ctx context.Context, after string, first bool) (n int, next string, err error) {
+	if first {
+		if after, err = s.Backlog.Floor(ctx); err != nil {
+			return 0, "", fmt.Errorf("ingestion: read the floor: %w", err)
+		}
+	}
+	rows, err := s.Backlog.Undecided(ctx, after, page)
+	if err != nil {
+		return 0, "", fmt.Errorf("ingestion: read the backlog: %w", err)
+	}
+	if len(rows) == 0 {
+		return 0, "", nil
+	}
+	in := s.Intake
+	for _, a := range rows {
+		if err := in.Window.Reserve(ctx, 1); err != nil {
+			return n, "", err
+		}
+		e := &event.RawEvent{Subject: announce.Subject(a)}
+		if err := e.Features.UnmarshalJSON(a.Features); err != nil {
+			// Only a damaged row can be here; the feature agent refuses it and it is referred to a person.
+			s.Log.Error("a stored application can't be read", "id", a.ID, "err", err)
+		}
+		now := in.Now()
+		in.Window.track(e, now.Add(in.SweepAfter), in.SweepAfter, false)
+		s.publish(ctx, now, e)
+		n++
+	}
+	return n, rows[len(rows)-1].ID, nil
+}
+
+// Sweep looks at what is due: what was never published is published; what waits is published again unless the bus
+// still holds it or it is decided already.
+func (s *Sweeper) Sweep(ctx context.Context, now time.Time) error {
+	waiting, unpublished := s.Intake.Window.due(now)
+	if len(unpublished) > 0 && s.publish(ctx, now, unpublished...) {
+		s.Intake.Window.reset(now, s.Intake.SweepAfter)
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	lost, err := s.settle(ctx, waiting)
+	if err != nil {
+		return err
+	}
+	lost = s.notHeld(now, lost)
+	if len(lost) > 0 && s.publish(ctx, now, lost...) {
+		s.Log.Info("undecided applications that nothing held were published again", "n", len(lost))
+	}
+	return nil
+}
+
+// Kick makes Run publish every undecided application again at once, held or not: the way they must take has changed.
+// It doesn't block, for its caller may be a lane that those applications have to pass.
+func (s *Sweeper) Kick() {
+	select {
+	case s.kicked <- struct{}{}:
+	default: // one is on its way already
+	}
+}
+
+func (s *Sweeper) all(ctx context.Context) {
+	now := s.Intake.Now()
+	waiting, unpublished := s.Intake.Window.due(time.Time{})
+	s.publish(ctx, now, append(waiting, unpublished...)...)
+}
+
+// settle tells the window about those that are decided (their announcement was lost) and returns the others.
+func (s *Sweeper) settle(ctx context.Context, events []*event.RawEvent) ([]*event.RawEvent, error) {
+	ids := make([]string, len(events))
+	byID := make(map[string]*event.RawEvent, len(events))
+	for i, e := range events {
+		ids[i], byID[e.ID] = e.ID, e
+	}
+	decided, err := s.Backlog.Decisions(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("ingestion: read decisions: %w", err)
+	}
+	for _, d := range decided {
+		s.Intake.Window.Decided(announce.Decision(d))
+		delete(byID, d.ID)
+	}
+	left := make([]*event.RawEvent, 0, len(byID))
+	for _, e := range events {
+		if byID[e.ID] != nil {
+			left = append(left, e)
+		}
+	}
+	return left, nil
+}
+
+// notHeld drops those that a mailbox still holds and sets when each is looked at next.
+func (s *Sweeper) notHeld(now time.Time, events []*event.RawEvent) []*event.RawEvent {
+	keys := make(map[string]bool, len(events))
+	for _, e := range events {
+		keys[e.ApplicationID] = true
+	}
+	held, ok := s.Holder.Holds(keys, event.RawEvents, event.FeaturesTopic, event.Predictions)
+	lost := events[:0:0]
+	for _, e := range events {
+		isHeld := ok && held[e.ApplicationID]
+		s.Intake.Window.postpone(now, !isHeld, s.MaxDelay, e.ID)
+		if !isHeld {
+			lost = append(lost, e)
+		}
+	}
+	return lost
+}
+
+// publish sends applications on their way again and reports whether the bus took them.
+func (s *Sweeper) publish(ctx context.Context, now time.Time, events ...*event.RawEvent) bool {
+	if len(events) == 0 {
+		return true
+	}
+	messages := make([]*bus.Message, len(events))
+	ids := make([]string, len(events))
+	for i, e := range events {
+		messages[i] = bus.NewMessage(e, now)
+		messages[i].TraceParent = traceParent(e.TraceID)
+		ids[i] = e.ID
+	}
+	if err := s.Intake.Publisher.Publish(ctx, messages...); err != nil {
+		s.report(ctx, fmt.Errorf("ingestion: publish %d applications again: %w", len(events), err))
+		return false
+	}
+	s.Intake.Window.published(ids...)
+	return true
+}
+
+// raiseFloor notes below which id everything is decided, so that the next start needn't look there.
+func (s *Sweeper) raiseFloor(ctx context.Context) error {
+	select {
+	case <-s.recovered:
+	default:
+		return nil
+	}
+	_, err := s.Backlog.RaiseFloor(ctx, idAt(s.Intake.Now().Add(-floorLag)))
+	return err
+}
+
+// idAt is the least id (UUIDv7) that could have been made at t.
+func idAt(t time.Time) string {
+	h := fmt.Sprintf("%012x", t.UnixMilli())
+	return h[:8] + "-" + h[8:12] + "-7000-8000-000000000000"
+}

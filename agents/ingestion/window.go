@@ -1,0 +1,208 @@
+package ingestion
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"aura/agents/event"
+)
+
+// Window holds the applications of this process that are accepted (or about to be) and not known to be decided. Its
+// size bounds what the process keeps: intake past it is refused or waits. It also finds who waits for a decision.
+type Window struct {
+	size int
+
+	mu       sync.Mutex
+	reserved int               // places taken by applications that are not committed yet
+	entries  map[string]*entry // by our id
+	freed    chan struct{}     // closed and renewed when room appears
+}
+
+// entry is one undecided application.
+type entry struct {
+	event   *event.RawEvent
+	waiters []chan *event.Decision
+	// sweepAt is when the sweeper looks at it next, delay what it adds then.
+	sweepAt time.Time
+	delay   time.Duration
+	// unpublished is set while no publication of it has succeeded.
+	unpublished bool
+}
+
+// NewWindow makes a window of the given size.
+func NewWindow(size int) *Window {
+	return &Window{size: size, entries: map[string]*entry{}, freed: make(chan struct{})}
+}
+
+// TryReserve takes n places, or none if they aren't free.
+func (w *Window) TryReserve(n int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.entries)+w.reserved+n > w.size {
+		return false
+	}
+	w.reserved += n
+	return true
+}
+
+// Reserve waits for n places until ctx ends.
+func (w *Window) Reserve(ctx context.Context, n int) error {
+	for {
+		w.mu.Lock()
+		if len(w.entries)+w.reserved+n <= w.size {
+			w.reserved += n
+			w.mu.Unlock()
+			return nil
+		}
+		freed := w.freed
+		w.mu.Unlock()
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Release gives n reserved places back.
+func (w *Window) Release(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reserved -= n
+	w.wake()
+}
+
+func (w *Window) wake() {
+	close(w.freed)
+	w.freed = make(chan struct{})
+}
+
+// track turns a reserved place into an entry. If wait is set, the channel gets the decision.
+func (w *Window) track(e *event.RawEvent, sweepAt time.Time, delay time.Duration, wait bool) <-chan *event.Decision {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reserved--
+	x := w.entries[e.ID]
+	if x == nil {
+		x = &entry{event: e, sweepAt: sweepAt, delay: delay, unpublished: true}
+		w.entries[e.ID] = x
+	} else {
+		w.wake()
+	}
+	if !wait {
+		return nil
+	}
+	return x.join()
+}
+
+func (x *entry) join() <-chan *event.Decision {
+	c := make(chan *event.Decision, 1)
+	x.waiters = append(x.waiters, c)
+	return c
+}
+
+// maxWaiters bounds who may wait for one application; more are answered as pending.
+const maxWaiters = 64
+
+// wait joins an application that is in the window.
+func (w *Window) wait(id string) (<-chan *event.Decision, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x := w.entries[id]
+	if x == nil || len(x.waiters) >= maxWaiters {
+		return nil, false
+	}
+	return x.join(), true
+}
+
+// published notes that the bus has the application.
+func (w *Window) published(ids ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		if x := w.entries[id]; x != nil {
+			x.unpublished = false
+		}
+	}
+}
+
+// Decided ends an application's stay and tells who waits.
+func (w *Window) Decided(decisions ...*event.Decision) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	any := false
+	for _, d := range decisions {
+		x := w.entries[d.ID]
+		if x == nil {
+			continue
+		}
+		delete(w.entries, d.ID)
+		any = true
+		for _, c := range x.waiters {
+			c <- d
+		}
+	}
+	if any {
+		w.wake()
+	}
+}
+
+// Undecided counts the applications in the window.
+func (w *Window) Undecided() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.entries)
+}
+
+// OldestAge is the age of the application that waits longest, 0 if none does.
+func (w *Window) OldestAge(now time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var oldest time.Duration
+	for _, x := range w.entries {
+		oldest = max(oldest, now.Sub(x.event.AcceptedAt))
+	}
+	return oldest
+}
+
+// due lists the applications whose time to be looked at has come, all of them if now is zero.
+func (w *Window) due(now time.Time) (waiting, unpublished []*event.RawEvent) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, x := range w.entries {
+		switch {
+		case x.unpublished:
+			unpublished = append(unpublished, x.event)
+		case now.IsZero() || !now.Before(x.sweepAt):
+			waiting = append(waiting, x.event)
+		}
+	}
+	return waiting, unpublished
+}
+
+// postpone sets when the given applications are looked at next; grow doubles their delay up to limit.
+func (w *Window) postpone(now time.Time, grow bool, limit time.Duration, ids ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		x := w.entries[id]
+		if x == nil {
+			continue
+		}
+		if grow {
+			x.delay = min(2*x.delay, limit)
+		}
+		x.sweepAt = now.Add(x.delay)
+	}
+}
+
+// reset brings every delay back to d: an outage is over.
+func (w *Window) reset(now time.Time, d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, x := range w.entries {
+		x.delay = d
+		x.sweepAt = now.Add(d)
+	}
+}
