@@ -1,0 +1,141 @@
+package agents
+
+import (
+	"context"
+	"time"
+
+	"aura/agents/bus"
+	"aura/agents/event"
+)
+
+// beat publishes each agent's metrics once a slot, all in one call.
+func (s *Supervisor) beat() {
+	ticker := time.NewTicker(s.opts.Heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.quit:
+			return
+		case now := <-ticker.C:
+			s.beatOnce(s.root, now)
+		}
+	}
+}
+
+// beatOnce closes the slot of each agent and announces it. A bus that doesn't take the beat within a slot loses it: a
+// late one would say nothing true.
+func (s *Supervisor) beatOnce(ctx context.Context, now time.Time) {
+	var out []*bus.Message
+	for _, a := range s.list() {
+		for _, e := range a.pulse(now) {
+			out = append(out, bus.NewMessage(e, now))
+		}
+	}
+	if len(out) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Heartbeat)
+	defer cancel()
+	if err := s.opts.Transport.Publish(ctx, out...); err != nil && ctx.Err() == nil {
+		s.opts.Logger.Warn("heartbeats were not published", "err", err)
+	}
+}
+
+// lastBeat announces that the agents have stopped.
+func (s *Supervisor) lastBeat(ctx context.Context) { s.beatOnce(ctx, time.Now()) }
+
+// pulse closes the agent's slot. A life that hangs or has crashed beats no more, but for the notice of it.
+func (a *agent) pulse(now time.Time) (out []*event.AgentMetrics) {
+	slow := a.isSlow(a.sup.clock())
+	depth, age, inFlight := a.load(now)
+	slot := a.stats.turn()
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.state == Running && slow:
+		a.becomeLocked(Slow, "", 0)
+	case a.state == Slow && !slow:
+		a.becomeLocked(Running, "", 0)
+	}
+	m := event.AgentMetrics{
+		Agent: a.spec.Name, Instance: a.sup.opts.Instance, At: now, SlotMS: a.sup.opts.Heartbeat.Milliseconds(),
+		Watermark: a.finished.Load(), Queue: depth, QueueAgeMS: age.Milliseconds(), InFlight: inFlight,
+	}
+	for _, n := range a.notices {
+		e := m
+		e.State, e.Incarnation = string(n.state), n.incarnation
+		out = append(out, &e)
+	}
+	a.notices = a.notices[:0]
+	if a.state == Running || a.state == Slow {
+		e := m
+		e.State, e.Incarnation = string(a.state), a.life.number
+		out = append(out, &e)
+		a.lastBeat = now
+	}
+	if len(out) > 0 {
+		// The slot's counts go with one beat only, so that who adds them up counts each event once.
+		last := out[len(out)-1]
+		last.Handled, last.Failed, last.Refused = slot.handled, slot.failed, slot.refused
+		last.HandlerUS = append([]int64(nil), slot.times[:slot.used]...)
+	}
+	return out
+}
+
+// isSlow reports whether a lane needs more than the stage deadline.
+func (a *agent) isSlow(now int64) bool {
+	for _, l := range a.lanes {
+		if l.deadline.Load() > int64(a.sup.opts.StageDeadline) || l.working(now) > a.sup.opts.StageDeadline {
+			return true
+		}
+	}
+	return false
+}
+
+// load describes what waits and what is at work.
+func (a *agent) load(now time.Time) (depth int, age time.Duration, inFlight int) {
+	var oldest time.Time
+	for _, l := range a.lanes {
+		n, at := l.depth()
+		depth += n
+		if !at.IsZero() && (oldest.IsZero() || at.Before(oldest)) {
+			oldest = at
+		}
+		if l.working(a.sup.clock()) > 0 {
+			inFlight++
+		}
+	}
+	for _, b := range a.boxes {
+		depth += b.mailbox.Depth()
+	}
+	if !oldest.IsZero() {
+		age = max(0, now.Sub(oldest))
+	}
+	return depth, age, inFlight
+}
+
+// status is a snapshot of the agent.
+func (a *agent) status(now time.Time) Status {
+	total, rate, p50, p99 := a.stats.read()
+	depth, age, inFlight := a.load(now)
+	notReady := ""
+	if a.spec.Ready != nil {
+		if err := a.spec.Ready(); err != nil {
+			notReady = err.Error()
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := Status{
+		Agent: a.spec.Name, Instance: a.sup.opts.Instance,
+		State: a.state, Since: a.since, Cause: a.cause,
+		Handled: total.handled, Failed: total.failed, Refused: total.refused, Restarts: a.restarts,
+		Zombies: int(a.zombies.Load()), Queue: depth, QueueAge: age, InFlight: inFlight,
+		Rate: rate, P50: p50, P99: p99, LastBeat: a.lastBeat, NotReady: notReady,
+	}
+	if a.life != nil {
+		s.Incarnation = a.life.number
+	}
+	return s
+}
