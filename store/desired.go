@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"gorm.io/gorm/clause"
+)
+
+// The settings of desired state that decisions depend on.
+const (
+	SettingMode     = "mode"
+	SettingChampion = "champion"
+)
+
+// Desired reads mode and champion.
+func (s *Store) Desired(ctx context.Context) (State, error) {
+	var rows []storedSetting
+	err := s.read(ctx).Where("setting IN ?", []string{SettingMode, SettingChampion}).Find(&rows).Error
+	if err != nil {
+		return State{}, readErr("read desired state", err)
+	}
+	var out State
+	for i := range rows {
+		v := rows[i].value()
+		switch v.Setting {
+		case SettingMode:
+			out.ModeSetting, out.Mode, out.ModeGeneration = v, Mode(v.Value), v.Generation
+		case SettingChampion:
+			if out.Champion, err = strconv.Atoi(v.Value); err != nil {
+				return State{}, fmt.Errorf("store: champion: %w", err)
+			}
+			out.ChampionSetting, out.ChampionGeneration = v, v.Generation
+		}
+	}
+	return out, nil
+}
+
+// Settings reads all of desired state.
+func (s *Store) Settings(ctx context.Context) ([]Setting, error) {
+	var rows []storedSetting
+	if err := s.read(ctx).Order("setting").Find(&rows).Error; err != nil {
+		return nil, readErr("read desired state", err)
+	}
+	out := make([]Setting, len(rows))
+	for i := range rows {
+		out[i] = rows[i].value()
+	}
+	return out, nil
+}
+
+// SetMode is a person's change of mode. Safe mode set by hand is held: automation doesn't end it; setting MODEL by hand
+// gives it back. Once it has returned, no decision of another mode commits. It returns the mode's generation, which stays
+// where the mode was that already.
+func (s *Store) SetMode(ctx context.Context, m Mode, by, reason string) (int64, error) {
+	v, err := s.Set(ctx, Change{
+		Setting: SettingMode, Value: string(m), By: by, Reason: reason, Person: true, Hold: m == ModeSafe,
+	})
+	return v.Generation, err
+}
+
+// Set changes one row of desired state and records it. A new value gets the next generation; the same value keeps it and
+// changes owner, reason and hold only. The champion is changed by SetAliases. *Refused: held by a person, or no value.
+func (s *Store) Set(ctx context.Context, c Change) (Setting, error) {
+	if c.Setting == SettingMode && c.Value != string(ModeModel) && c.Value != string(ModeSafe) {
+		return Setting{}, refuse(CodeInvalid, "no mode %q", c.Value)
+	}
+	if c.Setting == "" || c.Setting == SettingChampion {
+		return Setting{}, refuse(CodeInvalid, "setting %q can't be set like this", c.Setting)
+	}
+	return write(ctx, s, func(t *tx) (Setting, error) { return t.set(c, time.Now()) })
+}
+
+func (t *tx) set(c Change, at time.Time) (Setting, error) {
+	var rows []storedSetting
+	if err := t.db.Where("setting = ?", c.Setting).Limit(1).Find(&rows).Error; err != nil {
+		return Setting{}, err
+	}
+	row := storedSetting{Setting: c.Setting}
+	if len(rows) == 1 {
+		row = rows[0]
+	}
+	if row.HeldBy != "" && !c.Person {
+		return Setting{}, refuse(CodeHeld, "%s is held by %s: %s", c.Setting, row.HeldBy, row.Reason)
+	}
+	previous := row.Value
+	if row.Value != c.Value || row.Generation == 0 {
+		row.Generation++
+	}
+	row.Value, row.Owner, row.Reason, row.HeldBy, row.ChangedAt = c.Value, c.By, c.Reason, "", micros(at)
+	if c.Hold {
+		row.HeldBy = c.By
+	}
+	if err := t.db.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error; err != nil {
+		return Setting{}, err
+	}
+	history := storedConfigChange{
+		Setting: row.Setting, Value: row.Value, Previous: previous, Generation: row.Generation, Owner: row.Owner,
+		Reason: row.Reason, HeldBy: row.HeldBy, ChangedAt: row.ChangedAt,
+	}
+	return row.value(), t.db.Create(&history).Error
+}
+
+// ConfigHistory returns changes of desired state, latest first, below the id before unless that is 0.
+func (s *Store) ConfigHistory(ctx context.Context, limit int, before int64) ([]ConfigChange, error) {
+	db := s.read(ctx).Order("id DESC").Limit(limit)
+	if before > 0 {
+		db = db.Where("id < ?", before)
+	}
+	var rows []storedConfigChange
+	if err := db.Find(&rows).Error; err != nil {
+		return nil, readErr("read the history of desired state", err)
+	}
+	out := make([]ConfigChange, len(rows))
+	for i, r := range rows {
+		v := storedSetting{r.Setting, r.Value, r.Generation, r.Owner, r.Reason, r.HeldBy, r.ChangedAt}
+		out[i] = ConfigChange{ID: r.ID, Setting: v.value(), Previous: r.Previous}
+	}
+	return out, nil
+}

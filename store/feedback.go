@@ -1,0 +1,109 @@
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// AddFeedback keeps outcomes and says how each counts; those Joined are to be published, once. The first outcome of an
+// application stands. Of two outcomes in one call the earlier in the slice is first. On an error some may be kept; the
+// same call again counts those as Duplicate, so it loses their publication and never doubles it.
+func (s *Store) AddFeedback(ctx context.Context, fs []Feedback) ([]FeedbackResult, error) {
+	for i, f := range fs {
+		if f.Outcome != Repaid && f.Outcome != Defaulted {
+			return nil, refuse(CodeInvalid, "outcome %d is %q, not repaid or defaulted", i, f.Outcome)
+		}
+	}
+	own := append([]Feedback(nil), fs...)
+	out := make([]FeedbackResult, len(fs))
+	var parts []*request
+	for i := 0; i < len(own); i += partRows {
+		j := min(i+partRows, len(own))
+		part, results := own[i:j], out[i:j]
+		parts = append(parts, &request{job: func(t *tx) error {
+			for k := range part {
+				if err := t.w.addFeedback(part[k], &results[k]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}})
+	}
+	if err := s.await(ctx, parts); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// addFeedback classifies and keeps one outcome.
+func (w *writer) addFeedback(f Feedback, out *FeedbackResult) error {
+	f.ObservedAt, f.ReceivedAt = fromMicros(micros(f.ObservedAt)), fromMicros(micros(f.ReceivedAt))
+	var a Application
+	found, err := w.application("id", f.ApplicationID, &a)
+	if err == nil && !found {
+		found, err = w.application("client_id", f.ApplicationID, &a)
+	}
+	if err != nil {
+		return fmt.Errorf("feedback: %w", err)
+	}
+	f.Kind, f.Decision = Unknown, nil
+	if found {
+		if err := w.classify(&f, a.ID); err != nil {
+			return fmt.Errorf("feedback: %w", err)
+		}
+	}
+	err = w.exec("INSERT INTO feedback (application, application_id, outcome, kind, observed_at, received_at) "+
+		"VALUES (?, ?, ?, ?, ?, ?)", a.ID, f.ApplicationID, string(f.Outcome), string(f.Kind), micros(f.ObservedAt),
+		micros(f.ReceivedAt))
+	if err != nil {
+		return fmt.Errorf("feedback: %w", err)
+	}
+	if f.Kind == Early {
+		w.memo.early++
+	}
+	*out = FeedbackResult{Kind: f.Kind, Feedback: f}
+	return nil
+}
+
+// classify sets the kind of an outcome whose application is known, and its decision for Joined.
+func (w *writer) classify(f *Feedback, id string) error {
+	var stands string
+	found, err := w.row("SELECT outcome FROM feedback WHERE application = ? AND kind IN ('joined', 'early')", []any{id}, &stands)
+	if err != nil {
+		return err
+	}
+	if found {
+		f.Kind = Contradicting
+		if stands == string(f.Outcome) {
+			f.Kind = Duplicate
+		}
+		return nil
+	}
+	var d Decision
+	decided, err := w.decision(id, &d)
+	if err != nil {
+		return err
+	}
+	f.Kind = Early
+	if decided {
+		f.Kind, f.Decision = Joined, &d
+	}
+	return nil
+}
+
+// joinEarly joins the outcome that was there before the decision, if there is one.
+func (w *writer) joinEarly(d *Decision) (*Feedback, error) {
+	var outcome string
+	var observed, received int64
+	f := Feedback{Kind: Joined, Decision: d}
+	found, err := w.row("UPDATE feedback SET kind = 'joined' WHERE application = ? AND kind = 'early' "+
+		"RETURNING application_id, outcome, observed_at, received_at", []any{d.ID}, &f.ApplicationID, &outcome, &observed, &received)
+	if err != nil || !found {
+		return nil, err
+	}
+	w.memo.early--
+	f.Outcome, f.ObservedAt, f.ReceivedAt = Outcome(outcome), fromMicros(observed), fromMicros(received)
+	own := *d
+	f.Decision = &own
+	return &f, nil
+}

@@ -1,0 +1,62 @@
+// Package migrations holds the versioned schema of the store, one folder a dialect with the same versions in both. It
+// owns the SQL files and applies them with goose, each in a transaction of its own. Applied files never change; a new
+// version is a new file in both folders. It imports nothing of ours; Up blocks until the database is at the last version
+// and may be called by one process at a time. Test it with an empty database.
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed sqlite/*.sql postgres/*.sql
+var files embed.FS
+
+// Dialect names a folder.
+type Dialect string
+
+// The dialects.
+const (
+	SQLite   Dialect = "sqlite"
+	Postgres Dialect = "postgres"
+)
+
+// Files returns the folder of a dialect.
+func Files(d Dialect) (fs.FS, error) {
+	if d != SQLite && d != Postgres {
+		return nil, fmt.Errorf("migrations: no dialect %q", d)
+	}
+	return fs.Sub(files, string(d))
+}
+
+// Up brings db to the last version and returns that version. A database of a newer program is an error.
+func Up(ctx context.Context, db *sql.DB, d Dialect) (int64, error) {
+	sub, err := Files(d)
+	if err != nil {
+		return 0, err
+	}
+	dialect := goose.DialectSQLite3
+	if d == Postgres {
+		dialect = goose.DialectPostgres
+	}
+	p, err := goose.NewProvider(dialect, db, sub, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return 0, fmt.Errorf("migrations: %w", err)
+	}
+	current, target, err := p.GetVersions(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("migrations: read the version: %w", err)
+	}
+	if current > target {
+		return current, fmt.Errorf("migrations: the database is at version %d, this program knows %d", current, target)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return current, fmt.Errorf("migrations: %w", err)
+	}
+	return target, nil
+}

@@ -1,0 +1,50 @@
+package store
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats are counters since Open and what is true now, for metrics.
+type Stats struct {
+	// Transactions committed and Failed (rolled back, or in doubt); Accepted, Decided and Jobs are rows and other writes
+	// handled in committed ones.
+	Transactions, Failed, Accepted, Decided, Jobs int64
+	// QueueAccepts, QueueDecisions and QueueJobs are rows (other writes) that wait now.
+	QueueAccepts, QueueDecisions, QueueJobs int
+	// LastTx is the whole last transaction, LastCommit its COMMIT alone: mostly the sync of the log.
+	LastTx, LastCommit time.Duration
+	// Checkpoints counts rounds of the background connection; LogPages is the log's length when last looked at.
+	Checkpoints, LogPages int64
+	// EarlyWaiting are outcomes that wait for their decision.
+	EarlyWaiting int64
+}
+
+type counters struct {
+	transactions, failed, accepted, decided, jobs, lastTx, lastCommit, early atomic.Int64
+}
+
+func (c *counters) count(g *group, took time.Duration) {
+	c.transactions.Add(1)
+	c.lastTx.Store(int64(took))
+	for _, r := range g.accepts {
+		c.accepted.Add(int64(len(r.accepts)))
+	}
+	for _, r := range g.decisions {
+		c.decided.Add(int64(len(r.decisions)))
+	}
+	c.jobs.Add(int64(len(g.jobs)))
+}
+
+// Stats may be called at any time; its numbers are each right, but not of one instant.
+func (s *Store) Stats() Stats {
+	c := &s.w.st
+	out := Stats{
+		Transactions: c.transactions.Load(), Failed: c.failed.Load(), Accepted: c.accepted.Load(),
+		Decided: c.decided.Load(), Jobs: c.jobs.Load(),
+		LastTx: time.Duration(c.lastTx.Load()), LastCommit: time.Duration(c.lastCommit.Load()),
+		Checkpoints: s.ck.rounds.Load(), LogPages: s.ck.pages.Load(), EarlyWaiting: c.early.Load(),
+	}
+	out.QueueAccepts, out.QueueDecisions, out.QueueJobs = s.w.q.lengths()
+	return out
+}
