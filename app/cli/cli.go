@@ -74,10 +74,15 @@ func (i *invocation) execute(ctx context.Context, args []string) int {
 	root.SetOut(i.Out)
 	root.SetErr(i.Err)
 	err := root.ExecuteContext(ctx)
-	if err != nil {
+	code := exitCode(err)
+	switch {
+	case err == nil:
+	case code == ExitInterrupted:
+		fmt.Fprintln(i.Err, "aura: interrupted")
+	default:
 		fmt.Fprintf(i.Err, "aura: %v\n", err)
 	}
-	return exitCode(err)
+	return code
 }
 
 // env looks a variable up.

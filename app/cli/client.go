@@ -25,8 +25,10 @@ const AddressFile = "aura.addr"
 
 const maxAnswer = 16 << 20
 
-// client talks to a running server.
+// client talks to a running server, which it looks for when it is first called: what is wrong with a command line is
+// told whether or not a server runs.
 type client struct {
+	find    func(*client) error
 	base    string // http://host:port
 	origin  string // where base came from, for messages
 	token   string
@@ -45,19 +47,14 @@ func (i *invocation) remote(c *cobra.Command, do func(c *cobra.Command, server *
 		if timeout <= 0 {
 			return usage("take a --timeout such as 10s", "a timeout of %s", timeout)
 		}
-		cl, err := i.find(c, server)
-		if err != nil {
-			return err
-		}
-		cl.timeout = timeout
-		return do(c, cl, args)
+		return do(c, &client{timeout: timeout, find: func(s *client) error { return i.find(c, s, server) }}, args)
 	}
 	return c
 }
 
 // find locates the server. With an address given, a configuration that is broken doesn't stand in the way of, say,
 // switching to safe mode: it is told, and only the environment's token is used.
-func (i *invocation) find(c *cobra.Command, server string) (*client, error) {
+func (i *invocation) find(c *cobra.Command, s *client, server string) error {
 	origin := "flag --server"
 	if server == "" {
 		server, origin = i.env("AURA_SERVER"), "environment AURA_SERVER"
@@ -70,27 +67,31 @@ func (i *invocation) find(c *cobra.Command, server string) (*client, error) {
 		fmt.Fprintf(i.Err, "aura: going on without it: %v\n", err)
 		loaded.Config.HTTP.Token = i.env("AURA_TOKEN")
 	default:
-		return nil, err
+		return err
 	}
 	if server == "" {
 		name := filepath.Join(loaded.Config.Data.Dir, AddressFile)
 		content, err := os.ReadFile(name)
 		if err != nil || len(bytes.TrimSpace(content)) == 0 {
-			return nil, Exit(ExitUnreachable, fmt.Errorf("no running server found: %s is not there", name),
+			return Exit(ExitUnreachable, fmt.Errorf("no running server found: %s is not there", name),
 				"start one with `aura run`, name its data directory with --data, or its address with --server")
 		}
 		server, origin = string(bytes.TrimSpace(content)), "file "+name
 	}
 	base, err := baseURL(server)
 	if err != nil {
-		return nil, usage("write --server host:port or http://host:port", "%q (%s) is no address of a server: %w", server, origin, err)
+		return usage("write --server host:port or http://host:port", "%q (%s) is no address of a server: %w", server, origin, err)
 	}
 	// One request, one process: nothing is kept alive, and no proxy stands between us and our own server.
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext}
 	if !strings.HasPrefix(origin, "file ") {
 		transport.Proxy = http.ProxyFromEnvironment
 	}
-	return &client{base: base, origin: origin, token: loaded.Config.HTTP.Token, http: &http.Client{Transport: transport}}, nil
+	s.base, s.origin, s.token = base, origin, loaded.Config.HTTP.Token
+	s.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // the API never redirects: whoever does shall not get the request again
+	}}
+	return nil
 }
 
 // baseURL completes host:port to a URL. An address to listen on everywhere is reached on this machine.
@@ -117,6 +118,11 @@ func baseURL(server string) (string, error) {
 
 // call sends a request and returns the body of a good answer, decoded into out if that isn't nil.
 func (s *client) call(ctx context.Context, method, path string, body, out any) ([]byte, error) {
+	if s.http == nil {
+		if err := s.find(s); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var content io.Reader

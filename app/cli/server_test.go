@@ -1,0 +1,224 @@
+package cli
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"aura/web/api"
+)
+
+// request is what the server of a test got.
+type request struct{ method, path, body, auth, media string }
+
+// answering starts a server that notes requests and answers all of them alike.
+func answering(t *testing.T, status int, media, body string) (url string, got *[]request) {
+	t.Helper()
+	got = new([]request)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		content, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		*got = append(*got, request{r.Method, r.URL.RequestURI(), string(content), r.Header.Get("Authorization"), r.Header.Get("Content-Type")})
+		w.Header().Set("Content-Type", media)
+		w.Header().Set("Retry-After", "3")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, got
+}
+
+func marshal(t *testing.T, v any) string {
+	t.Helper()
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(encoded)
+}
+
+func TestRequestsAndOutput(t *testing.T) {
+	auc, latency := 0.9231, 1.25
+	model := api.Model{Version: 3, Digest: "0123456789abcdef", Aliases: []string{"champion"}, Metrics: api.Metrics{CVAUC: &auc}, Rows: 10}
+	agent := api.Agent{Name: "model", State: "RUNNING", Incarnation: 2, Handled: 99}
+	fault := api.Fault{ID: "f1", Target: "model", Kind: "latency", Delay: "2s", Share: 1}
+	mode := api.Mode{Mode: api.ModeSafe, Generation: 7, Reason: "because"}
+	record := api.Record{
+		ID: "id1", ApplicationID: "A-1", Status: api.StatusDecided, Decision: api.Decline, Probability: &auc, LatencyMS: &latency,
+		Reasons: []api.Reason{{Code: "R01", Feature: "debt_ratio", Text: "too much debt"}}, Outcome: "defaulted",
+	}
+	for _, c := range []struct {
+		args               string
+		method, path, body string
+		answer             any
+		out                []string
+	}{
+		{"agent ls", "GET", "/api/v1/agents", "", api.List[api.Agent]{Items: []api.Agent{agent}}, []string{"model", "RUNNING", "99"}},
+		{"agent restart model --reason stuck", "POST", "/api/v1/agents/model/restart", `{"reason":"stuck","by":"ann"}`, agent, []string{"RUNNING"}},
+		{"mode show", "GET", "/api/v1/mode", "", mode, []string{"SAFE_MODE", "because"}},
+		{"mode set safe_mode --reason x --by bob", "PUT", "/api/v1/mode", `{"mode":"SAFE_MODE","reason":"x","by":"bob"}`, mode, []string{"SAFE_MODE"}},
+		{"model ls --limit 2 --cursor c", "GET", "/api/v1/models?cursor=c&limit=2", "", api.List[api.Model]{Items: []api.Model{model}}, []string{"champion", "0.9231", "0123456789ab"}},
+		{"model show v3", "GET", "/api/v1/models/3", "", model, []string{"champion", "0.9231"}},
+		{"model promote 3 --reason x", "POST", "/api/v1/models/3/promote", `{"reason":"x","by":"ann"}`, api.Switch{Version: 3, Previous: 2, Generation: 5}, []string{"3", "2", "5"}},
+		{"model rollback --reason x", "POST", "/api/v1/models/rollback", `{"reason":"x","by":"ann"}`, api.Switch{Version: 2, Generation: 6}, []string{"2", "6"}},
+		{"model history", "GET", "/api/v1/models/history?limit=50", "", api.List[api.AliasChange]{Items: []api.AliasChange{{Alias: "champion", Version: 3, By: "ann"}}}, []string{"champion", "ann"}},
+		{"application show A/1", "GET", "/api/v1/applications/A%2F1", "", record, []string{"DECLINE", "R01 debt_ratio: too much debt", "defaulted", "1.25ms"}},
+		{"application ls", "GET", "/api/v1/decisions?limit=50", "", api.List[api.Record]{Items: []api.Record{record}}, []string{"A-1", "DECLINE"}},
+		{"inject latency --target model --delay 2s --share 0.5 --ttl 60s", "POST", "/api/v1/faults", `{"target":"model","kind":"latency","delay":"2s","share":0.5,"ttl":"1m0s"}`, fault, []string{"f1", "latency"}},
+		{"inject crash --target model --ttl 60s --times 0", "POST", "/api/v1/faults", `{"target":"model","kind":"crash","share":1,"ttl":"1m0s","times":0}`, fault, []string{"f1"}},
+		{"fault ls", "GET", "/api/v1/faults", "", api.List[api.Fault]{Items: []api.Fault{fault}}, []string{"f1", "2s"}},
+		{"fault stop f1", "DELETE", "/api/v1/faults/f1", "", nil, []string{"1 fault(s) ended"}},
+		{"fault stop --all", "DELETE", "/api/v1/faults", "", map[string]int{"removed": 4}, []string{"4 fault(s) ended"}},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			answer := ""
+			if c.answer != nil {
+				answer = marshal(t, c.answer)
+			}
+			url, got := answering(t, 200, "application/json", answer)
+			environ := []string{"AURA_TOKEN=tok", "USER=ann", "AURA_SERVER=" + url}
+			for _, form := range []string{"table", "json"} {
+				*got = nil
+				o := try(t, Commands{}, environ, append(strings.Fields(c.args), "-o", form)...)
+				if o.code != 0 || o.err != "" || len(*got) != 1 {
+					t.Fatalf("exit %d, %d requests: %s", o.code, len(*got), o.err)
+				}
+				r := (*got)[0]
+				if r.method != c.method || r.path != c.path || r.body != c.body || r.auth != "Bearer tok" || (r.media == "application/json") != (c.body != "") {
+					t.Errorf("request %+v", r)
+				}
+				if form == "json" {
+					if !json.Valid([]byte(o.out)) {
+						t.Errorf("not one JSON document: %q", o.out)
+					}
+					continue
+				}
+				for _, part := range c.out {
+					if !strings.Contains(o.out, part) {
+						t.Errorf("%q lacks %q", o.out, part)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	const media = "application/problem+json"
+	for _, c := range []struct {
+		status      int
+		media, body string
+		code        int
+		want        []string
+	}{
+		{
+			422, media, `{"title":"Unprocessable Entity","detail":"invalid: ttl","errors":[{"field":"ttl","problem":"range","got":"1h","want":"at most 15m"}]}`,
+			2,
+			[]string{"invalid: ttl", "ttl: range, got 1h, want at most 15m", "correct"},
+		},
+		{400, media, `{"title":"Bad Request"}`, 2, []string{"Bad Request", "correct"}},
+		{401, media, `{"title":"Unauthorized"}`, 5, []string{"AURA_TOKEN"}},
+		{403, media, `{"title":"Forbidden"}`, 5, []string{"ask"}},
+		{404, media, `{"title":"Not Found","detail":"no such agent"}`, 6, []string{"no such agent", "ls"}},
+		{409, media, `{"title":"Conflict","detail":"no previous champion"}`, 6, []string{"no previous champion", "show"}},
+		{429, media, `{"title":"Too Many Requests"}`, 7, []string{"later", "in 3 s"}},
+		{503, media, `{"title":"Service Unavailable"}`, 7, []string{"/readyz"}},
+		{504, media, `{"title":"Gateway Timeout"}`, 4, []string{"/readyz"}},
+		{500, media, `{"title":"Internal Server Error","trace_id":"abc"}`, 1, []string{"trace abc"}},
+		{404, "text/html", `<html>`, 6, []string{"not as an AURA server does", "--server"}},
+		{302, "text/html", ``, 1, []string{"not as an AURA server does"}},
+		{200, "application/json", `<html>`, 1, []string{"something else", "aura version"}},
+	} {
+		url, _ := answering(t, c.status, c.media, c.body)
+		o := try(t, Commands{}, nil, "agent", "ls", "--server", url)
+		if o.code != c.code || o.out != "" {
+			t.Errorf("%d: exit %d, want %d; stdout %q", c.status, o.code, c.code, o.out)
+		}
+		for _, part := range c.want {
+			if !strings.Contains(o.err, part) {
+				t.Errorf("%d: %q lacks %q", c.status, o.err, part)
+			}
+		}
+	}
+}
+
+func TestServerIsFoundInDataDirectory(t *testing.T) {
+	url, got := answering(t, 200, "application/json", `{"items":[]}`)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, AddressFile), []byte(strings.TrimPrefix(url, "http://")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ environ, args []string }{
+		{nil, []string{"agent", "ls", "--data", dir}},
+		{[]string{"AURA_DATA_DIR=" + dir}, []string{"agent", "ls"}},
+		{[]string{"AURA_SERVER=127.0.0.1:1"}, []string{"agent", "ls", "--server", url}},
+	} {
+		*got = nil
+		if o := try(t, Commands{}, c.environ, c.args...); o.code != 0 || len(*got) != 1 {
+			t.Errorf("%v %v: exit %d: %s", c.environ, c.args, o.code, o.err)
+		}
+	}
+}
+
+// On a bad day the file may be broken; safe mode must be within reach all the same.
+func TestBrokenConfigurationDoesNotStopAClientWithAnAddress(t *testing.T) {
+	url, got := answering(t, 200, "application/json", marshal(t, api.Mode{Mode: api.ModeSafe}))
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte("nonsense: 1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"mode", "set", "SAFE_MODE", "--reason", "x"}
+	o := tryIn(t, t.Context(), dir, Commands{}, []string{"AURA_TOKEN=tok"}, append(args, "--server", url)...)
+	if o.code != 0 || !strings.Contains(o.err, "nonsense") || (*got)[0].auth != "Bearer tok" {
+		t.Errorf("exit %d: %s", o.code, o.err)
+	}
+	if o := tryIn(t, t.Context(), dir, Commands{}, nil, args...); o.code != 3 {
+		t.Errorf("without an address: exit %d: %s", o.code, o.err)
+	}
+}
+
+func TestTimeoutAndInterrupt(t *testing.T) {
+	hang := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-hang:
+		case <-r.Context().Done():
+		}
+	}))
+	defer server.Close()
+	defer close(hang)
+	if o := try(t, Commands{}, nil, "agent", "ls", "--server", server.URL, "--timeout", "50ms"); o.code != 4 || !strings.Contains(o.err, "--timeout waits longer") {
+		t.Errorf("exit %d: %s", o.code, o.err)
+	}
+	ctx, cancel := contextCancelled(t)
+	defer cancel()
+	if o := tryIn(t, ctx, t.TempDir(), Commands{}, nil, "agent", "ls", "--server", server.URL); o.code != 130 || !strings.Contains(o.err, "interrupted") {
+		t.Errorf("exit %d: %s", o.code, o.err)
+	}
+}
+
+func TestBaseURL(t *testing.T) {
+	for given, want := range map[string]string{
+		"127.0.0.1:80": "http://127.0.0.1:80", "0.0.0.0:80": "http://127.0.0.1:80", "[::]:80": "http://[::1]:80", ":80": "http://127.0.0.1:80",
+		"https://aura.example/": "https://aura.example", "http://u:p@x": "", "http://": "", "x?y": "", "::": "",
+	} {
+		if got, err := baseURL(given); got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v; want %q", given, got, err, want)
+		}
+	}
+}
+
+// What came from outside can't write to the terminal.
+func TestControlCharactersAreReplaced(t *testing.T) {
+	url, _ := answering(t, 200, "application/json", marshal(t, api.Mode{Mode: "MODEL", Reason: "\x1b]0;owned\x07\r\nx"}))
+	if o := try(t, Commands{}, nil, "mode", "show", "--server", url); o.code != 0 || strings.ContainsAny(o.out, "\x1b\x07\r") {
+		t.Errorf("exit %d: %q", o.code, o.out)
+	}
+}
