@@ -47,10 +47,10 @@ func (w *watch) enter(now int64) context.Context {
 
 // leave ends the call; it reports whether the watchdog left it alone.
 func (w *watch) leave() (inTime bool) {
-	if w.word.CompareAndSwap(w.seq<<2|running, w.seq<<2|idle) {
+	if w.word.CompareAndSwap(w.seq<<2|running, w.seq<<2) {
 		return true
 	}
-	w.word.Store(w.seq<<2 | idle)
+	w.word.Store(w.seq << 2) // idle
 	return false
 }
 

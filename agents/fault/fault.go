@@ -1,0 +1,120 @@
+// Package fault injects faults into agents: it makes them slow, makes them fail, crashes and hangs them, for real.
+//
+// It owns the faults of this process. They survive the restart of an agent, not of the process, and each of them ends
+// by itself (TTL). A fault acts on the handler's own goroutine, just before an event is handled, so an agent can't tell
+// it from a defect of its own. Nothing that judges (monitoring, healing, governance) may import this package.
+//
+// A Registry may be used from any goroutine. Before blocks while a latency or a hang lasts; without faults it costs one
+// atomic load. TTLs run on monotonic time, so tests use testing/synctest. It imports agents for the Injector contract.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Kind of a fault.
+type Kind string
+
+// Latency waits before the event (and obeys the context), Error fails it, Crash panics, Hang ignores its context until
+// the fault ends.
+const (
+	Latency Kind = "latency"
+	Error   Kind = "error"
+	Crash   Kind = "crash"
+	Hang    Kind = "hang"
+)
+
+// Limits of a registry.
+const (
+	// DefaultMaxTTL is the longest life of a fault unless Options says otherwise.
+	DefaultMaxTTL = 15 * time.Minute
+	// MaxActive is how many faults may be active at once.
+	MaxActive = 100
+)
+
+// Fault is a fault to inject (the first six fields) or an active one.
+type Fault struct {
+	// Target is the agent's name.
+	Target string
+	Kind   Kind
+	// Delay is how long a latency waits before each event; zero for the other kinds.
+	Delay time.Duration
+	// Share of the events that are hit, above 0, at most 1.
+	Share float64
+	// TTL is when the fault ends by itself.
+	TTL time.Duration
+	// Times bounds how often it strikes, 0 for each time. Crash and hang count lives of the agent (a hang hits every
+	// lane of the life), latency and error count events.
+	Times int
+
+	ID                   string
+	CreatedAt, ExpiresAt time.Time
+	// Hits counts events that were hit.
+	Hits int64
+}
+
+// DefaultTimes is what Times should be where a person says nothing: a crash and a hang end one life and are spent.
+func DefaultTimes(k Kind) int {
+	if k == Crash || k == Hang {
+		return 1
+	}
+	return 0
+}
+
+// InvalidError refuses a fault: which field, what is wrong with it, and what would do.
+type InvalidError struct {
+	Field, Problem, Remedy string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("fault: %s %s: %s", e.Field, e.Problem, e.Remedy)
+}
+
+// ErrNotFound says that no active fault has the id; it may have ended.
+var ErrNotFound = errors.New("fault: no active fault has this id")
+
+// ErrInjected is what an injected error is, for errors.Is.
+var ErrInjected = errors.New("fault: injected error")
+
+// check refuses what can't be injected.
+func (o *Options) check(f Fault) error {
+	switch f.Kind {
+	case Latency:
+		if f.Delay <= 0 || f.Delay > o.MaxTTL {
+			return &InvalidError{"delay", fmt.Sprintf("is %s", f.Delay), fmt.Sprintf("give how long each event shall wait, above 0 and at most %s", o.MaxTTL)}
+		}
+	case Error, Crash, Hang:
+		if f.Delay != 0 {
+			return &InvalidError{"delay", "means nothing for kind " + string(f.Kind), "leave it out, or use kind latency"}
+		}
+	default:
+		return &InvalidError{"kind", fmt.Sprintf("is %q", f.Kind), "use latency, error, crash or hang"}
+	}
+	switch {
+	case f.Target == "":
+		return &InvalidError{"target", "is missing", "name an agent"}
+	case len(o.Targets) > 0 && !o.knows(f.Target):
+		return &InvalidError{"target", fmt.Sprintf("%q is no agent here", f.Target), "use one of " + strings.Join(o.Targets, ", ")}
+	case !(f.Share > 0 && f.Share <= 1):
+		return &InvalidError{"share", fmt.Sprintf("is %v", f.Share), "give the share of events to hit, above 0 and at most 1"}
+	case f.TTL <= 0:
+		return &InvalidError{"ttl", "is missing", fmt.Sprintf("every fault must end by itself: give a TTL of at most %s", o.MaxTTL)}
+	case f.TTL > o.MaxTTL:
+		return &InvalidError{"ttl", fmt.Sprintf("is %s", f.TTL), fmt.Sprintf("give at most %s", o.MaxTTL)}
+	case f.Times < 0:
+		return &InvalidError{"times", fmt.Sprintf("is %d", f.Times), "give how often it may strike, or 0 for each time"}
+	}
+	return nil
+}
+
+func (o *Options) knows(target string) bool {
+	for _, t := range o.Targets {
+		if t == target {
+			return true
+		}
+	}
+	return false
+}

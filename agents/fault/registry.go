@@ -1,0 +1,262 @@
+package fault
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"aura/agents"
+)
+
+// Options of a Registry.
+type Options struct {
+	// MaxTTL bounds the TTL of a fault (DefaultMaxTTL if 0).
+	MaxTTL time.Duration
+	// Seed of the draws for Share.
+	Seed uint64
+	// Targets, if there are any, are the names that a fault may aim at.
+	Targets []string
+	Logger  *slog.Logger
+}
+
+// Registry holds the active faults of this process and acts them out.
+type Registry struct {
+	opts Options
+
+	mu     sync.Mutex
+	random *rand.Rand
+	active []*active // by creation
+	closed bool
+	// table is what Before reads: the active faults by target, nil if there are none.
+	table atomic.Pointer[map[string][]*active]
+}
+
+// active is a fault that acts. Its counts are guarded by Registry.mu.
+type active struct {
+	Fault
+	timer *time.Timer
+	done  chan struct{} // closed when the fault ends
+	lives int           // lives hit, of crash and hang
+	last  int64         // the newest of them
+}
+
+var _ agents.Injector = (*Registry)(nil)
+
+// New makes a registry without faults.
+func New(o Options) *Registry {
+	o.MaxTTL = cmp.Or(o.MaxTTL, DefaultMaxTTL)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler)).With("component", "fault")
+	return &Registry{opts: o, random: rand.New(rand.NewPCG(o.Seed, 0xfa17))}
+}
+
+// Inject makes a fault act from now on and returns it with its id and times. A refusal is an *InvalidError.
+func (r *Registry) Inject(f Fault) (Fault, error) {
+	if err := r.opts.check(f); err != nil {
+		return Fault{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Fault{}, fmt.Errorf("fault: id: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed:
+		return Fault{}, errors.New("fault: the process is stopping")
+	case len(r.active) >= MaxActive:
+		return Fault{}, &InvalidError{"target", fmt.Sprintf("has %d faults around it already", MaxActive), "stop some of them"}
+	}
+	f.ID, f.Hits = id.String(), 0
+	f.CreatedAt = time.Now().UTC()
+	f.ExpiresAt = f.CreatedAt.Add(f.TTL)
+	a := &active{Fault: f, done: make(chan struct{})}
+	a.timer = time.AfterFunc(f.TTL, func() { r.end(a, "its time was over") })
+	r.active = append(r.active, a)
+	r.publish()
+	r.opts.Logger.Warn("a fault is injected", "id", f.ID, "target", f.Target, "kind", string(f.Kind), "ttl", f.TTL)
+	return f, nil
+}
+
+// List returns the active faults, oldest first.
+func (r *Registry) List() []Fault {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]Fault, len(r.active))
+	for i, a := range r.active {
+		out[i] = a.Fault
+	}
+	return out
+}
+
+// Get returns an active fault, or ErrNotFound.
+func (r *Registry) Get(id string) (Fault, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.active {
+		if a.ID == id {
+			return a.Fault, nil
+		}
+	}
+	return Fault{}, fmt.Errorf("%w: %q", ErrNotFound, id)
+}
+
+// Remove ends a fault at once; who waits or hangs in it goes on.
+func (r *Registry) Remove(id string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.active {
+		if a.ID == id {
+			r.endLocked(a, "it was stopped")
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %q", ErrNotFound, id)
+}
+
+// Clear ends all faults and returns how many there were.
+func (r *Registry) Clear() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := len(r.active)
+	for len(r.active) > 0 {
+		r.endLocked(r.active[0], "all were stopped")
+	}
+	return n
+}
+
+// Close ends all faults and refuses new ones. It is idempotent.
+func (r *Registry) Close() {
+	r.Clear()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+}
+
+func (r *Registry) end(a *active, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.endLocked(a, why)
+}
+
+func (r *Registry) endLocked(a *active, why string) {
+	for i, b := range r.active {
+		if a != b {
+			continue
+		}
+		r.active = append(r.active[:i:i], r.active[i+1:]...)
+		a.timer.Stop()
+		close(a.done)
+		r.publish()
+		r.opts.Logger.Warn("a fault has ended", "id", a.ID, "why", why, "hits", a.Hits)
+		return
+	}
+}
+
+// publish makes a new table. mu is held.
+func (r *Registry) publish() {
+	if len(r.active) == 0 {
+		r.table.Store(nil)
+		return
+	}
+	t := map[string][]*active{}
+	for _, a := range r.active {
+		t[a.Target] = append(t[a.Target], a)
+	}
+	r.table.Store(&t)
+}
+
+// Before implements agents.Injector: it acts out the faults on the agent, in the order they were injected.
+func (r *Registry) Before(ctx context.Context, agent string, life agents.Life) error {
+	t := r.table.Load()
+	if t == nil {
+		return nil
+	}
+	for _, a := range (*t)[agent] {
+		if !r.strikes(a, life.Incarnation) {
+			continue
+		}
+		if err := a.act(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// strikes draws whether the fault hits this event, and counts it.
+func (r *Registry) strikes(a *active, incarnation int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-a.done:
+		return false
+	default:
+	}
+	if a.Share < 1 && r.random.Float64() >= a.Share {
+		return false
+	}
+	if a.Kind == Crash || a.Kind == Hang {
+		return r.strikesLife(a, incarnation)
+	}
+	if a.Times > 0 && a.Hits >= int64(a.Times) {
+		return false
+	}
+	a.Hits++
+	if a.Kind == Error && a.Hits == int64(a.Times) {
+		r.endLocked(a, "it is spent")
+	}
+	return true
+}
+
+// strikesLife counts lives: a crash ends one once, a hang holds every lane of it, and a life that is over (a newer one
+// was hit) is left alone.
+func (r *Registry) strikesLife(a *active, incarnation int64) bool {
+	switch {
+	case incarnation < a.last:
+		return false
+	case incarnation == a.last && a.lives > 0:
+		if a.Kind == Crash {
+			return false
+		}
+	case a.Times > 0 && a.lives >= a.Times:
+		return false
+	default:
+		a.lives++
+		a.last = incarnation
+	}
+	a.Hits++
+	// A spent crash or error is gone. A spent latency or hang stays until its TTL: events may still be held by it.
+	if a.Kind == Crash && a.Times > 0 && a.lives >= a.Times {
+		r.endLocked(a, "it is spent")
+	}
+	return true
+}
+
+// act does what the fault does to an event.
+func (a *active) act(ctx context.Context) error {
+	switch a.Kind {
+	case Latency:
+		timer := time.NewTimer(a.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return fmt.Errorf("fault: injected latency: %w", ctx.Err())
+		case <-a.done:
+		}
+	case Error:
+		return fmt.Errorf("%w (%s)", ErrInjected, a.ID)
+	case Crash:
+		panic("injected crash " + a.ID)
+	case Hang:
+		<-a.done
+	}
+	return nil
+}
