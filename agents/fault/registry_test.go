@@ -88,7 +88,7 @@ func TestLatencyWaitsObeysContextAndEndsByItself(t *testing.T) {
 		if err := r.Before(short, "model", life(1)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("a cancelled wait returned %v", err)
 		}
-		time.Sleep(7 * time.Second)
+		time.Sleep(8 * time.Second)
 		if len(r.List()) != 0 {
 			t.Fatal("the fault outlived its TTL")
 		}
