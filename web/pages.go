@@ -59,7 +59,7 @@ func (s *Server) showPage(w http.ResponseWriter, r *http.Request, code int, noti
 		s.fail(w, r, err)
 		return
 	}
-	m.Notice = notice
+	m.Notice, m.Refresh = notice, r.URL.Query().Get("refresh") == "5"
 	var buf bytes.Buffer
 	if err := s.live.pages.Render(&buf, m); err != nil {
 		s.fail(w, r, err)

@@ -26,6 +26,8 @@ type Model struct {
 	Points        []Point
 	FaultsEnabled bool
 	Notice        Notice
+	// Refresh asks a browser without script to load the page again each five seconds.
+	Refresh bool
 }
 
 // Point is one sample of the charts.

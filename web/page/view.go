@@ -1,14 +1,186 @@
 package page
 
-import "html/template"
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"aura/web/api"
+	"aura/web/chart"
+)
 
 // view is a Model with what the templates compute from it.
 type view struct {
 	Model
+	Safe bool
+	// NotReady are the checks that fail; Troubled the agents that don't run as they should.
+	NotReady []api.Check
+	Troubled []api.Agent
 }
 
-func newView(m Model) view { return view{m} }
-
-func functions(a *assets) template.FuncMap {
-	return template.FuncMap{"asset": a.path}
+func newView(m Model) view {
+	v := view{Model: m, Safe: m.Overview.Mode.Mode == api.ModeSafe}
+	for _, c := range m.Overview.Ready {
+		if !c.OK {
+			v.NotReady = append(v.NotReady, c)
+		}
+	}
+	for _, a := range m.Overview.Agents {
+		if k := kindOf(a.State); k == chart.Bad || k == chart.Warn {
+			v.Troubled = append(v.Troubled, a)
+		}
+	}
+	return v
 }
+
+// kindOf is how an agent in a state is doing.
+func kindOf(state string) chart.Kind {
+	switch state {
+	case "RUNNING":
+		return chart.Good
+	case "STARTING":
+		return chart.Busy
+	case "SLOW":
+		return chart.Warn
+	case "HUNG", "CRASHED", "QUARANTINED":
+		return chart.Bad
+	}
+	return chart.Quiet
+}
+
+// Rate is decisions a second: the mean of the last five samples, so that the figure can be read.
+func (v view) Rate() string {
+	points := v.Points[max(0, len(v.Points)-5):]
+	if len(points) > 1 && len(v.Points) <= 5 {
+		points = points[1:] // the first sample of all has no rate
+	}
+	sum := 0.0
+	for _, p := range points {
+		sum += p.Rate
+	}
+	return rate(sum / float64(max(1, len(points))))
+}
+
+// RateLine and LatencyLine are the charts over the last five minutes.
+func (v view) RateLine() template.HTML {
+	values := make([]float64, len(v.Points))
+	for i, p := range v.Points {
+		values[i] = p.Rate
+	}
+	if len(values) > 0 {
+		values[0] = math.NaN()
+	}
+	return svg(chart.Line{Title: "Decisions a second over the last five minutes", Unit: "/s", Values: values, Slots: slots}.SVG())
+}
+
+// slots is how many samples a chart has room for.
+const slots = 300
+
+// LatencyLine draws the 99th percentile with the limit of 300 ms.
+func (v view) LatencyLine() template.HTML {
+	values := make([]float64, len(v.Points))
+	for i, p := range v.Points {
+		values[i] = math.NaN()
+		if p.Known {
+			values[i] = p.P99MS
+		}
+	}
+	return svg(chart.Line{
+		Title: "99th percentile of latency over the last five minutes", Unit: " ms", Values: values, Slots: slots, Limit: 300,
+	}.SVG())
+}
+
+// Window draws how much of the admission window is used.
+func (v view) Window() template.HTML {
+	return svg(chart.Meter("Undecided applications in the window", v.Overview.Undecided, v.Overview.Window))
+}
+
+// outcomes in the order in which they are shown.
+var outcomes = []string{api.Approve, api.Refer, api.Decline}
+
+// OutcomeNames are the outcomes in their order.
+func (view) OutcomeNames() []string { return outcomes }
+
+// Outcomes draws the shares of the decisions.
+func (v view) Outcomes() template.HTML {
+	parts := make([]chart.Part, 0, len(outcomes))
+	for _, o := range outcomes {
+		parts = append(parts, chart.Part{Name: o, Class: strings.ToLower(o), Count: v.Overview.Outcomes[o]})
+	}
+	return svg(chart.Shares("Decisions since the start", parts))
+}
+
+// OutcomeShare is the share of an outcome among all decisions.
+func (v view) OutcomeShare(outcome string) string {
+	total := int64(0)
+	for _, n := range v.Overview.Outcomes {
+		total += n
+	}
+	if total <= 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f %%", 100*float64(v.Overview.Outcomes[outcome])/float64(total))
+}
+
+// Flow draws the pipeline, wide and tall; style sheets show the one that fits.
+func (v view) Flow() template.HTML {
+	p := chart.Pipeline{Title: "The pipeline", Around: "rules instead of the model", AroundActive: v.Safe}
+	topics := map[string]string{"ingestion": "intake", "feature": "raw-events", "model": "features", "decision": "predictions"}
+	at := map[string]int{}
+	for _, a := range v.Overview.Agents {
+		topic, known := topics[a.Name]
+		if !known || slices.ContainsFunc(p.Nodes, func(n chart.Node) bool { return n.Name == a.Name }) {
+			continue // other agents, and further instances, stand in the table
+		}
+		at[a.Name] = len(p.Nodes)
+		p.Nodes = append(p.Nodes, node(a, v.Safe && a.Name == "model"))
+		p.Flows = append(p.Flows, topic)
+	}
+	if len(p.Nodes) == 0 {
+		return ""
+	}
+	p.Flows = append(p.Flows, "decisions")
+	if from, ok := at["feature"]; ok {
+		if to, ok := at["decision"]; ok {
+			p.From, p.To = from, to
+		}
+	}
+	return svg(p.Wide() + p.Tall())
+}
+
+func node(a api.Agent, bypassed bool) chart.Node {
+	n := chart.Node{
+		Name: a.Name, Kind: kindOf(a.State), State: strings.ToLower(a.State), Life: fmt.Sprintf("life %d", a.Incarnation),
+		Rate: rate(a.Rate) + "/s", Bypassed: bypassed,
+		Facts: [3]chart.Fact{
+			{Name: "queue", Value: count(int64(a.Queue))},
+			{Name: "p50", Value: millis(a.P50MS)},
+			{Name: "p99", Value: millis(a.P99MS)},
+		},
+	}
+	if a.QueueAgeMS > 1000 {
+		n.Facts[0].Kind = chart.Warn
+	}
+	if a.P99MS > 300 {
+		n.Facts[2].Kind = chart.Warn
+	}
+	if bypassed {
+		n.State += ", bypassed"
+	}
+	return n
+}
+
+// svg marks a figure of ours as HTML: package chart has escaped every text in it.
+func svg(s string) template.HTML { return template.HTML(s) } //nolint:gosec // see above
+
+// Uptime is how long the process runs.
+func (v view) Uptime() string { return age(v.Overview.At.Sub(v.Overview.Started)) }
+
+// Left is how long something lasts yet.
+func (v view) Left(until time.Time) string { return age(until.Sub(v.Overview.At)) }
+
+// Ago is how long ago something was.
+func (v view) Ago(t time.Time) string { return age(v.Overview.At.Sub(t)) }

@@ -1,0 +1,63 @@
+// The page works without this. It replaces regions by what the server rendered, once a second, and never one that
+// someone is using: with focus, an open <details>, a changed field, or a pressed pointer.
+const state = document.getElementById("live-state");
+const toggle = document.getElementById("live-toggle");
+const shown = new Map();
+let source = null;
+let paused = false;
+let pressed = false;
+
+addEventListener("pointerdown", () => { pressed = true; });
+for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, () => { setTimeout(() => { pressed = false; }, 50); });
+
+const inUse = (region) =>
+  region.contains(document.activeElement) && document.activeElement !== region ||
+  region.querySelector("details[open]") !== null ||
+  [...region.querySelectorAll("input")].some((field) => field.value !== field.defaultValue);
+
+function replace(region, html) {
+  if (shown.get(region.id) === html || pressed || inUse(region)) return;
+  const parsed = new DOMParser().parseFromString(html, "text/html");
+  region.replaceChildren(...parsed.body.childNodes);
+  shown.set(region.id, html);
+}
+
+function say(text, kind) {
+  if (state.textContent !== text) state.textContent = text;
+  state.dataset.kind = kind;
+}
+
+function open() {
+  if (source || paused || document.hidden) return;
+  source = new EventSource("/live");
+  source.addEventListener("page", (e) => {
+    const regions = JSON.parse(e.data);
+    for (const region of document.querySelectorAll("[data-region]")) {
+      if (region.id in regions) replace(region, regions[region.id]);
+    }
+    say("Live", "live");
+  });
+  source.addEventListener("error", () => {
+    say("Connection lost, trying again", "lost");
+    if (source && source.readyState === EventSource.CLOSED) { close(); setTimeout(open, 3000); }
+  });
+}
+
+function close() {
+  source?.close();
+  source = null;
+}
+
+toggle.hidden = false;
+toggle.addEventListener("click", () => {
+  paused = !paused;
+  toggle.textContent = paused ? "Resume" : "Pause";
+  if (paused) { close(); say("Paused", "paused"); } else { open(); }
+});
+
+// A hidden tab needs no stream; browsers allow few connections to one server.
+document.addEventListener("visibilitychange", () => { document.hidden ? close() : open(); });
+
+// A reload must not say again what was done.
+if (location.search.includes("done=")) history.replaceState(null, "", "/");
+open();
