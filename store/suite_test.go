@@ -40,6 +40,8 @@ func suite(t *testing.T, open opener) {
 		"AJobFailsAlone":             testAJobFailsAlone,
 		"ACallThatEndsWritesNothing": testCallThatEnds,
 		"Hammer":                     testHammer,
+		"Versions":                   testVersions,
+		"Aliases":                    testAliases,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
