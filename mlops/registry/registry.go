@@ -42,7 +42,7 @@ func (r *Registry) Register(ctx context.Context, m *Model, note Note) (Version, 
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for {
+	for range maxAttempts {
 		n, err := r.nextNumber(ctx)
 		if err != nil {
 			return Version{}, err
@@ -64,7 +64,11 @@ func (r *Registry) Register(ctx context.Context, m *Model, note Note) (Version, 
 		}
 		return created, nil
 	}
+	return Version{}, fmt.Errorf("registry: %d version numbers in a row were taken by others: %w", maxAttempts, ErrTaken)
 }
+
+// maxAttempts bounds the race with other processes for the next number.
+const maxAttempts = 50
 
 func (r *Registry) nextNumber(ctx context.Context) (int, error) {
 	last, err := r.repo.Versions(ctx, 1, 0)

@@ -93,11 +93,11 @@ func (s *Schema) Cell(i int, cell string) (Value, error) {
 			break
 		}
 		f, err := strconv.ParseFloat(cell, 64)
-		if err != nil {
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			problem = ProblemBounds
+		case err != nil, strings.ContainsAny(cell, "xX_"): // ParseFloat reads Go's hexadecimal numbers too
 			problem = ProblemNotNumber
-			if errors.Is(err, strconv.ErrRange) {
-				problem = ProblemBounds
-			}
 		}
 		v = Number(f)
 	}

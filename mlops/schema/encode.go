@@ -28,23 +28,36 @@ func (s *Schema) Encode(r Record) (Vector, error) {
 		if r.Names[i] != s.names[i] {
 			return nil, fmt.Errorf("schema %s: column %d is %s, want %s: check the record first", s.Name, i, clip(r.Names[i]), s.names[i])
 		}
-		v := &r.Values[i]
-		switch {
-		case v.kind == kindMissing:
-			out[i] = math.NaN()
-		case s.codes[i] != nil:
-			code, ok := s.codes[i][v.text]
-			if !ok || v.kind != kindText {
-				return nil, fmt.Errorf("schema %s: %s: %s is no category: check the record first", s.Name, s.names[i], clip(v.String()))
-			}
-			out[i] = float64(code)
-		case v.kind != kindNumber:
-			return nil, fmt.Errorf("schema %s: %s: a text is no number: check the record first", s.Name, s.names[i])
-		default:
-			out[i] = v.num
+		x, ok := s.code(i, &r.Values[i])
+		if !ok {
+			return nil, fmt.Errorf("schema %s: %s: %s doesn't fit: check the record first", s.Name, s.names[i], clip(r.Values[i].String()))
 		}
+		out[i] = x
 	}
 	return out, nil
+}
+
+// Code is Encode for one validated value of feature i; NaN where it doesn't fit.
+func (s *Schema) Code(i int, v Value) float64 {
+	x, ok := s.code(i, &v)
+	if !ok {
+		return math.NaN()
+	}
+	return x
+}
+
+func (s *Schema) code(i int, v *Value) (float64, bool) {
+	switch codes := s.codes[i]; {
+	case v.kind == kindMissing:
+		return math.NaN(), true
+	case codes == nil:
+		return v.num, v.kind == kindNumber
+	case v.kind != kindText:
+		return 0, false
+	default:
+		code, ok := codes[v.text]
+		return float64(code), ok
+	}
 }
 
 // Record is the inverse of Encode: values in the schema's order back to a record. It returns an error where the length
