@@ -25,11 +25,10 @@ func Parse(raw []byte) (*Schema, error) {
 	p := parser{s: s}
 	root := node{Node: doc, errs: &errs}
 	p.root(root)
-	if len(errs) == 0 {
-		p.rules(root)
-	}
-	if len(errs) == 0 {
-		s.validate(root)
+	for _, stage := range []func(node){s.validate, p.rules, s.validatePolicy} {
+		if len(errs) == 0 { // each builds on what the one before has found sound
+			stage(root)
+		}
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)

@@ -23,6 +23,11 @@ func (s *Schema) validate(n node) {
 		at("label.good").fail("is the same as bad")
 	}
 	s.validateFeatures(n)
+}
+
+// validatePolicy checks the thresholds and that a rule's name says which one decided.
+func (s *Schema) validatePolicy(n node) {
+	at := func(path string) node { return node{path: path, errs: n.errs} }
 	p := &s.Policy
 	if !(p.ApproveBelow >= 0 && p.ApproveBelow <= p.DeclineAbove && p.DeclineAbove <= 1) {
 		at("policy").fail("thresholds must be 0 <= approve_below <= decline_above <= 1, not %v and %v", p.ApproveBelow, p.DeclineAbove)

@@ -1,9 +1,0 @@
-package schema
-
-import "testing"
-
-func TestBuiltinParses(t *testing.T) {
-	if _, err := Parse(creditYAML); err != nil {
-		t.Fatal(err)
-	}
-}
