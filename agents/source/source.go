@@ -23,7 +23,8 @@ type Application struct {
 
 // Intake takes applications and outcomes; app adapts agents/ingestion to it.
 type Intake interface {
-	// Submit commits applications together, waiting for room, and returns their ids in order.
+	// Submit commits applications together, waiting for room, and returns their ids in order; "" for one that was left
+	// out because its id is another application's.
 	Submit(ctx context.Context, source string, applications []Application) (ids []string, err error)
 	// Feedback reports outcomes observed now.
 	Feedback(ctx context.Context, outcomes []Outcome) error

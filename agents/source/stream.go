@@ -110,6 +110,9 @@ func (s *Stream) submit(ctx context.Context, batch []Application) (bool, error) 
 	}
 	at := time.Now().Add(s.OutcomeDelay)
 	for i, id := range ids {
+		if id == "" {
+			continue
+		}
 		s.pending = append(s.pending, due{at, Outcome{id, outcomeOf(batch[i].Defaulted)}})
 	}
 	return true, nil
