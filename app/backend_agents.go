@@ -1,0 +1,141 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"aura/agents"
+	"aura/agents/event"
+	"aura/agents/fault"
+	"aura/agents/ingestion"
+	"aura/web/api"
+)
+
+// agentsBackend answers for the agents of this process.
+type agentsBackend struct{ supervisor *agents.Supervisor }
+
+// Agents implements api.Agents.
+func (b *agentsBackend) Agents(context.Context) ([]api.Agent, error) {
+	statuses := b.supervisor.Statuses()
+	out := make([]api.Agent, len(statuses))
+	for i, s := range statuses {
+		out[i] = agentOf(s)
+	}
+	return out, nil
+}
+
+// Restart implements api.Agents.
+func (b *agentsBackend) Restart(ctx context.Context, name string, by api.Change) (api.Agent, error) {
+	if _, err := b.supervisor.Restart(ctx, name, by.Reason); err != nil {
+		return api.Agent{}, agentRefusal(err)
+	}
+	for _, s := range b.supervisor.Statuses() {
+		if s.Agent == name {
+			return agentOf(s), nil
+		}
+	}
+	return api.Agent{}, agentRefusal(agents.ErrUnknownAgent)
+}
+
+func agentRefusal(err error) error {
+	switch {
+	case errors.Is(err, agents.ErrUnknownAgent):
+		return api.Refuse(api.NotFound, "no agent of this name runs here; GET /api/v1/agents lists them")
+	case errors.Is(err, agents.ErrQuarantined):
+		return api.Refuse(api.Conflict, "too many abandoned lives of this agent still run; end the fault that holds them, or restart the process")
+	case errors.Is(err, agents.ErrNotRunning):
+		return api.RefuseUnavailable("the agents are not running", retryAfter, err)
+	}
+	return refusal(err)
+}
+
+// topicsOf is what each agent reads, for the picture of the pipeline.
+var topicsOf = map[string][]string{
+	"feature":  {string(event.RawEvents)},
+	"model":    {string(event.FeaturesTopic)},
+	"decision": {string(event.Predictions), string(event.FeaturesTopic)},
+}
+
+func agentOf(s agents.Status) api.Agent {
+	return api.Agent{
+		Name: s.Agent, Instance: s.Instance, State: string(s.State), Incarnation: s.Incarnation,
+		Since: s.Since, Cause: s.Cause, NotReady: s.NotReady,
+		Handled: s.Handled, Failed: s.Failed, Refused: s.Refused, Restarts: s.Restarts, Zombies: s.Zombies,
+		Queue: s.Queue, QueueAgeMS: millis(s.QueueAge), InFlight: s.InFlight,
+		Rate: s.Rate, P50MS: millis(s.P50), P99MS: millis(s.P99), LastBeat: s.LastBeat, Topics: topicsOf[s.Agent],
+	}
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
+
+// faults answers for injected faults.
+type faults struct{ registry *fault.Registry }
+
+// Faults implements api.Faults.
+func (b *faults) Faults(context.Context) ([]api.Fault, error) {
+	list := b.registry.List()
+	out := make([]api.Fault, len(list))
+	for i, f := range list {
+		out[i] = faultOf(f)
+	}
+	return out, nil
+}
+
+func faultOf(f fault.Fault) api.Fault {
+	out := api.Fault{
+		ID: f.ID, Target: f.Target, Kind: string(f.Kind), Share: f.Share, Times: f.Times, Hits: f.Hits,
+		CreatedAt: f.CreatedAt, ExpiresAt: f.ExpiresAt,
+	}
+	if f.Delay > 0 {
+		out.Delay = f.Delay.String()
+	}
+	return out
+}
+
+// health answers whether this process can take and decide applications.
+type health struct{ serverNeeds }
+
+// readyAge is the age of the oldest undecided application past which the process says that it is behind.
+const readyAge = 30 * time.Second
+
+// Ready implements api.Health.
+func (h *health) Ready(ctx context.Context) []api.Check {
+	checks := []api.Check{check("store", h.storeReady(ctx)), check("model", h.modelReady())}
+	for _, s := range h.supervisor.Statuses() {
+		var err error
+		if s.State != agents.Running && s.State != agents.Slow && !h.bypassed(s.Agent) {
+			err = errors.New("agent is " + string(s.State))
+		}
+		checks = append(checks, check("agent "+s.Agent, err))
+	}
+	var err error
+	if h.window.OldestAge(now()) > readyAge {
+		err = errors.New("an application has waited for more than " + readyAge.String())
+	}
+	return append(checks, check(ingestion.Name, err))
+}
+
+// bypassed agents don't matter: in safe mode nothing waits for the model.
+func (h *health) bypassed(agent string) bool {
+	return agent == "model" && h.view.Current().Mode == event.ModeSafe
+}
+
+func (h *health) storeReady(ctx context.Context) error {
+	_, err := h.store.Desired(ctx)
+	return err
+}
+
+func (h *health) modelReady() error {
+	if h.view.Current().Mode == event.ModeSafe {
+		return nil
+	}
+	return h.champion.Ready()
+}
+
+func check(name string, err error) api.Check {
+	if err != nil {
+		return api.Check{Name: name, Reason: err.Error()}
+	}
+	return api.Check{Name: name, OK: true}
+}

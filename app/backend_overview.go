@@ -1,0 +1,71 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"aura/agents/ingestion"
+	"aura/web/api"
+)
+
+// overview gathers what the page shows.
+type overview struct {
+	serverNeeds
+	agents  *agentsBackend
+	models  *modelsBackend
+	modes   *modes
+	started time.Time
+}
+
+// lastDecisions is how many the page lists.
+const lastDecisions = 15
+
+// Overview implements api.Overviews.
+func (o *overview) Overview(ctx context.Context) (api.Overview, error) {
+	out := api.Overview{
+		At: now(), Version: Version(), Instance: instance, Bus: o.cfg.Bus.Kind, Schema: o.schema.Name, Started: o.started,
+		Accepted: o.telemetry.nAccepted.Load(), Decided: o.telemetry.nDecided.Load(),
+		Outcomes:  map[string]int64{},
+		Undecided: o.window.Undecided(), Window: o.cfg.Admission.Window,
+	}
+	for i, name := range outcomes {
+		out.Outcomes[string(name)] = o.telemetry.nOutcome[i].Load()
+	}
+	if q, ok := o.telemetry.latency.quantiles(time.Now(), .5, .99); ok {
+		out.LatencyKnown, out.P50MS, out.P99MS = true, millis(q[0]), millis(q[1])
+	}
+	out.Ready = (&health{o.serverNeeds}).Ready(ctx)
+	var err error
+	if out.Mode, err = o.modes.Mode(ctx); err != nil {
+		return out, err
+	}
+	list, err := o.agents.Agents(ctx)
+	if err != nil {
+		return out, err
+	}
+	out.Agents = append([]api.Agent{o.ingestion()}, list...)
+	if out.Champion, out.Previous, err = o.models.champions(ctx); err != nil {
+		return out, err
+	}
+	faults := &faults{registry: o.faults}
+	if out.Faults, err = faults.Faults(ctx); err != nil {
+		return out, err
+	}
+	rows, err := o.store.RecentDecisions(ctx, lastDecisions, "")
+	if err != nil {
+		return out, refusal(err)
+	}
+	for _, d := range rows {
+		out.Decisions = append(out.Decisions, decidedRecord(d))
+	}
+	return out, nil
+}
+
+// ingestion has no mailbox and no lives of its own: it works on its callers' goroutines.
+func (o *overview) ingestion() api.Agent {
+	return api.Agent{
+		Name: ingestion.Name, Instance: instance, State: "RUNNING", Since: o.started, LastBeat: now(),
+		Handled: o.telemetry.nAccepted.Load(), InFlight: o.window.Undecided(),
+		Rate: o.telemetry.acceptRate.perSecond(time.Now(), o.telemetry.nAccepted.Load()),
+	}
+}

@@ -1,0 +1,78 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"aura/agents/bus"
+	"aura/agents/event"
+	"aura/agents/ingestion"
+	"aura/app/config"
+	"aura/store"
+)
+
+// listen is the window's ear on the decisions. Its mailbox is opened here, before anything is published.
+func (p parts) listen(log *slog.Logger) func(context.Context) {
+	box, err := p.Transport.Mailbox(bus.MailboxOptions{Topic: event.Decisions, Overflow: bus.DropOldest})
+	return func(ctx context.Context) {
+		if err != nil {
+			log.Error("decisions can't be heard; clients learn of them by asking again", "err", err)
+			return
+		}
+		ingestion.Listen(ctx, box, p.Window, log)
+	}
+}
+
+// purge deletes by age: what the simulator made soon, everything else late.
+func (p parts) purge(cfg config.Config, log *slog.Logger) func(context.Context) {
+	policy := store.Policy{Simulated: cfg.Retention.Simulated, Others: cfg.Retention.Applications}
+	return every(cfg.Retention.Every, func(ctx context.Context) {
+		for more := true; more && ctx.Err() == nil; {
+			purged, err := p.Store.Purge(ctx, now(), policy)
+			if err != nil {
+				if ctx.Err() == nil {
+					log.Warn("old applications could not be deleted; trying again later", "err", err)
+				}
+				return
+			}
+			if purged.Applications > 0 {
+				log.Info("old applications deleted", "n", purged.Applications)
+			}
+			more = purged.More
+		}
+	})
+}
+
+// saveHealth keeps the last that is known of each agent, for who looks after a crash.
+func (p parts) saveHealth(log *slog.Logger) func(context.Context) {
+	return every(time.Second, func(ctx context.Context) {
+		statuses := p.Supervisor.Statuses()
+		rows := make([]store.AgentHealth, len(statuses))
+		for i, s := range statuses {
+			rows[i] = store.AgentHealth{
+				Agent: s.Agent, Instance: s.Instance, Incarnation: s.Incarnation, State: string(s.State), Cause: s.Cause,
+				Watermark: s.Handled, Queue: s.Queue, BeatAt: s.LastBeat,
+			}
+		}
+		if err := p.Store.SaveHealth(ctx, rows); err != nil && ctx.Err() == nil {
+			log.Warn("the agents' health could not be saved", "err", err)
+		}
+	})
+}
+
+// every calls f each interval until its context ends.
+func every(interval time.Duration, f func(context.Context)) func(context.Context) {
+	return func(ctx context.Context) {
+		t := time.NewTicker(interval)
+		defer t.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+				f(ctx)
+			}
+		}
+	}
+}

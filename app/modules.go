@@ -1,0 +1,184 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/dig"
+	"go.uber.org/fx"
+
+	"aura/agents"
+	"aura/agents/bus"
+	"aura/agents/decision"
+	"aura/agents/desired"
+	"aura/agents/fault"
+	"aura/agents/feature"
+	"aura/agents/ingestion"
+	"aura/agents/model"
+	"aura/app/config"
+	"aura/mlops/registry"
+	"aura/mlops/schema"
+	"aura/store"
+	"aura/web"
+)
+
+// webName selects the API and the page in --agents.
+const webName = "web"
+
+// pipeline names the agents that a bus inside one process can't do without, in the order of an application's way.
+var pipeline = []string{ingestion.Name, feature.Name, model.Name, decision.Name}
+
+// checkSelection refuses a set of agents that can't decide anything: on a bus that lives in this process nobody else
+// can do what is left out.
+func checkSelection(cfg config.Config) error {
+	if len(cfg.Agents.Select) == 0 {
+		return nil
+	}
+	for _, name := range cfg.Agents.Select {
+		if name != webName && !slices.Contains(pipeline, name) {
+			return refuse("agents.select: there is no agent %q; choose from %s, %s", name, strings.Join(pipeline, ", "), webName)
+		}
+	}
+	var missing []string
+	for _, name := range pipeline {
+		if !selected(cfg, name) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return refuse("agents.select: on the %s bus every agent of the pipeline must run in this process; missing: %s (add them, or leave agents.select empty)",
+			cfg.Bus.Kind, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+func selected(cfg config.Config, name string) bool {
+	return len(cfg.Agents.Select) == 0 || slices.Contains(cfg.Agents.Select, name)
+}
+
+// provide lists the constructors. fx calls them in the order of their needs.
+func provide() fx.Option {
+	return fx.Provide(
+		loadSchema, loadUserData, openStore, newTransport, newTelemetry, newRegistry, newFirstModel,
+		newView, newChampion, newFaults, newWindow, newIntake, newSweeper, newTechnical, newSupervisor,
+		newControl, newHub, newServer, newSource,
+	)
+}
+
+// parts is everything that runs or is asked for by name.
+type parts struct {
+	fx.In
+
+	Schema     *schema.Schema
+	Store      *store.Store
+	Transport  bus.Transport
+	Telemetry  *telemetry
+	Registry   *registry.Registry
+	FirstModel *firstModel
+	View       *desired.View
+	Champion   *model.Champion
+	Faults     *fault.Registry
+	Window     *ingestion.Window
+	Intake     *ingestion.Intake
+	Sweeper    *ingestion.Sweeper
+	Supervisor *agents.Supervisor
+	Control    *control
+	Hub        *web.Hub
+	Server     *web.Server `optional:"true"`
+	Source     *source
+}
+
+// everything is the one list of what runs, in the order of its start; it is stopped in reverse, so that what is
+// accepted is decided before the agents stop, and written before the store closes.
+func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
+	return slices.DeleteFunc([]Step{
+		{Name: "store", Stop: p.Store.Close},
+		{Name: "bus", Stop: func(context.Context) error { return p.Transport.Close() }},
+		{Name: "first model", Start: p.FirstModel.ensure},
+		{Name: "champion", Start: p.followChampion},
+		loop("desired state", func(ctx context.Context) { p.View.Run(ctx, cfg.Desired.Poll) }),
+		loop("champion watch", func(ctx context.Context) { watchChampion(ctx, p.Champion, cfg.Desired.Poll) }),
+		p.Control.step(),
+		loop("decision listener", p.listen(log)),
+		{Name: "agents", Start: p.Supervisor.Start, Stop: p.Supervisor.Stop},
+		{Name: "faults", Stop: func(context.Context) error { p.Faults.Close(); return nil }},
+		loop("sweeper", p.Sweeper.Run),
+		loop("retention", p.purge(cfg, log)),
+		loop("agent health", p.saveHealth(log)),
+		{Name: "drain", Stop: p.drain, Within: cfg.Shutdown.Timeout / 2},
+		p.web(cfg),
+		loop("source", p.Source.run),
+	}, func(s Step) bool { return s.Name == "" })
+}
+
+func (p parts) followChampion(ctx context.Context) error {
+	if err := p.View.Refresh(ctx); err != nil {
+		return err
+	}
+	p.Champion.Follow(ctx) // a file that can't be loaded is shown by /readyz, and looked for again
+	return nil
+}
+
+func watchChampion(ctx context.Context, c *model.Champion, every time.Duration) {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			c.Follow(ctx)
+		}
+	}
+}
+
+// drain waits until what was accepted is decided. What is left at the end of its time is found at the next start.
+func (p parts) drain(ctx context.Context) error {
+	t := time.NewTicker(10 * time.Millisecond)
+	defer t.Stop()
+	for p.Window.Undecided() > 0 {
+		select {
+		case <-ctx.Done():
+			return nil // not lost: the next start takes them up
+		case <-t.C:
+		}
+	}
+	return nil
+}
+
+// web is the HTTP server and the file that tells other commands where it is.
+func (p parts) web(cfg config.Config) Step {
+	if p.Server == nil {
+		return Step{}
+	}
+	return Step{
+		Name: webName,
+		Start: func(ctx context.Context) error {
+			if err := p.Server.Start(ctx); err != nil {
+				return err
+			}
+			return writeAddr(cfg.Data.Dir, p.Server.Addr())
+		},
+		Stop: func(ctx context.Context) error { return errors.Join(removeAddr(cfg.Data.Dir), p.Server.Stop(ctx)) },
+	}
+}
+
+// closers are what a constructor opened, for the case that a later one fails.
+type closers struct{ list []func(context.Context) error }
+
+func (c *closers) add(f func(context.Context) error) { c.list = append(c.list, f) }
+
+func (c *closers) close(ctx context.Context) error {
+	var errs []error
+	for _, f := range slices.Backward(c.list) {
+		errs = append(errs, f(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// rootCause takes away what the wiring says about itself.
+func rootCause(err error) error { return dig.RootCause(err) }

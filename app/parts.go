@@ -1,0 +1,250 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"aura/agents"
+	"aura/agents/bus"
+	"aura/agents/decision"
+	"aura/agents/desired"
+	"aura/agents/event"
+	"aura/agents/fault"
+	"aura/agents/feature"
+	"aura/agents/ingestion"
+	"aura/agents/model"
+	"aura/app/config"
+	"aura/mlops/registry"
+	"aura/mlops/schema"
+	"aura/store"
+	"aura/web"
+	"aura/web/api"
+)
+
+// instance names this process among those of a deployment; there is one on the laptop.
+const instance = "local"
+
+// gcPercent trades memory for the tail: at 5,000 applications a second GOGC=100 has a p99 seven times as long.
+const gcPercent = 400
+
+func loadSchema(cfg config.Config) (*schema.Schema, error) {
+	if cfg.Schema.File == "" {
+		return schema.Builtin(), nil
+	}
+	s, err := schema.Load(cfg.Schema.File)
+	if err != nil {
+		return nil, refuse("schema.file: %v", err)
+	}
+	return s, nil
+}
+
+func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, opened *closers) (*store.Store, error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	s, err := store.Open(ctx, store.Options{Dir: cfg.Data.Dir, Logger: log})
+	var refused *store.Refused
+	if errors.As(err, &refused) {
+		return nil, refuse("%s", refused.Reason)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the store in %s: %w", cfg.Data.Dir, err)
+	}
+	opened.add(s.Close)
+	return s, nil
+}
+
+func newTransport(cfg config.Config, log *slog.Logger, opened *closers) (bus.Transport, error) {
+	o := bus.MemoryOptions{Lanes: cfg.Bus.Lanes, Capacity: cfg.Bus.LaneCapacity, Logger: log}
+	var t bus.Transport
+	switch cfg.Bus.Kind {
+	case "memory":
+		t = bus.NewMemory(o)
+	case "gochannel":
+		t = bus.NewGoChannel(o)
+	default:
+		return nil, refuse("bus.kind: %q is neither memory nor gochannel", cfg.Bus.Kind)
+	}
+	opened.add(func(context.Context) error { return t.Close() })
+	return t, nil
+}
+
+func newView(ctx context.Context, s *store.Store, log *slog.Logger) (*desired.View, error) {
+	return desired.New(ctx, s, log)
+}
+
+func newRegistry(cfg config.Config, s *store.Store, sch *schema.Schema) *registry.Registry {
+	return registry.New(s, cfg.Data.Dir, sch)
+}
+
+func newChampion(r *registry.Registry, view *desired.View, log *slog.Logger) *model.Champion {
+	c := model.NewChampion(r, view, log)
+	view.OnChange(func(ctx context.Context, before, after desired.State) {
+		if after.ChampionGeneration != before.ChampionGeneration {
+			c.Follow(ctx)
+		}
+	})
+	return c
+}
+
+func newFaults(cfg config.Config, log *slog.Logger, opened *closers) *fault.Registry {
+	f := fault.New(fault.Options{MaxTTL: cfg.Faults.MaxTTL, Seed: cfg.Seed, Targets: pipeline, Logger: log})
+	opened.add(func(context.Context) error { f.Close(); return nil })
+	return f
+}
+
+func newWindow(cfg config.Config) *ingestion.Window { return ingestion.NewWindow(cfg.Admission.Window) }
+
+func newIntake(cfg config.Config, sch *schema.Schema, s *store.Store, t bus.Transport, w *ingestion.Window, tel *telemetry, log *slog.Logger) *ingestion.Intake {
+	return ingestion.New(ingestion.Options{
+		Schema: sch, Store: s, Publisher: t, Window: w, Counter: tel, Now: now, Log: log, SweepAfter: cfg.Sweep.MinAge,
+	})
+}
+
+// now is the process' clock, to the microsecond that the store keeps.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// sweepTick is how often the window is looked through.
+const sweepTick = 250 * time.Millisecond
+
+func newSweeper(cfg config.Config, in *ingestion.Intake, s *store.Store, t bus.Transport, log *slog.Logger) *ingestion.Sweeper {
+	return ingestion.NewSweeper(ingestion.SweeperOptions{
+		Intake: in, Backlog: s, Holder: t, MaxDelay: cfg.Sweep.MaxAge, Tick: sweepTick, Log: log.With("component", "sweeper"),
+	})
+}
+
+func newTechnical(s *store.Store, t bus.Transport, view *desired.View, tel *telemetry, log *slog.Logger) *decision.Technical {
+	return &decision.Technical{Store: s, Publisher: t, View: view, Now: now, Log: log, Observe: tel.decided}
+}
+
+type supervisorNeeds struct {
+	cfg       config.Config
+	log       *slog.Logger
+	schema    *schema.Schema
+	store     *store.Store
+	transport bus.Transport
+	view      *desired.View
+	champion  *model.Champion
+	faults    *fault.Registry
+	technical *decision.Technical
+	sweeper   *ingestion.Sweeper
+	telemetry *telemetry
+}
+
+func newSupervisor(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, t bus.Transport, view *desired.View,
+	c *model.Champion, f *fault.Registry, tech *decision.Technical, sw *ingestion.Sweeper, tel *telemetry,
+) (*agents.Supervisor, error) {
+	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, sw, tel}
+	return n.supervisor()
+}
+
+func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
+	sup, err := agents.New(agents.Options{
+		Transport: n.transport, Incarnations: n.store, Injector: n.faults, Logger: n.log, Instance: instance,
+		StageDeadline: n.cfg.Agents.StageDeadline, Grace: n.cfg.Agents.Grace, Heartbeat: n.cfg.Agents.Heartbeat,
+		Restart: agents.RestartPolicy(n.cfg.Agents.Restart), MaxZombies: n.cfg.Agents.MaxZombies,
+		AfterUncleanExit: n.store.Unclean(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, spec := range []agents.Spec{
+		feature.Spec(n.schema, n.technical.GiveUp(feature.Name)),
+		model.Spec(model.Options{
+			Schema: n.schema, Champion: n.champion, View: n.view, GiveUp: n.technical.GiveUp(model.Name),
+		}),
+		decision.Spec(decision.Options{
+			Schema: n.schema, Store: n.store, View: n.view, Now: now, Log: n.log,
+			Observe: n.telemetry.decided, GiveUp: n.technical.GiveUp(decision.Name),
+		}),
+	} {
+		if err := sup.Add(spec); err != nil {
+			return nil, err
+		}
+	}
+	bypass := bypassModel(sup)
+	bypass(n.view.Current().Mode)
+	n.view.OnChange(func(_ context.Context, before, after desired.State) {
+		if after.Mode == before.Mode {
+			return
+		}
+		bypass(after.Mode)
+		n.sweeper.Kick()
+	})
+	return sup, nil
+}
+
+// bypassModel lets the model's lanes drop their oldest while the rules decide, so that a model agent that is dead, hung
+// or slow can't hold up the features that the decision agent reads.
+func bypassModel(sup *agents.Supervisor) func(event.Mode) {
+	box := sup.Mailbox(model.Name, event.FeaturesTopic)
+	return func(m event.Mode) {
+		if m == event.ModeSafe {
+			box.SetOverflow(bus.DropOldest)
+		} else {
+			box.SetOverflow(bus.Block)
+		}
+	}
+}
+
+func newHub() *web.Hub { return web.NewHub(web.HubOptions{}) }
+
+type serverNeeds struct {
+	cfg        config.Config
+	store      *store.Store
+	registry   *registry.Registry
+	view       *desired.View
+	champion   *model.Champion
+	faults     *fault.Registry
+	window     *ingestion.Window
+	supervisor *agents.Supervisor
+	telemetry  *telemetry
+	schema     *schema.Schema
+}
+
+// newServer returns nil where the selection leaves the web out.
+func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, r *registry.Registry, view *desired.View,
+	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
+	ctl *control, hub *web.Hub,
+) (*web.Server, error) {
+	tel.registry.MustRegister(&live{supervisor: sup, window: w, faults: f, store: s, mode: func() event.Mode { return view.Current().Mode }})
+	if !selected(cfg, webName) {
+		return nil, nil
+	}
+	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch}
+	ag := &agentsBackend{sup}
+	models := &modelsBackend{registry: r, view: view, champion: c, announce: ctl.announce}
+	md := &modes{store: s, view: view, publish: ctl.announce}
+	backend := api.Backend{
+		Applications: &applications{schema: sch, intake: in, store: s, count: tel},
+		Feedback:     &feedback{intake: in, now: now},
+		Agents:       ag, Models: models, Modes: md,
+		Health:   &health{n},
+		Overview: &overview{serverNeeds: n, agents: ag, models: models, modes: md, started: now()},
+	}
+	if cfg.Faults.Enabled {
+		backend.Faults = &faults{registry: f}
+	}
+	server, err := web.New(web.Options{
+		Addr: cfg.HTTP.Addr, Token: cfg.HTTP.Token, Hosts: cfg.HTTP.Hosts, Backend: backend,
+		Gatherer: tel.registry, Registerer: tel.registry, Hub: hub, Logger: log, Version: Version(),
+		DecisionWait: cfg.HTTP.Wait, MaxBody: int64(cfg.HTTP.MaxBody),
+	})
+	if errors.Is(err, web.ErrTokenRequired) {
+		return nil, refuse("%v", err)
+	}
+	return server, err
+}
+
+func removeAddr(dir string) error {
+	if err := os.Remove(addrFile(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

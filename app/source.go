@@ -1,0 +1,153 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+
+	"aura/agents/ingestion"
+	agentsource "aura/agents/source"
+	"aura/app/config"
+	"aura/mlops/dataset"
+	"aura/mlops/schema"
+	"aura/mlops/synth"
+)
+
+// userData is the file that the user named: one part trains the first model, the other is streamed. It is nil without one.
+type userData struct{ train, live []dataset.Row }
+
+func loadUserData(ctx context.Context, cfg config.Config, s *schema.Schema) (*userData, error) {
+	if cfg.Source.File == "" {
+		return nil, nil
+	}
+	order := dataset.Shuffle
+	if cfg.Source.Order == "file" {
+		order = dataset.File
+	}
+	set, err := dataset.Load(ctx, cfg.Source.File, s, dataset.Options{Order: order, Seed: cfg.Seed})
+	if err != nil {
+		return nil, refuse("source.file: %v", err)
+	}
+	train, live := dataset.Split(set.Rows, cfg.Source.TrainShare)
+	return &userData{train, live}, nil
+}
+
+// source is where applications come from when nobody posts them: the user's file, the simulator, or nowhere.
+type source struct {
+	stream *agentsource.Stream // nil for nowhere
+	what   string
+	log    *slog.Logger
+}
+
+func newSource(cfg config.Config, data *userData, s *schema.Schema, in *ingestion.Intake, log *slog.Logger) *source {
+	stream := &agentsource.Stream{Intake: sourceIntake{in, log}, Log: log}
+	src := &source{stream: stream, log: log}
+	switch {
+	case data != nil:
+		stream.Name, stream.Rate, stream.OutcomeDelay = "csv", cfg.Source.Rate, cfg.Source.OutcomeDelay
+		stream.Next = rowsOf(data.live, s)
+		src.what = fmt.Sprintf("%d rows of %s at %s", len(data.live), filepath.Base(cfg.Source.File), rate(cfg.Source.Rate))
+	case cfg.Simulate.Rate > 0 && cfg.Schema.File == "":
+		stream.Name, stream.Rate, stream.OutcomeDelay = "simulator", cfg.Simulate.Rate, cfg.Simulate.OutcomeDelay
+		stream.Next = simulated(synth.New(simulatorSeed(cfg.Seed)))
+		src.what = "simulator at " + rate(cfg.Simulate.Rate)
+	case cfg.Simulate.Rate > 0:
+		src.stream, src.what = nil, "none (the simulator knows the built-in schema only; name a file with --source)"
+	default:
+		src.stream, src.what = nil, "none"
+	}
+	return src
+}
+
+func (s *source) describe() string { return s.what }
+
+// run streams until the source is exhausted or ctx ends.
+func (s *source) run(ctx context.Context) {
+	if s.stream == nil {
+		return
+	}
+	switch err := s.stream.Run(ctx); {
+	case err == nil:
+		s.log.Info("the source is exhausted: every application was sent and every outcome reported", "source", s.stream.Name)
+	case ctx.Err() == nil:
+		s.log.Error("the source ended", "source", s.stream.Name, "err", err)
+	}
+}
+
+func rate(perSecond float64) string {
+	if perSecond == 0 {
+		return "full speed"
+	}
+	return fmt.Sprintf("%g applications/s", perSecond)
+}
+
+// simulatorSeed draws other applications than those that the first model was trained on.
+func simulatorSeed(seed uint64) uint64 { return seed ^ 0x5ca1ab1e }
+
+func simulated(g *synth.Generator) func() (agentsource.Application, error) {
+	return func() (agentsource.Application, error) {
+		record, defaulted := g.Next()
+		return agentsource.Application{Record: record, Defaulted: defaulted}, nil
+	}
+}
+
+// rowsOf yields a file's rows. Their ids make a second run of the same file harmless: they are known then.
+func rowsOf(rows []dataset.Row, s *schema.Schema) func() (agentsource.Application, error) {
+	next := 0
+	return func() (agentsource.Application, error) {
+		if next == len(rows) {
+			return agentsource.Application{}, io.EOF
+		}
+		row := rows[next]
+		record, err := s.Record(row.Values)
+		if err != nil {
+			return agentsource.Application{}, fmt.Errorf("line %d: %w", row.Line, err)
+		}
+		next++
+		id := row.ID
+		if id == "" {
+			id = fmt.Sprintf("line-%d", row.Line)
+		}
+		return agentsource.Application{ID: id, Record: record, Defaulted: row.Bad}, nil
+	}
+}
+
+// sourceIntake is the intake as sources know it.
+type sourceIntake struct {
+	intake *ingestion.Intake
+	log    *slog.Logger
+}
+
+// Submit implements agentsource.Intake.
+func (s sourceIntake) Submit(ctx context.Context, name string, applications []agentsource.Application) ([]string, error) {
+	in := make([]ingestion.Application, len(applications))
+	for i, a := range applications {
+		in[i] = ingestion.Application{ApplicationID: a.ID, Record: a.Record, Source: name}
+	}
+	receipts, err := s.intake.Submit(ctx, true, false, in...)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(receipts))
+	for i, r := range receipts {
+		if r.Status == ingestion.Conflict {
+			s.log.Warn("an application of the source has the id of another one and was left out", "source", name)
+			continue
+		}
+		ids[i] = r.Subject.ApplicationID
+	}
+	return ids, nil
+}
+
+// Feedback implements agentsource.Intake.
+func (s sourceIntake) Feedback(ctx context.Context, outcomes []agentsource.Outcome) error {
+	at := now()
+	in := make([]ingestion.Outcome, len(outcomes))
+	for i, o := range outcomes {
+		in[i] = ingestion.Outcome{ApplicationID: o.ID, Outcome: o.Outcome, ObservedAt: at}
+	}
+	_, err := s.intake.Feedback(ctx, in...)
+	return err
+}

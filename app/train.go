@@ -1,0 +1,148 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"aura/app/cli"
+	"aura/app/config"
+	"aura/mlops/dataset"
+	"aura/mlops/forest"
+	"aura/mlops/registry"
+	"aura/mlops/schema"
+	"aura/mlops/train"
+)
+
+// firstModel sees to it that there is a champion before the first application comes.
+type firstModel struct {
+	cfg      config.Config
+	log      *slog.Logger
+	schema   *schema.Schema
+	data     *userData
+	registry *registry.Registry
+}
+
+func newFirstModel(cfg config.Config, log *slog.Logger, s *schema.Schema, data *userData, r *registry.Registry) *firstModel {
+	return &firstModel{cfg, log, s, data, r}
+}
+
+// ensure trains and promotes the first model where the registry has no champion.
+func (f *firstModel) ensure(ctx context.Context) error {
+	v, _, err := f.registry.Champion(ctx)
+	var refused *registry.Refused
+	switch {
+	case err == nil && v.SchemaName != f.schema.Name:
+		return refuse("the champion in %s was trained for schema %q, this process uses %q: name the matching --schema, another --data directory, or promote a model for this one",
+			f.cfg.Data.Dir, v.SchemaName, f.schema.Name)
+	case err == nil:
+		return nil
+	case !errors.As(err, &refused) || refused.Code != registry.CodeNoChampion:
+		return err
+	}
+	rows, err := f.rows()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	result, err := train.Fit(ctx, f.schema, rows, trainOptions(f.cfg))
+	if err != nil {
+		return trainingRefused(err)
+	}
+	v, err = f.registry.Register(ctx, result.Model, registry.Note{By: "aura", Text: "first model of this registry"})
+	if err != nil {
+		return err
+	}
+	if _, err := f.registry.Promote(ctx, v.Number, "aura", "the registry was empty"); err != nil {
+		return err
+	}
+	f.log.Info("first model trained", "version", v.Number, "rows", result.Rows, "holdout_auc", result.HoldoutAUC, "took", time.Since(began))
+	return nil
+}
+
+// rows to train on: the user's, or synthetic ones where the schema is the built-in one.
+func (f *firstModel) rows() ([]dataset.Row, error) {
+	if f.data != nil {
+		return f.data.train, nil
+	}
+	return builtinRows(f.cfg)
+}
+
+func builtinRows(cfg config.Config) ([]dataset.Row, error) {
+	if cfg.Schema.File != "" {
+		return nil, refuse("schema.file: there is no model for this schema yet and no rows to train one on; name a file (aura run --schema %s --source FILE.csv, or aura train --schema %s --data FILE.csv)",
+			cfg.Schema.File, cfg.Schema.File)
+	}
+	return dataset.Synthetic(cfg.Training.Rows, cfg.Seed), nil
+}
+
+func trainOptions(cfg config.Config) train.Options {
+	return train.Options{Seed: cfg.Seed, Trees: cfg.Training.Trees, Depth: cfg.Training.Depth}
+}
+
+// trainingRefused tells data that can't be trained on from a failure.
+func trainingRefused(err error) error {
+	var data *forest.DataError
+	if errors.As(err, &data) {
+		return refuse("training: %v", err)
+	}
+	return fmt.Errorf("train: %w", err)
+}
+
+// Train is the body of `aura train`: a model on the user's file or on synthetic rows, judged, registered, and put in
+// charge if it is the first.
+func Train(ctx context.Context, loaded config.Loaded, r cli.TrainRequest) (result cli.TrainResult, err error) {
+	cfg, began := loaded.Config, time.Now()
+	log := newLog(cfg, r.Streams.Err)
+	s, err := loadSchema(cfg)
+	if err != nil {
+		return result, err
+	}
+	rows, err := trainingRows(ctx, cfg, s, r.File)
+	if err != nil {
+		return result, err
+	}
+	opened := &closers{}
+	st, err := openStore(ctx, cfg, log, opened)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, opened.close(context.WithoutCancel(ctx))) }()
+	o := trainOptions(cfg)
+	o.CV, o.Progress = true, r.Progress
+	fit, err := train.Fit(ctx, s, rows, o)
+	if err != nil {
+		return result, trainingRefused(err)
+	}
+	reg := newRegistry(cfg, st, s)
+	v, err := reg.Register(ctx, fit.Model, registry.Note{By: "cli", Text: "aura train"})
+	if err != nil {
+		return result, err
+	}
+	result = cli.TrainResult{
+		Version: v.Number, Digest: v.Digest, Schema: s.Name, Rows: fit.Rows,
+		Trees: cfg.Training.Trees, Depth: cfg.Training.Depth, Seed: cfg.Seed,
+		CVAUC: fit.CVAUC, HoldoutAUC: fit.HoldoutAUC, Brier: fit.Brier, Accuracy: fit.Accuracy,
+	}
+	if _, _, err := reg.Champion(ctx); err != nil {
+		if _, err := reg.Promote(ctx, v.Number, "cli", "the registry was empty"); err != nil {
+			return result, err
+		}
+		result.Champion = true
+	}
+	result.Seconds = time.Since(began).Seconds()
+	return result, nil
+}
+
+func trainingRows(ctx context.Context, cfg config.Config, s *schema.Schema, file string) ([]dataset.Row, error) {
+	if file == "" {
+		return builtinRows(cfg)
+	}
+	set, err := dataset.Load(ctx, file, s, dataset.Options{Order: dataset.File})
+	if err != nil {
+		return nil, refuse("--data: %v", err)
+	}
+	return set.Rows, nil
+}
