@@ -1,0 +1,269 @@
+package agents_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"aura/agents"
+	"aura/agents/bus"
+	"aura/agents/event"
+	"aura/agents/fault"
+)
+
+// poison panics on one key and passes everything else on.
+func poison(bad string) handle {
+	return func(ctx context.Context, m *bus.Message, out *agents.Outbox) error {
+		if err := forward(ctx, m, out); err != nil {
+			return err
+		}
+		if key(m) == bad {
+			panic("poisoned")
+		}
+		return nil
+	}
+}
+
+func TestPanicStrikesOnlyTheEventAtTheCursor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log bytes.Buffer
+		r := newRig(t, agents.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))}, 1)
+		r.add(r.relay(agents.Spec{NewHandler: all(poison("bad"))}))
+		r.publish("a", "b", "bad", "c", "d")
+		r.start()
+		time.Sleep(50 * time.Millisecond)
+		r.want("a", "b", "c", "d")
+		s := r.wantState(agents.Running)
+		if s.Incarnation != 2 || s.Failed != 1 || s.Handled != 4 || s.Queue != 1 || s.Refused != 0 {
+			t.Fatalf("%+v", s)
+		}
+		if held := r.sup.Holds(map[string]bool{"bad": true, "a": true}); len(held) != 1 || !held["bad"] {
+			t.Fatalf("holds %v", held)
+		}
+		time.Sleep(100 * time.Millisecond)
+		r.beatsHave(agents.Crashed, 1)
+		// Each further panic counts because others come through in between; the third one is the last.
+		for range 20 {
+			r.publish("x")
+			time.Sleep(100 * time.Millisecond)
+		}
+		if len(r.givenUp) != 1 || r.givenUp[0] != "bad: panic: poisoned" {
+			t.Fatalf("given up: %v", r.givenUp)
+		}
+		if s := r.wantState(agents.Running); s.Incarnation != 4 || s.Queue != 0 || s.Failed != 3 {
+			t.Fatalf("%+v", s)
+		}
+		if n := len(r.got()); n != 24 {
+			t.Fatalf("%d results", n)
+		}
+		if !strings.Contains(log.String(), "crash_test.go") {
+			t.Fatal("the log doesn't show the stack of the panic")
+		}
+	})
+}
+
+func TestCrashLoopDoesNotSpin(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, agents.Options{}, 2)
+		r.start(r.relay(agents.Spec{NewHandler: all(forward)}))
+		r.inject(fault.Fault{Kind: fault.Crash, TTL: 2 * time.Minute})
+		want := 200
+		for i := range want {
+			r.publish("k" + string(rune('a'+i%20)))
+		}
+		time.Sleep(119 * time.Second)
+		// 0.1 + 0.2 + ... + 6.4 s, then every 10 s.
+		if s := r.status(); s.Restarts < 5 || s.Restarts > 20 {
+			t.Fatalf("%d restarts in two minutes", s.Restarts)
+		}
+		if len(r.givenUp) != 0 {
+			t.Fatalf("the agent was at fault, and yet it gave up %v", r.givenUp)
+		}
+		time.Sleep(30 * time.Second)
+		if n := len(r.got()); n != want {
+			t.Fatalf("%d of %d came through", n, want)
+		}
+	})
+}
+
+func TestPanicInConstructorAndGoexitAreCrashes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, agents.Options{}, 1)
+		r.start(r.relay(agents.Spec{NewHandler: func(l agents.Life) agents.Handler {
+			switch l.Incarnation {
+			case 1:
+				panic("no handler")
+			case 2:
+				return handle(func(context.Context, *bus.Message, *agents.Outbox) error {
+					runtime.Goexit()
+					return nil
+				})
+			}
+			return handle(forward)
+		}}))
+		r.publish("a")
+		time.Sleep(time.Second)
+		r.want("a")
+		if s := r.wantState(agents.Running); s.Incarnation != 3 {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
+
+func TestGovernedRestart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		held := true // only changed while the supervisor sleeps
+		r := newRig(t, agents.Options{Restart: agents.RestartGoverned, Governed: func() bool { return held }}, 1)
+		r.start(r.relay(agents.Spec{NewHandler: all(forward)}))
+		r.inject(fault.Fault{Kind: fault.Crash, Times: 1})
+		time.Sleep(time.Millisecond)
+		r.publish("a", "b")
+		time.Sleep(10 * time.Second)
+		s := r.wantState(agents.Crashed)
+		if s.Incarnation != 1 || s.Queue != 2 || !strings.HasPrefix(s.Cause, "panic: injected crash") {
+			t.Fatalf("%+v", s)
+		}
+		r.beatsHave(agents.Crashed, 1)
+		if n, err := r.sup.Restart(ctx, "relay", "healing"); n != 2 || err != nil {
+			t.Fatal(n, err)
+		}
+		time.Sleep(time.Second)
+		r.want("b", "a")
+		r.inject(fault.Fault{Kind: fault.Crash, Times: 1})
+		r.publish("c")
+		time.Sleep(20 * time.Second)
+		r.wantState(agents.Crashed)
+		held = false // healing is gone: auto takes over
+		time.Sleep(time.Second)
+		r.want("b", "a", "c")
+		r.wantState(agents.Running)
+	})
+}
+
+func TestRestartReplacesAHealthyLife(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, agents.Options{}, 2)
+		r.start(r.relay(agents.Spec{NewHandler: func(l agents.Life) agents.Handler {
+			return handle(func(ctx context.Context, m *bus.Message, out *agents.Outbox) error {
+				time.Sleep(10 * time.Millisecond)
+				return forward(ctx, m, out)
+			})
+		}}))
+		for range 100 {
+			r.publish("a", "b", "c", "d", "e")
+		}
+		time.Sleep(55 * time.Millisecond)
+		for i := range 10 {
+			if n, err := r.sup.Restart(ctx, "relay", "rolling"); n != int64(i+2) || err != nil {
+				t.Fatal(n, err)
+			}
+			time.Sleep(75 * time.Millisecond)
+		}
+		time.Sleep(10 * time.Second)
+		if n := len(r.got()); n != 500 {
+			t.Fatalf("%d results of 500: a healthy life was not replaced without loss or double", n)
+		}
+		if s := r.status(); s.Refused != 0 || s.Zombies != 0 || s.Failed != 0 || s.Restarts != 10 {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
+
+func TestRestartThatCannotHaveANumberChangesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, agents.Options{}, 1)
+		r.start(r.relay(agents.Spec{NewHandler: all(forward)}))
+		time.Sleep(time.Second)
+		r.numbers.fail(errBroken)
+		if _, err := r.sup.Restart(ctx, "relay", "try"); !errors.Is(err, errBroken) {
+			t.Fatal(err)
+		}
+		r.publish("a")
+		time.Sleep(time.Second)
+		r.want("a")
+		// A crash now: the agent waits for its number as long as it takes, and comes back.
+		r.inject(fault.Fault{Kind: fault.Crash, Times: 1})
+		r.publish("b")
+		time.Sleep(30 * time.Second)
+		r.wantState(agents.Crashed)
+		r.numbers.fail(nil)
+		time.Sleep(11 * time.Second)
+		r.want("a", "b")
+		if _, err := r.sup.Restart(ctx, "nobody", "try"); !errors.Is(err, agents.ErrUnknownAgent) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestStopLetsHandlersFinishAndAbandonsWhatHangs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, agents.Options{StageDeadline: time.Minute}, 1)
+		release := make(chan struct{})
+		r.add(r.relay(agents.Spec{NewHandler: all(func(ctx context.Context, m *bus.Message, out *agents.Outbox) error {
+			if key(m) == "stuck" {
+				<-release
+			}
+			time.Sleep(time.Second)
+			return forward(ctx, m, out)
+		})}))
+		r.publish("a", "b", "stuck")
+		r.start()
+		time.Sleep(1500 * time.Millisecond)
+		r.want("a")
+		c, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		begin := time.Now()
+		if err := r.sup.Stop(c); err != nil || time.Since(begin) != 500*time.Millisecond {
+			t.Fatalf("stop: %v after %s", err, time.Since(begin))
+		}
+		r.want("a", "b") // b was in hand, stuck was not
+		if r.sup.Stop(c) != nil || r.wantState(agents.Stopped).Queue != 1 {
+			t.Fatal("a second stop changed something")
+		}
+		if _, err := r.sup.Restart(ctx, "relay", "try"); !errors.Is(err, agents.ErrNotRunning) {
+			t.Fatal(err)
+		}
+
+		r2 := newRig(t, agents.Options{StageDeadline: time.Minute}, 1)
+		r2.start(r2.relay(agents.Spec{NewHandler: all(func(context.Context, *bus.Message, *agents.Outbox) error {
+			<-release
+			return nil
+		})}))
+		r2.publish("stuck")
+		time.Sleep(time.Second)
+		c2, cancel2 := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel2()
+		begin = time.Now()
+		err := r2.sup.Stop(c2)
+		if err == nil || time.Since(begin) != 2500*time.Millisecond || !strings.Contains(err.Error(), "relay") {
+			t.Fatalf("stop with a hung handler: %v after %s", err, time.Since(begin))
+		}
+		r2.stopped = true
+		close(release)
+	})
+}
+
+func TestAddAndStartRefuseNonsense(t *testing.T) {
+	if _, err := agents.New(agents.Options{}); err == nil {
+		t.Fatal("a supervisor without transport")
+	}
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, agents.Options{}, 1)
+		spec := r.relay(agents.Spec{NewHandler: all(forward)})
+		if r.sup.Add(agents.Spec{}) == nil {
+			t.Fatal("a nameless agent was added")
+		}
+		r.start(spec)
+		if r.sup.Add(spec) == nil || r.sup.Start(ctx) == nil {
+			t.Fatal("added or started twice")
+		}
+		if r.sup.Mailbox("relay", event.RawEvents) == nil || r.sup.Mailbox("relay", event.Decisions) != nil {
+			t.Fatal("mailbox")
+		}
+	})
+}
