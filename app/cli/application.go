@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -33,6 +34,37 @@ func (i *invocation) applicationCommand() *cobra.Command {
 			return []string{r.ID, r.ApplicationID, dash(r.Decision), score(r.Probability), r.Mode, number(r.ModelVersion), latency(r), decidedAt(r)}
 		})
 	return group("application", "Look at applications and their decisions", show, list)
+}
+
+func (i *invocation) feedbackCommand() *cobra.Command {
+	outcomes := []string{"repaid", "defaulted"}
+	return i.remote(&cobra.Command{
+		Use: "feedback ID repaid|defaulted", Short: "Tell what became of a loan", Args: exactly(2),
+		Long: "The first outcome of an application stands; later ones are kept and counted.",
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 1 {
+				return outcomes, cobra.ShellCompDirectiveNoFileComp
+			}
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		},
+	}, func(c *cobra.Command, s *client, args []string) error {
+		if !slices.Contains(outcomes, args[1]) {
+			return usage("take repaid or defaulted", "unknown outcome %q", args[1])
+		}
+		body := struct {
+			ApplicationID string `json:"application_id"`
+			Outcome       string `json:"outcome"`
+		}{args[0], args[1]}
+		var r api.FeedbackResult
+		raw, err := s.call(c.Context(), http.MethodPost, "/api/v1/feedback", body, &r)
+		if err != nil {
+			return err
+		}
+		if i.output == "json" {
+			return i.printJSON(json.RawMessage(raw))
+		}
+		return i.printPairs([][2]string{{"application id", r.ApplicationID}, {"kind", r.Kind}, {"outcome", r.Outcome}})
+	})
 }
 
 func (i *invocation) printRecord(r api.Record) error {

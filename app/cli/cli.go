@@ -36,7 +36,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	done := make(chan struct{})
 	defer close(done)
 	go interrupts(signals, done, cancel, os.Exit)
-	i := &invocation{Streams: Streams{stdin, stdout, stderr}, commands: commands, environ: os.Environ()}
+	i := &invocation{Streams: Streams{stdin, stdout, stderr}, commands: commands, environ: os.Environ(), terminal: isTerminal}
 	return i.execute(ctx, args)
 }
 
@@ -58,6 +58,7 @@ type invocation struct {
 	commands Commands
 	environ  []string
 	dir      string // for config.yaml; empty = the working directory
+	terminal func(io.Writer) bool
 
 	output string   // -o
 	file   string   // --config

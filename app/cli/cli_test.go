@@ -35,7 +35,7 @@ func try(t *testing.T, commands Commands, environ []string, args ...string) outc
 func tryIn(t *testing.T, ctx context.Context, dir string, commands Commands, environ []string, args ...string) outcome {
 	t.Helper()
 	var out, errs bytes.Buffer
-	i := &invocation{Streams: Streams{strings.NewReader(""), &out, &errs}, commands: commands, environ: environ, dir: dir}
+	i := &invocation{Streams: Streams{strings.NewReader(""), &out, &errs}, commands: commands, environ: environ, dir: dir, terminal: isTerminal}
 	code := i.execute(ctx, args)
 	return outcome{code, out.String(), errs.String()}
 }
@@ -148,6 +148,8 @@ func TestWrongCommandLines(t *testing.T) {
 		{2, "latency, error, crash, hang", []string{"inject", "slowness", "--target", "model", "--ttl", "60s"}},
 		{2, "aura inject --help", []string{"inject", "crash", "--ttl", "soon"}},
 		{2, "aura fault ls", []string{"fault", "stop"}},
+		{2, "repaid or defaulted", []string{"feedback", "A-1", "lost"}},
+		{2, "aura config validate", []string{"config", "validate", "a", "b"}},
 		{2, "aura fault ls", []string{"fault", "stop", "id", "--all"}},
 		{2, "--timeout such as", []string{"agent", "ls", "--timeout", "0s"}},
 		{2, "host:port", []string{"agent", "ls", "--server", "ftp://x"}},
@@ -252,7 +254,7 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"SAFE_MODE": {"mode", "set", ""}, "promote": {"model", "p"}, "gochannel": {"run", "--bus", ""}, "json": {"-o", ""}, "latency": {"inject", ""},
+		"SAFE_MODE": {"mode", "set", ""}, "promote": {"model", "p"}, "gochannel": {"run", "--bus", ""}, "json": {"-o", ""}, "latency": {"inject", ""}, "defaulted": {"feedback", "A-1", ""},
 	} {
 		if o := try(t, Commands{}, nil, append([]string{"__complete"}, args...)...); !strings.Contains(o.out, want) {
 			t.Errorf("%v: %q lacks %s", args, o.out, want)

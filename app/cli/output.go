@@ -120,7 +120,7 @@ func (i *invocation) colour() bool {
 	return i.env("NO_COLOR") == "" && i.env("TERM") != "dumb" && i.terminal(i.Out)
 }
 
-func (i *invocation) terminal(w io.Writer) bool {
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

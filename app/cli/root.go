@@ -12,7 +12,7 @@ import (
 func (i *invocation) root() *cobra.Command {
 	root := group("aura", "Decides credit applications, and keeps doing so",
 		i.runCommand(), i.trainCommand(), i.benchCommand(),
-		i.injectCommand(), i.faultCommand(), i.modeCommand(), i.agentCommand(), i.modelCommand(), i.applicationCommand(),
+		i.injectCommand(), i.faultCommand(), i.modeCommand(), i.agentCommand(), i.modelCommand(), i.applicationCommand(), i.feedbackCommand(),
 		i.configCommand(), i.versionCommand())
 	root.Long = `AURA decides credit applications online and keeps the pipeline healthy.
 

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -71,6 +73,7 @@ func TestRequestsAndOutput(t *testing.T) {
 		{"model history", "GET", "/api/v1/models/history?limit=50", "", api.List[api.AliasChange]{Items: []api.AliasChange{{Alias: "champion", Version: 3, By: "ann"}}}, []string{"champion", "ann"}},
 		{"application show A/1", "GET", "/api/v1/applications/A%2F1", "", record, []string{"DECLINE", "R01 debt_ratio: too much debt", "defaulted", "1.25ms"}},
 		{"application ls", "GET", "/api/v1/decisions?limit=50", "", api.List[api.Record]{Items: []api.Record{record}}, []string{"A-1", "DECLINE"}},
+		{"feedback A-1 repaid", "POST", "/api/v1/feedback", `{"application_id":"A-1","outcome":"repaid"}`, api.FeedbackResult{ApplicationID: "A-1", Kind: "joined", Outcome: "repaid"}, []string{"joined", "repaid"}},
 		{"inject latency --target model --delay 2s --share 0.5 --ttl 60s", "POST", "/api/v1/faults", `{"target":"model","kind":"latency","delay":"2s","share":0.5,"ttl":"1m0s"}`, fault, []string{"f1", "latency"}},
 		{"inject crash --target model --ttl 60s --times 0", "POST", "/api/v1/faults", `{"target":"model","kind":"crash","share":1,"ttl":"1m0s","times":0}`, fault, []string{"f1"}},
 		{"fault ls", "GET", "/api/v1/faults", "", api.List[api.Fault]{Items: []api.Fault{fault}}, []string{"f1", "2s"}},
@@ -211,6 +214,40 @@ func TestBaseURL(t *testing.T) {
 	} {
 		if got, err := baseURL(given); got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v; want %q", given, got, err, want)
+		}
+	}
+}
+
+// Colours go to a terminal only, never where somebody asked for none, and change no column.
+func TestColours(t *testing.T) {
+	url, _ := answering(t, 200, "application/json", marshal(t, api.List[api.Agent]{Items: []api.Agent{{Name: "model", State: "CRASHED", Cause: "panic"}}}))
+	run := func(terminal bool, environ ...string) string {
+		var out, errs bytes.Buffer
+		i := &invocation{Streams: Streams{nil, &out, &errs}, environ: environ, dir: t.TempDir(), terminal: func(io.Writer) bool { return terminal }}
+		if code := i.execute(t.Context(), []string{"agent", "ls", "--server", url}); code != 0 {
+			t.Fatalf("exit %d: %s", code, errs.String())
+		}
+		return out.String()
+	}
+	plain, coloured := run(false), run(true)
+	if strings.Contains(plain, "\x1b") || !strings.Contains(coloured, "\x1b[31mCRASHED\x1b[0m") {
+		t.Errorf("plain %q, coloured %q", plain, coloured)
+	}
+	if regexp.MustCompile("\x1b\\[[0-9]*m").ReplaceAllString(coloured, "") != plain {
+		t.Errorf("colours moved columns:\n%q\n%q", plain, coloured)
+	}
+	for _, environ := range []string{"NO_COLOR=1", "TERM=dumb"} {
+		if got := run(true, environ); got != plain {
+			t.Errorf("%s: %q", environ, got)
+		}
+	}
+}
+
+func TestFaultsOff(t *testing.T) {
+	url, _ := answering(t, 404, "application/problem+json", `{"title":"Not Found","detail":"no such route"}`)
+	for _, args := range []string{"fault ls", "fault stop --all", "inject crash --target model --ttl 1m"} {
+		if o := try(t, Commands{}, []string{"AURA_SERVER=" + url}, strings.Fields(args)...); o.code != 6 || !strings.Contains(o.err, "faults.enabled") {
+			t.Errorf("%s: exit %d: %s", args, o.code, o.err)
 		}
 	}
 }

@@ -142,6 +142,28 @@ sweep:
 	}
 }
 
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]Size{"65536": 65536, "64KiB": 65536, "'2 MiB'": 2 << 20, "1024B": 1024} {
+		l, err := loadText(t, "http: {max_body: "+text+"}", nil)
+		if err != nil || l.Config.HTTP.MaxBody != want {
+			t.Errorf("%s: %v, %v", text, l.Config.HTTP.MaxBody, err)
+		}
+	}
+	for size, want := range map[Size]string{0: "0B", 1: "1B", 1000: "1000B", 1 << 10: "1KiB", 3 << 20: "3MiB", 1 << 30: "1GiB"} {
+		if got := size.String(); got != want {
+			t.Errorf("%d: got %s, want %s", int64(size), got, want)
+		}
+		if back, err := ParseSize(want); err != nil || back != size {
+			t.Errorf("%s reads back as %d, %v", want, int64(back), err)
+		}
+	}
+	for _, bad := range []string{"", "KiB", "-1", "1.5MiB", "9223372036854775807GiB", "1 2"} {
+		if _, err := ParseSize(bad); err == nil {
+			t.Errorf("%q was read", bad)
+		}
+	}
+}
+
 func TestSecretsAreHidden(t *testing.T) {
 	const secret = "s3cr3t-s3cr3t"
 	l, err := loadText(t, "", []string{"AURA_TOKEN=" + secret})
