@@ -47,3 +47,44 @@ func BenchmarkScoreRow(b *testing.B) {
 		i++
 	}
 }
+
+func BenchmarkScoreTaiwan(b *testing.B) {
+	d := readCredit(b, "uci_default_of_credit_card_clients.csv", protected, taiwan)
+	f := train(b, d, Params{Seed: 1})
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		f.Score(d.X[i%len(d.X)])
+		i++
+	}
+}
+
+func BenchmarkTrainTaiwan(b *testing.B) {
+	d := readCredit(b, "uci_default_of_credit_card_clients.csv", protected, taiwan)
+	b.ReportAllocs()
+	for b.Loop() {
+		train(b, d, Params{Seed: 1, Workers: 1})
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	data := encode(b, train(b, syntheticRows(10_000, 7), Params{Seed: 1}))
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Decode(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCode(b *testing.B) {
+	d := syntheticRows(10_000, 7)
+	f := train(b, d, Params{Seed: 1, Trees: 1})
+	var keys narrowKeys
+	i := 0
+	for b.Loop() {
+		f.bins.row(d.X[i%len(d.X)], keys[:])
+		i++
+	}
+}

@@ -65,7 +65,7 @@ type Forest struct {
 	bins   binner
 	roots  []uint32 // index of each tree's first node
 	depth  int      // steps that bring every tree to a leaf
-	nodes  []uint32 // delta to left child:16 | key slot:8 | bin:8; used while columns <= narrowColumns
+	nodes  []uint32 // key slot:8 | delta to left child:16 | 255-bin:8; used while columns <= narrowColumns
 	wide   []uint64 // delta:32 | slot:16 | bin:8, else
 	values []uint32 // mean outcome of a node in units of 1/unit
 	scale  float64  // trees * unit

@@ -5,7 +5,6 @@ import "context"
 // sample is the training data as all trees see it: one byte a value, column by column.
 type sample struct {
 	codes [][]uint8 // [column][row]
-	top   []int     // highest code of a column
 	bad   []uint8   // 1 for a row that went bad
 	p     Params
 }
@@ -137,11 +136,11 @@ func (g *grower) find(at pending) (split, bool) {
 			b := g.draw(tried)
 			tried++
 			count2(entries, g.codes[a], g.codes[b], &g.hist[0], &g.hist[1])
-			g.hist[0].best(&best, a, g.top[a], at.total, minLeaf)
-			g.hist[1].best(&best, b, g.top[b], at.total, minLeaf)
+			g.hist[0].best(&best, a, at.total, minLeaf)
+			g.hist[1].best(&best, b, at.total, minLeaf)
 		} else {
 			count1(entries, g.codes[a], &g.hist[0])
-			g.hist[0].best(&best, a, g.top[a], at.total, minLeaf)
+			g.hist[0].best(&best, a, at.total, minLeaf)
 		}
 		if tried >= g.p.Mtry && best.score > none {
 			return best, true

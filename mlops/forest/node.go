@@ -36,7 +36,7 @@ func (f *Forest) addTree(nodes []node) {
 			}
 		}
 		if len(f.columns) <= narrowColumns {
-			f.nodes = append(f.nodes, delta<<16|slot<<8|bin)
+			f.nodes = append(f.nodes, slot<<24|delta<<8|(255-bin))
 		} else {
 			f.wide = append(f.wide, uint64(delta)<<32|uint64(slot)<<8|uint64(bin))
 		}
@@ -51,7 +51,7 @@ func (f *Forest) packed(i int) (delta, slot uint32, bin uint8) {
 		return uint32(n >> 32), uint32(n>>8) & 0xffff, uint8(n)
 	}
 	n := f.nodes[i]
-	return n >> 16, n >> 8 & 0xff, uint8(n)
+	return n >> 8 & 0xffff, n >> 24, 255 - uint8(n)
 }
 
 // tree unpacks tree t.

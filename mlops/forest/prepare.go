@@ -9,7 +9,7 @@ import (
 // prepare finds each column's bins and codes the sample, column by column, on p.Workers goroutines.
 func prepare(ctx context.Context, d Data, p Params) (binner, *sample, error) {
 	bins := newBinner(len(d.Columns))
-	s := &sample{codes: make([][]uint8, len(d.Columns)), top: make([]int, len(d.Columns)), bad: make([]uint8, len(d.Y)), p: p}
+	s := &sample{codes: make([][]uint8, len(d.Columns)), bad: make([]uint8, len(d.Y)), p: p}
 	for i, bad := range d.Y {
 		if bad {
 			s.bad[i] = 1
@@ -22,7 +22,7 @@ func prepare(ctx context.Context, d Data, p Params) (binner, *sample, error) {
 			values := make([]float32, 0, len(d.X))
 			for j := int(next.Add(1)) - 1; j < len(d.Columns) && ctx.Err() == nil; j = int(next.Add(1)) - 1 {
 				bins.learn(d, j, values, p.Bins)
-				s.codes[j], s.top[j] = bins.column(d, j)
+				s.codes[j] = bins.column(d, j)
 			}
 		})
 	}
@@ -55,12 +55,11 @@ func (b *binner) learn(d Data, j int, values []float32, bins int) {
 	b.setCuts(j, quantileCuts(values, min(maxCuts, bins-2)))
 }
 
-// column codes column j of the sample and says the highest code in it.
-func (b *binner) column(d Data, j int) (codes []uint8, top int) {
-	codes = make([]uint8, len(d.X))
+// column codes column j of the sample.
+func (b *binner) column(d Data, j int) []uint8 {
+	codes := make([]uint8, len(d.X))
 	for i, row := range d.X {
 		codes[i] = b.code(j, row[j])
-		top = max(top, int(codes[i]))
 	}
-	return codes, top
+	return codes
 }

@@ -1,10 +1,15 @@
 package forest
 
+import "math/bits"
+
 // A histogram cell and an entry's weight hold bad rows in the high and all rows in the low 32 bits: one addition counts both.
 type cell = uint64
 
 // histogram counts the rows of a node by the code of one column. It is all zero between uses.
-type histogram [256]cell
+type histogram struct {
+	cells [256]cell
+	used  [4]uint64 // a bit a code: which cells the scan visits; in a small node most of them are empty
+}
 
 // An entry is a row of a tree's bootstrap sample: row:32 | times it was drawn and is bad:16 | times drawn:16.
 type entry = uint64
@@ -24,55 +29,92 @@ type split struct {
 	left         cell
 }
 
-// count fills the histograms of two columns in one pass over the entries.
+// few is the number of rows below which it pays to note the codes that occur while counting.
+const few = 512
+
+// count2 fills the histograms of two columns in one pass over the entries.
 func count2(entries []entry, a, b []uint8, ha, hb *histogram) {
+	if len(entries) >= few {
+		for _, e := range entries {
+			i, w := e>>32, weight(e)
+			ha.cells[a[i]] += w
+			hb.cells[b[i]] += w
+		}
+		ha.mark()
+		hb.mark()
+		return
+	}
 	for _, e := range entries {
 		i, w := e>>32, weight(e)
-		ha[a[i]] += w
-		hb[b[i]] += w
+		ca, cb := a[i], b[i]
+		ha.cells[ca] += w
+		hb.cells[cb] += w
+		ha.used[ca>>6] |= 1 << (ca & 63)
+		hb.used[cb>>6] |= 1 << (cb & 63)
 	}
 }
 
+// count1 is count2 for one column.
 func count1(entries []entry, a []uint8, ha *histogram) {
 	for _, e := range entries {
-		ha[a[e>>32]] += weight(e)
+		ha.cells[a[e>>32]] += weight(e)
+	}
+	ha.mark()
+}
+
+// mark notes the cells that are in use.
+func (h *histogram) mark() {
+	for w := range h.used {
+		var word uint64
+		for b := range 64 {
+			c := h.cells[w<<6|b]
+			word |= (c | -c) >> 63 << b
+		}
+		h.used[w] = word
 	}
 }
 
 // best searches the histogram of one column for a split better than have, and clears the histogram.
-// top is the column's highest code.
-func (h *histogram) best(have *split, column int, top int, total cell, minLeaf uint32) {
-	h.scan(have, column, top, total, h[missing], minLeaf, false)
-	if h[missing] != 0 {
-		h.scan(have, column, top, total, 0, minLeaf, true)
+func (h *histogram) best(have *split, column int, total cell, minLeaf uint32) {
+	absent := h.cells[missing]
+	h.used[0] &^= 1 // the scan starts with missing values; it doesn't pass them
+	h.scan(have, column, total, absent, minLeaf, false)
+	if absent != 0 {
+		h.scan(have, column, total, 0, minLeaf, true)
 	}
-	clear(h[:top+1])
+	h.cells[missing] = 0
+	for w, word := range h.used {
+		for ; word != 0; word &= word - 1 {
+			h.cells[w<<6|bits.TrailingZeros64(word)] = 0
+		}
+	}
+	h.used = [4]uint64{}
 }
 
 // scan walks the boundaries between occupied bins; start is what is on the left before the first bin.
-func (h *histogram) scan(have *split, column, top int, total, start cell, minLeaf uint32, missingRight bool) {
+func (h *histogram) scan(have *split, column int, total, start cell, minLeaf uint32, missingRight bool) {
 	left, previous := start, 0
-	noMissing := h[missing] == 0
-	for b := 1; b <= top; b++ {
-		if h[b] == 0 {
-			continue
-		}
-		right := total - left
-		nl, nr := uint32(left), uint32(right)
-		if nr < minLeaf {
-			return
-		}
-		if nl >= minLeaf {
-			if s := purity(left, right); s > have.score {
-				side := missingRight
-				if noMissing { // nothing learned: missing goes where most rows go
-					side = nr > nl
-				}
-				*have = split{score: s, column: column, bin: boundary(previous, b), missingRight: side, left: left}
+	noMissing := h.cells[missing] == 0
+	for w, word := range h.used {
+		for ; word != 0; word &= word - 1 {
+			b := w<<6 | bits.TrailingZeros64(word)
+			right := total - left
+			nl, nr := uint32(left), uint32(right)
+			if nr < minLeaf {
+				return
 			}
+			if nl >= minLeaf {
+				if s := purity(left, right); s > have.score {
+					side := missingRight
+					if noMissing { // nothing learned: missing goes where most rows go
+						side = nr > nl
+					}
+					*have = split{score: s, column: column, bin: boundary(previous, b), missingRight: side, left: left}
+				}
+			}
+			left += h.cells[b]
+			previous = b
 		}
-		left += h[b]
-		previous = b
 	}
 }
 

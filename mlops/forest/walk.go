@@ -36,34 +36,53 @@ func (f *Forest) wants(x []float64) {
 	}
 }
 
-// sumNarrow adds the leaves that keys reach, four trees at a time: their steps don't depend on each other, so the processor
-// overlaps them. A step is: load node, load key, subtract, and the sign bit picks the child.
+// sumNarrow adds the leaves that keys reach. A walk waits for memory, not for the processor: several trees at a time, whose
+// steps don't depend on each other, take little longer than one.
 func (f *Forest) sumNarrow(keys *narrowKeys) uint32 {
-	nodes, values := f.nodes, f.values[:len(f.nodes)]
 	var sum uint32
 	roots := f.roots
-	for ; len(roots) >= 4; roots = roots[4:] {
-		a, b, c, d := roots[0], roots[1], roots[2], roots[3]
-		for range f.depth {
-			n := nodes[a]
-			a += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
-			n = nodes[b]
-			b += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
-			n = nodes[c]
-			c += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
-			n = nodes[d]
-			d += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
-		}
-		sum += values[a] + values[b] + values[c] + values[d]
+	for ; len(roots) >= 10; roots = roots[10:] {
+		sum += f.sumTen((*[10]uint32)(roots), keys)
 	}
 	for _, a := range roots {
 		for range f.depth {
-			n := nodes[a]
-			a += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+			n := f.nodes[a]
+			a += (n + uint32(keys[n>>24])) >> 8 & 0xffff
 		}
-		sum += values[a]
+		sum += f.values[a]
 	}
 	return sum
+}
+
+// sumTen adds the leaves of so many trees. A step is: load node, load key, add: the low byte of a node holds 255 - bin,
+// so a key above bin carries into delta, which lies next to it, and the walk lands on the right child.
+func (f *Forest) sumTen(roots *[10]uint32, keys *narrowKeys) uint32 {
+	nodes := f.nodes
+	i0, i1, i2, i3, i4, i5, i6, i7, i8, i9 := roots[0], roots[1], roots[2], roots[3], roots[4], roots[5], roots[6], roots[7], roots[8], roots[9]
+	for steps := f.depth; steps > 0; steps-- {
+		n0 := nodes[i0]
+		i0 += (n0 + uint32(keys[n0>>24])) >> 8 & 0xffff
+		n1 := nodes[i1]
+		i1 += (n1 + uint32(keys[n1>>24])) >> 8 & 0xffff
+		n2 := nodes[i2]
+		i2 += (n2 + uint32(keys[n2>>24])) >> 8 & 0xffff
+		n3 := nodes[i3]
+		i3 += (n3 + uint32(keys[n3>>24])) >> 8 & 0xffff
+		n4 := nodes[i4]
+		i4 += (n4 + uint32(keys[n4>>24])) >> 8 & 0xffff
+		n5 := nodes[i5]
+		i5 += (n5 + uint32(keys[n5>>24])) >> 8 & 0xffff
+		n6 := nodes[i6]
+		i6 += (n6 + uint32(keys[n6>>24])) >> 8 & 0xffff
+		n7 := nodes[i7]
+		i7 += (n7 + uint32(keys[n7>>24])) >> 8 & 0xffff
+		n8 := nodes[i8]
+		i8 += (n8 + uint32(keys[n8>>24])) >> 8 & 0xffff
+		n9 := nodes[i9]
+		i9 += (n9 + uint32(keys[n9>>24])) >> 8 & 0xffff
+	}
+	values := f.values
+	return values[i0] + values[i1] + values[i2] + values[i3] + values[i4] + values[i5] + values[i6] + values[i7] + values[i8] + values[i9]
 }
 
 func (f *Forest) sumWide(keys *wideKeys) uint32 {
@@ -117,9 +136,9 @@ func (f *Forest) moveOne(at uint32, keys *narrowKeys, moved *[256]int32) (start 
 	start = v
 	for range f.depth {
 		n := nodes[at]
-		at += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
+		at += (n + uint32(keys[n>>24])) >> 8 & 0xffff
 		w := int32(values[at]) // at a leaf: itself, so nothing moves
-		moved[uint8(n>>8)] += w - v
+		moved[n>>24] += w - v
 		v = w
 	}
 	return start
@@ -132,20 +151,20 @@ func (f *Forest) moveFour(a, b, c, d uint32, keys *narrowKeys, moved *[256]int32
 	start = int32(va + vb + vc + vd)
 	for range f.depth {
 		n := nodes[a]
-		a += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
-		moved[uint8(n>>8)] += int32(values[a] - va)
+		a += (n + uint32(keys[n>>24])) >> 8 & 0xffff
+		moved[n>>24] += int32(values[a] - va)
 		va = values[a]
 		n = nodes[b]
-		b += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
-		moved[uint8(n>>8)] += int32(values[b] - vb)
+		b += (n + uint32(keys[n>>24])) >> 8 & 0xffff
+		moved[n>>24] += int32(values[b] - vb)
 		vb = values[b]
 		n = nodes[c]
-		c += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
-		moved[uint8(n>>8)] += int32(values[c] - vc)
+		c += (n + uint32(keys[n>>24])) >> 8 & 0xffff
+		moved[n>>24] += int32(values[c] - vc)
 		vc = values[c]
 		n = nodes[d]
-		d += n>>16 + (n&0xff-uint32(keys[uint8(n>>8)]))>>31
-		moved[uint8(n>>8)] += int32(values[d] - vd)
+		d += (n + uint32(keys[n>>24])) >> 8 & 0xffff
+		moved[n>>24] += int32(values[d] - vd)
 		vd = values[d]
 	}
 	return start
