@@ -222,7 +222,10 @@ func (p *loop) flush() stumble {
 	}
 	p.lane.quicker(p.slowest, p.sup.opts.StageDeadline)
 	p.flushed = p.cursor
-	p.waits, p.slowest = 0, 0
+	p.slowest = 0
+	if n > 0 {
+		p.waits = 0
+	}
 	p.now = p.sup.clock()
 	p.last = p.now
 	p.life.agent.finish(n, p.givingUp(), &p.tally)
