@@ -6,9 +6,12 @@ import (
 	"time"
 
 	"aura/agents"
+	"aura/agents/decision"
 	"aura/agents/event"
 	"aura/agents/fault"
+	"aura/agents/feature"
 	"aura/agents/ingestion"
+	"aura/agents/model"
 	"aura/web/api"
 )
 
@@ -52,9 +55,10 @@ func agentRefusal(err error) error {
 
 // topicsOf is what each agent reads, for the picture of the pipeline.
 var topicsOf = map[string][]string{
-	"feature":  {string(event.RawEvents)},
-	"model":    {string(event.FeaturesTopic)},
-	"decision": {string(event.Predictions), string(event.FeaturesTopic)},
+	ingestion.Name: nil, // from clients and sources
+	feature.Name:   {string(event.RawEvents)},
+	model.Name:     {string(event.FeaturesTopic)},
+	decision.Name:  {string(event.Predictions), string(event.FeaturesTopic)},
 }
 
 func agentOf(s agents.Status) api.Agent {
@@ -118,7 +122,7 @@ func (h *health) Ready(ctx context.Context) []api.Check {
 
 // bypassed agents don't matter: in safe mode nothing waits for the model.
 func (h *health) bypassed(agent string) bool {
-	return agent == "model" && h.view.Current().Mode == event.ModeSafe
+	return agent == model.Name && h.view.Current().Mode == event.ModeSafe
 }
 
 func (h *health) storeReady(ctx context.Context) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"aura/agents/ingestion"
 	"aura/web/api"
 )
 
@@ -39,11 +38,9 @@ func (o *overview) Overview(ctx context.Context) (api.Overview, error) {
 	if out.Mode, err = o.modes.Mode(ctx); err != nil {
 		return out, err
 	}
-	list, err := o.agents.Agents(ctx)
-	if err != nil {
+	if out.Agents, err = o.agents.Agents(ctx); err != nil {
 		return out, err
 	}
-	out.Agents = append([]api.Agent{o.ingestion()}, list...)
 	if out.Champion, out.Previous, err = o.models.champions(ctx); err != nil {
 		return out, err
 	}
@@ -59,13 +56,4 @@ func (o *overview) Overview(ctx context.Context) (api.Overview, error) {
 		out.Decisions = append(out.Decisions, decidedRecord(d))
 	}
 	return out, nil
-}
-
-// ingestion has no mailbox and no lives of its own: it works on its callers' goroutines.
-func (o *overview) ingestion() api.Agent {
-	return api.Agent{
-		Name: ingestion.Name, Instance: instance, State: "RUNNING", Since: o.started, LastBeat: now(),
-		Handled: o.telemetry.nAccepted.Load(), InFlight: o.window.Undecided(),
-		Rate: o.telemetry.acceptRate.perSecond(time.Now(), o.telemetry.nAccepted.Load()),
-	}
 }

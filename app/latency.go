@@ -66,26 +66,3 @@ func (l *latencies) quantiles(now time.Time, qs ...float64) (out []time.Duration
 	}
 	return out, true
 }
-
-// meter turns a counter that is read now and then into a rate.
-type meter struct {
-	mu    sync.Mutex
-	at    time.Time
-	count int64
-	rate  float64
-}
-
-// perSecond is the rate since the reading before, or the last rate if that was less than half a second ago.
-func (m *meter) perSecond(now time.Time, count int64) float64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	since := now.Sub(m.at)
-	if since < 500*time.Millisecond {
-		return m.rate
-	}
-	if !m.at.IsZero() {
-		m.rate = float64(count-m.count) / since.Seconds()
-	}
-	m.at, m.count = now, count
-	return m.rate
-}

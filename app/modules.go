@@ -98,6 +98,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 	return slices.DeleteFunc([]Step{
 		{Name: "store", Stop: p.Store.Close},
 		{Name: "bus", Stop: func(context.Context) error { return p.Transport.Close() }},
+		{Name: "intake", Stop: func(context.Context) error { return p.Intake.Close() }},
 		{Name: "first model", Start: p.FirstModel.ensure},
 		{Name: "champion", Start: p.followChampion},
 		loop("desired state", func(ctx context.Context) { p.View.Run(ctx, cfg.Desired.Poll) }),

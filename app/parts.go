@@ -101,10 +101,13 @@ func newFaults(cfg config.Config, log *slog.Logger, opened *closers) *fault.Regi
 
 func newWindow(cfg config.Config) *ingestion.Window { return ingestion.NewWindow(cfg.Admission.Window) }
 
-func newIntake(cfg config.Config, sch *schema.Schema, s *store.Store, t bus.Transport, w *ingestion.Window, tel *telemetry, log *slog.Logger) *ingestion.Intake {
-	return ingestion.New(ingestion.Options{
+func newIntake(cfg config.Config, sch *schema.Schema, s *store.Store, t bus.Transport, w *ingestion.Window, tel *telemetry, log *slog.Logger, opened *closers,
+) *ingestion.Intake {
+	in := ingestion.New(ingestion.Options{
 		Schema: sch, Store: s, Publisher: t, Window: w, Counter: tel, Now: now, Log: log, SweepAfter: cfg.Sweep.MinAge,
 	})
+	opened.add(func(context.Context) error { return in.Close() })
+	return in
 }
 
 // now is the process' clock, to the microsecond that the store keeps.
@@ -133,20 +136,21 @@ type supervisorNeeds struct {
 	champion  *model.Champion
 	faults    *fault.Registry
 	technical *decision.Technical
+	intake    *ingestion.Intake
 	sweeper   *ingestion.Sweeper
 	telemetry *telemetry
 }
 
 func newSupervisor(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, t bus.Transport, view *desired.View,
-	c *model.Champion, f *fault.Registry, tech *decision.Technical, sw *ingestion.Sweeper, tel *telemetry,
+	c *model.Champion, f *fault.Registry, tech *decision.Technical, in *ingestion.Intake, sw *ingestion.Sweeper, tel *telemetry,
 ) (*agents.Supervisor, error) {
-	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, sw, tel}
+	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel}
 	return n.supervisor()
 }
 
 func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 	sup, err := agents.New(agents.Options{
-		Transport: n.transport, Incarnations: n.store, Injector: n.faults, Logger: n.log, Instance: instance,
+		Transport: n.intake.Transport(n.transport), Incarnations: n.store, Injector: n.faults, Logger: n.log, Instance: instance,
 		StageDeadline: n.cfg.Agents.StageDeadline, Grace: n.cfg.Agents.Grace, Heartbeat: n.cfg.Agents.Heartbeat,
 		Restart: agents.RestartPolicy(n.cfg.Agents.Restart), MaxZombies: n.cfg.Agents.MaxZombies,
 		AfterUncleanExit: n.store.Unclean(),
@@ -155,6 +159,7 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 		return nil, err
 	}
 	for _, spec := range []agents.Spec{
+		n.intake.Spec(),
 		feature.Spec(n.schema, n.technical.GiveUp(feature.Name)),
 		model.Spec(model.Options{
 			Schema: n.schema, Champion: n.champion, View: n.view, GiveUp: n.technical.GiveUp(model.Name),

@@ -25,11 +25,10 @@ type telemetry struct {
 	refused   *prometheus.CounterVec
 	feedback  *prometheus.CounterVec
 
-	latency    latencies
-	acceptRate meter
-	nAccepted  atomic.Int64
-	nDecided   atomic.Int64
-	nOutcome   [3]atomic.Int64 // by index in outcomes
+	latency   latencies
+	nAccepted atomic.Int64
+	nDecided  atomic.Int64
+	nOutcome  [3]atomic.Int64 // by index in outcomes
 }
 
 var outcomes = [3]schema.Outcome{schema.Approve, schema.Refer, schema.Decline}

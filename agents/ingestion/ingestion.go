@@ -4,9 +4,12 @@
 // What was accepted and is not decided stays in the Window until its decision is seen; the Sweeper publishes it again
 // when nothing on the bus holds it any more. Intake is idempotent by application id.
 //
-// Blocking: Submit waits for one group commit and, if asked, for room in the window; Wait for the decision. Safe for
-// use by many goroutines. The package imports agents/{event,bus}, store, mlops/schema; web, simulator and CSV reach it
-// through interfaces of their own.
+// The agent is the desk: submissions wait at it, in lanes of their own that outlive its lives like any mailbox, so an
+// agent that crashes or hangs makes them wait and loses none. What a lane holds is committed in one call.
+//
+// Blocking: Submit waits for one group commit and, if asked, for room in the window; a Receipt's Wait for the decision.
+// Safe for use by many goroutines. The package imports agents, agents/{event,bus,announce}, store, mlops/schema; web,
+// simulator and CSV reach it through interfaces of their own.
 package ingestion
 
 import (
@@ -19,7 +22,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"aura/agents/announce"
 	"aura/agents/bus"
 	"aura/agents/event"
 	"aura/mlops/schema"
@@ -64,10 +66,15 @@ type Options struct {
 }
 
 // Intake is the way in.
-type Intake struct{ Options }
+type Intake struct {
+	Options
+	desk *bus.Memory
+}
 
-// New makes an intake.
-func New(o Options) *Intake { return &Intake{o} }
+// New makes an intake. Its submissions wait until the agent of Spec runs.
+func New(o Options) *Intake {
+	return &Intake{Options: o, desk: bus.NewMemory(bus.MemoryOptions{Lanes: deskLanes, Logger: o.Log})}
+}
 
 // Application is what somebody asks to be decided.
 type Application struct {
@@ -98,71 +105,47 @@ type Receipt struct {
 	Wait <-chan *event.Decision
 }
 
-// Submit takes applications in together. It returns ErrFull, having taken none, when the window has no room and block
-// is false; with block it waits for room. wait asks for a channel with the decision of each.
+// Submit takes applications in together and returns when they are committed. It returns ErrFull, having taken none, when
+// the window has no room and block is false; with block it waits for room. wait asks for a channel with the decision of
+// each. When ctx ends first, the applications may be committed all the same, now or later: who sends them again with
+// the same ids learns what became of them.
 func (in *Intake) Submit(ctx context.Context, block, wait bool, applications ...Application) ([]Receipt, error) {
 	n := len(applications)
-	if block {
-		if err := in.Window.Reserve(ctx, n); err != nil {
-			return nil, err
-		}
-	} else if !in.Window.TryReserve(n) {
-		for _, a := range applications {
-			in.Counter.Refused(a.Source, "full")
-		}
-		return nil, ErrFull
+	if err := in.reserve(ctx, block, applications); err != nil {
+		return nil, err
 	}
 	rows, err := in.rows(applications)
 	if err != nil {
 		in.Window.Release(n)
 		return nil, err
 	}
-	results, err := in.accept(ctx, rows)
-	if err != nil {
-		// Committed or not: whoever sends it again with the same id learns which, and the sweeper finds it either way
-		// at the next start. Without an id it may only be decided in vain.
+	s := &submission{applications: applications, rows: rows, wait: wait, answer: make(chan answer, 1)}
+	if err := in.desk.Publish(ctx, bus.NewMessage(s, in.Now())); err != nil {
 		in.Window.Release(n)
-		return nil, fmt.Errorf("ingestion: commit: %w", err)
+		if errors.Is(err, bus.ErrFull) {
+			return nil, ErrFull
+		}
+		return nil, fmt.Errorf("ingestion: %w", err)
 	}
-	receipts := make([]Receipt, n)
-	fresh := make([]*bus.Message, 0, n)
-	now := in.Now()
-	for i, r := range results {
-		receipts[i] = in.receive(applications[i], r, now, wait, &fresh)
+	select {
+	case a := <-s.answer:
+		return a.receipts, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("ingestion: not committed in time: %w", ctx.Err())
 	}
-	in.publish(ctx, fresh)
-	return receipts, nil
 }
 
-// commitTimeout bounds how long an id may exist before its row does; the sweeper's floor relies on it.
-const commitTimeout = 30 * time.Second
-
-func (in *Intake) accept(ctx context.Context, rows []store.Application) ([]store.AcceptResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
-	defer cancel()
-	return in.Store.Accept(ctx, rows)
-}
-
-func (in *Intake) receive(a Application, r store.AcceptResult, now time.Time, wait bool, fresh *[]*bus.Message) Receipt {
-	subject := announce.Subject(r.Application)
-	if r.Status == store.New {
-		e := &event.RawEvent{Subject: subject, Features: a.Record}
-		m := bus.NewMessage(e, now)
-		m.TraceParent = traceParent(subject.TraceID)
-		*fresh = append(*fresh, m)
-		in.Counter.Accepted(a.Source, 1)
-		return Receipt{Status: Accepted, Subject: subject, Wait: in.Window.track(e, now.Add(in.SweepAfter), in.SweepAfter, wait)}
+func (in *Intake) reserve(ctx context.Context, block bool, applications []Application) error {
+	if block {
+		return in.Window.Reserve(ctx, len(applications))
 	}
-	in.Window.Release(1)
-	if r.Status == store.Conflict {
-		in.Counter.Refused(a.Source, "conflict")
-		return Receipt{Status: Conflict, Subject: subject}
+	if in.Window.TryReserve(len(applications)) {
+		return nil
 	}
-	receipt := Receipt{Status: Known, Subject: subject, Decision: r.Decision}
-	if wait && r.Decision == nil {
-		receipt.Wait, _ = in.Window.wait(subject.ID)
+	for _, a := range applications {
+		in.Counter.Refused(a.Source, "full")
 	}
-	return receipt
+	return ErrFull
 }
 
 // rows makes the store's rows: our id, the canonical features and their digest.

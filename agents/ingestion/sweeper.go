@@ -2,6 +2,7 @@ package ingestion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -96,10 +97,10 @@ func (s *Sweeper) Recovered() <-chan struct{} { return s.recovered }
 
 func (s *Sweeper) recoverLoop(ctx context.Context) {
 	defer close(s.recovered)
-	after, n := "", 0
-	first := true
-	for ctx.Err() == nil {
-		k, next, err := s.recoverPage(ctx, after, first)
+	n, err := 0, errors.New("not yet")
+	for err != nil && ctx.Err() == nil {
+		var k int
+		k, err = s.adopt(ctx, "")
 		n += k
 		if err != nil {
 			s.report(ctx, err)
@@ -107,48 +108,59 @@ func (s *Sweeper) recoverLoop(ctx context.Context) {
 			case <-time.After(s.Tick):
 			case <-ctx.Done():
 			}
-			continue
 		}
-		if next == "" {
-			break
-		}
-		after, first = next, false
 	}
 	if n > 0 {
 		s.Log.Info("applications of an earlier run are on their way again", "n", n)
 	}
 }
 
-// recoverPage publishes one page of the backlog and returns where the next begins, "" at the end.
-func (s *Sweeper) recoverPage(ctx context.Context, after string, first bool) (n int, next string, err error) {
-	if first {
-		if after, err = s.Backlog.Floor(ctx); err != nil {
-			return 0, "", fmt.Errorf("ingestion: read the floor: %w", err)
-		}
-	}
-	rows, err := s.Backlog.Undecided(ctx, after, page)
+// adopt takes every committed, undecided application with an id below before ("" = any) that the window doesn't have into
+// it, page by page, waiting for room.
+func (s *Sweeper) adopt(ctx context.Context, before string) (n int, err error) {
+	after, err := s.Backlog.Floor(ctx)
 	if err != nil {
-		return 0, "", fmt.Errorf("ingestion: read the backlog: %w", err)
+		return 0, fmt.Errorf("ingestion: read the floor: %w", err)
 	}
-	if len(rows) == 0 {
-		return 0, "", nil
+	for {
+		rows, err := s.Backlog.Undecided(ctx, after, page)
+		if err != nil {
+			return n, fmt.Errorf("ingestion: read the backlog: %w", err)
+		}
+		for _, a := range rows {
+			if before != "" && a.ID >= before {
+				return n, nil
+			}
+			if s.Intake.Window.holds(a.ID) {
+				continue
+			}
+			if err := s.adoptOne(ctx, a); err != nil {
+				return n, err
+			}
+			n++
+		}
+		if len(rows) < page {
+			return n, nil
+		}
+		after = rows[len(rows)-1].ID
 	}
+}
+
+func (s *Sweeper) adoptOne(ctx context.Context, a store.Application) error {
 	in := s.Intake
-	for _, a := range rows {
-		if err := in.Window.Reserve(ctx, 1); err != nil {
-			return n, "", err
-		}
-		e := &event.RawEvent{Subject: announce.Subject(a)}
-		if err := e.Features.UnmarshalJSON(a.Features); err != nil {
-			// Only a damaged row can be here; the feature agent refuses it and it is referred to a person.
-			s.Log.Error("a stored application can't be read", "id", a.ID, "err", err)
-		}
-		now := in.Now()
-		in.Window.track(e, now.Add(in.SweepAfter), in.SweepAfter, false)
-		s.publish(ctx, now, e)
-		n++
+	if err := in.Window.Reserve(ctx, 1); err != nil {
+		return err
 	}
-	return n, rows[len(rows)-1].ID, nil
+	e := &event.RawEvent{Subject: announce.Subject(a)}
+	if err := e.Features.UnmarshalJSON(a.Features); err != nil {
+		// Only a damaged row can be here; the feature agent refuses it and it is referred to a person.
+		s.Log.Error("a stored application can't be read", "id", a.ID, "err", err)
+	}
+	now := in.Now()
+	if adopted, _ := in.Window.track(e, now.Add(in.SweepAfter), in.SweepAfter, false); adopted {
+		s.publish(ctx, now, e)
+	}
+	return nil
 }
 
 // Sweep looks at what is due: what was never published is published; what waits is published again unless the bus
@@ -249,14 +261,23 @@ func (s *Sweeper) publish(ctx context.Context, now time.Time, events ...*event.R
 	return true
 }
 
-// raiseFloor notes below which id everything is decided, so that the next start needn't look there.
+// raiseFloor notes below which id everything is decided, so that the next start needn't look there. What is old enough
+// not to be under way and still undecided was committed by a call that never learnt it: it is adopted.
 func (s *Sweeper) raiseFloor(ctx context.Context) error {
 	select {
 	case <-s.recovered:
 	default:
 		return nil
 	}
-	_, err := s.Backlog.RaiseFloor(ctx, idAt(s.Intake.Now().Add(-floorLag)))
+	old := idAt(s.Intake.Now().Add(-floorLag))
+	n, err := s.adopt(ctx, old)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		s.Log.Warn("committed applications that nobody followed are on their way", "n", n)
+	}
+	_, err = s.Backlog.RaiseFloor(ctx, old)
 	return err
 }
 

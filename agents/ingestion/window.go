@@ -78,42 +78,36 @@ func (w *Window) wake() {
 	w.freed = make(chan struct{})
 }
 
-// track turns a reserved place into an entry. If wait is set, the channel gets the decision.
-func (w *Window) track(e *event.RawEvent, sweepAt time.Time, delay time.Duration, wait bool) <-chan *event.Decision {
+// track turns a reserved place into an entry, or gives it back where there is one already; adopted says which. If wait is
+// set, the channel gets the decision; it is nil where too many wait already.
+func (w *Window) track(e *event.RawEvent, sweepAt time.Time, delay time.Duration, wait bool) (adopted bool, decision <-chan *event.Decision) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reserved--
 	x := w.entries[e.ID]
 	if x == nil {
+		adopted = true
 		x = &entry{event: e, sweepAt: sweepAt, delay: delay, unpublished: true}
 		w.entries[e.ID] = x
 	} else {
 		w.wake()
 	}
-	if !wait {
-		return nil
+	if !wait || len(x.waiters) >= maxWaiters {
+		return adopted, nil
 	}
-	return x.join()
-}
-
-func (x *entry) join() <-chan *event.Decision {
 	c := make(chan *event.Decision, 1)
 	x.waiters = append(x.waiters, c)
-	return c
+	return adopted, c
 }
 
 // maxWaiters bounds who may wait for one application; more are answered as pending.
 const maxWaiters = 64
 
-// wait joins an application that is in the window.
-func (w *Window) wait(id string) (<-chan *event.Decision, bool) {
+// holds reports whether the application is in the window.
+func (w *Window) holds(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	x := w.entries[id]
-	if x == nil || len(x.waiters) >= maxWaiters {
-		return nil, false
-	}
-	return x.join(), true
+	return w.entries[id] != nil
 }
 
 // published notes that the bus has the application.
