@@ -29,7 +29,7 @@ type HTTP struct {
 	Addr    string        `key:"addr"`
 	Token   string        `key:"token" env:"AURA_TOKEN" secret:"true"`
 	Hosts   []string      `key:"hosts"`
-	Wait    time.Duration `key:"wait" min:"0s" max:"60s"`
+	Wait    time.Duration `key:"wait" min:"0s" max:"30s"`
 	MaxBody Size          `key:"max_body" min:"1KiB" max:"64MiB"`
 }
 
@@ -104,7 +104,7 @@ type Training struct {
 // Faults is fault injection: whether its routes exist, and how long a fault may last at most.
 type Faults struct {
 	Enabled bool          `key:"enabled"`
-	MaxTTL  time.Duration `key:"max_ttl" min:"1s" max:"24h"`
+	MaxTTL  time.Duration `key:"max_ttl" min:"1s" max:"15m"`
 }
 
 // Desired is how often each process polls the desired state.
