@@ -147,6 +147,10 @@ func (p *loop) call(ctx context.Context, m *bus.Message) error {
 	return p.handler.Handle(ctx, m, &p.out)
 }
 
+// errEndless is the failure of a message that is too slow for the longest deadline. From then on each time it is slow
+// counts, whatever the deadline has shrunk to.
+var errEndless = errors.New("slow at the longest deadline")
+
 // late judges a call that returned after its context was cancelled: refused if the lane was fenced meanwhile, done if
 // it did its work all the same, slow otherwise; slow at the longest deadline counts as a failure.
 func (p *loop) late(err error) stumble {
@@ -159,8 +163,8 @@ func (p *loop) late(err error) stumble {
 	switch {
 	case err == nil:
 		return stumble{}
-	case atLimit:
-		return p.refuse(fmt.Errorf("slow at the longest deadline: %w", err))
+	case atLimit || p.retrying != nil && errors.Is(p.retrying.cause, errEndless):
+		return p.refuse(fmt.Errorf("%w: %w", errEndless, err))
 	}
 	p.truncate()
 	return stumble{kind: slow, err: err}

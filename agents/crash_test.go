@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func TestPanicStrikesOnlyTheEventAtTheCursor(t *testing.T) {
 		r.add(r.relay(agents.Spec{NewHandler: all(poison("bad"))}))
 		r.publish("a", "b", "bad", "c", "d")
 		r.start()
-		time.Sleep(50 * time.Millisecond)
+		pass(50 * time.Millisecond)
 		r.want("a", "b", "c", "d")
 		s := r.wantState(agents.Running)
 		if s.Incarnation != 2 || s.Failed != 1 || s.Handled != 4 || s.Queue != 1 || s.Refused != 0 {
@@ -45,12 +46,12 @@ func TestPanicStrikesOnlyTheEventAtTheCursor(t *testing.T) {
 		if held := r.sup.Holds(map[string]bool{"bad": true, "a": true}); len(held) != 1 || !held["bad"] {
 			t.Fatalf("holds %v", held)
 		}
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		r.beatsHave(agents.Crashed, 1)
 		// Each further panic counts because others come through in between; the third one is the last.
 		for range 20 {
 			r.publish("x")
-			time.Sleep(100 * time.Millisecond)
+			pass(100 * time.Millisecond)
 		}
 		if len(r.givenUp) != 1 || r.givenUp[0] != "bad: panic: poisoned" {
 			t.Fatalf("given up: %v", r.givenUp)
@@ -76,7 +77,7 @@ func TestCrashLoopDoesNotSpin(t *testing.T) {
 		for i := range want {
 			r.publish("k" + string(rune('a'+i%20)))
 		}
-		time.Sleep(119 * time.Second)
+		pass(119 * time.Second)
 		// 0.1 + 0.2 + ... + 6.4 s, then every 10 s.
 		if s := r.status(); s.Restarts < 5 || s.Restarts > 20 {
 			t.Fatalf("%d restarts in two minutes", s.Restarts)
@@ -84,7 +85,7 @@ func TestCrashLoopDoesNotSpin(t *testing.T) {
 		if len(r.givenUp) != 0 {
 			t.Fatalf("the agent was at fault, and yet it gave up %v", r.givenUp)
 		}
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		if n := len(r.got()); n != want {
 			t.Fatalf("%d of %d came through", n, want)
 		}
@@ -107,7 +108,7 @@ func TestPanicInConstructorAndGoexitAreCrashes(t *testing.T) {
 			return handle(forward)
 		}}))
 		r.publish("a")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.want("a")
 		if s := r.wantState(agents.Running); s.Incarnation != 3 {
 			t.Fatalf("%+v", s)
@@ -117,13 +118,14 @@ func TestPanicInConstructorAndGoexitAreCrashes(t *testing.T) {
 
 func TestGovernedRestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		held := true // only changed while the supervisor sleeps
-		r := newRig(t, agents.Options{Restart: agents.RestartGoverned, Governed: func() bool { return held }}, 1)
+		var held atomic.Bool
+		held.Store(true)
+		r := newRig(t, agents.Options{Restart: agents.RestartGoverned, Governed: held.Load}, 1)
 		r.start(r.relay(agents.Spec{NewHandler: all(forward)}))
 		r.inject(fault.Fault{Kind: fault.Crash, Times: 1})
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		r.publish("a", "b")
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		s := r.wantState(agents.Crashed)
 		if s.Incarnation != 1 || s.Queue != 2 || !strings.HasPrefix(s.Cause, "panic: injected crash") {
 			t.Fatalf("%+v", s)
@@ -132,14 +134,14 @@ func TestGovernedRestart(t *testing.T) {
 		if n, err := r.sup.Restart(ctx, "relay", "healing"); n != 2 || err != nil {
 			t.Fatal(n, err)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.want("b", "a")
 		r.inject(fault.Fault{Kind: fault.Crash, Times: 1})
 		r.publish("c")
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		r.wantState(agents.Crashed)
-		held = false // healing is gone: auto takes over
-		time.Sleep(time.Second)
+		held.Store(false) // healing is gone: auto takes over
+		pass(time.Second)
 		r.want("b", "a", "c")
 		r.wantState(agents.Running)
 	})
@@ -157,14 +159,14 @@ func TestRestartReplacesAHealthyLife(t *testing.T) {
 		for range 100 {
 			r.publish("a", "b", "c", "d", "e")
 		}
-		time.Sleep(55 * time.Millisecond)
+		pass(55 * time.Millisecond)
 		for i := range 10 {
 			if n, err := r.sup.Restart(ctx, "relay", "rolling"); n != int64(i+2) || err != nil {
 				t.Fatal(n, err)
 			}
-			time.Sleep(75 * time.Millisecond)
+			pass(75 * time.Millisecond)
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if n := len(r.got()); n != 500 {
 			t.Fatalf("%d results of 500: a healthy life was not replaced without loss or double", n)
 		}
@@ -178,21 +180,21 @@ func TestRestartThatCannotHaveANumberChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, agents.Options{}, 1)
 		r.start(r.relay(agents.Spec{NewHandler: all(forward)}))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.numbers.fail(errBroken)
 		if _, err := r.sup.Restart(ctx, "relay", "try"); !errors.Is(err, errBroken) {
 			t.Fatal(err)
 		}
 		r.publish("a")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.want("a")
 		// A crash now: the agent waits for its number as long as it takes, and comes back.
 		r.inject(fault.Fault{Kind: fault.Crash, Times: 1})
 		r.publish("b")
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		r.wantState(agents.Crashed)
 		r.numbers.fail(nil)
-		time.Sleep(11 * time.Second)
+		pass(11 * time.Second)
 		r.want("a", "b")
 		if _, err := r.sup.Restart(ctx, "nobody", "try"); !errors.Is(err, agents.ErrUnknownAgent) {
 			t.Fatal(err)
@@ -213,7 +215,7 @@ func TestStopLetsHandlersFinishAndAbandonsWhatHangs(t *testing.T) {
 		})}))
 		r.publish("a", "b", "stuck")
 		r.start()
-		time.Sleep(1500 * time.Millisecond)
+		pass(1500 * time.Millisecond)
 		r.want("a")
 		c, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
@@ -235,7 +237,7 @@ func TestStopLetsHandlersFinishAndAbandonsWhatHangs(t *testing.T) {
 			return nil
 		})}))
 		r2.publish("stuck")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		c2, cancel2 := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel2()
 		begin = time.Now()

@@ -51,7 +51,9 @@ func (h handle) Handle(ctx context.Context, m *bus.Message, out *agents.Outbox) 
 	return h(ctx, m, out)
 }
 
-func all(h handle) func(agents.Life) agents.Handler { return func(agents.Life) agents.Handler { return h } }
+func all(h handle) func(agents.Life) agents.Handler {
+	return func(agents.Life) agents.Handler { return h }
+}
 
 // forward passes an application on to the next topic.
 func forward(_ context.Context, m *bus.Message, out *agents.Outbox) error {
@@ -244,3 +246,9 @@ func (r *rig) inject(f fault.Fault) string {
 }
 
 var errBroken = errors.New("broken")
+
+// pass lets time pass and everything settle that is due by then.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}

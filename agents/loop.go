@@ -36,6 +36,8 @@ type loop struct {
 	out   Outbox
 	tally tally
 	waits int // in a row, for their backoff
+	// othersTurn says that a batch was taken since the last message that had been set aside: the two take turns.
+	othersTurn bool
 }
 
 func newLoop(l *life, lane *lane) *loop {
@@ -103,17 +105,20 @@ func (p *loop) construct() bool {
 	return true
 }
 
-// turn handles a message that was set aside, if one is due, or else what the lane holds. It reports whether the loop
-// goes on.
+// turn handles a message that was set aside, if one is due, or else what the lane holds. They take turns, and a young
+// life begins with the lane: what made the last one crash must not keep everything else from being done. It reports
+// whether the loop goes on.
 func (p *loop) turn() bool {
 	now := time.Now()
-	s, due := p.lane.next(now)
-	if s != nil {
+	s, due := p.lane.next(now, p.life.began.Add(asideDelay))
+	if s != nil && (p.othersTurn || p.lane.queue.Len() == 0) {
+		p.othersTurn = false
 		p.again(s, now)
 		return p.work()
 	}
+	p.othersTurn = true
 	ctx, cancel := p.life.taking, context.CancelFunc(nil)
-	if !due.IsZero() {
+	if s == nil && !due.IsZero() {
 		ctx, cancel = context.WithDeadline(ctx, due)
 		defer cancel()
 	}

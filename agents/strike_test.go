@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,11 +29,11 @@ func TestThreeStrikesWithOthersInBetween(t *testing.T) {
 		r := newRig(t, agents.Options{}, 1)
 		r.start(r.relay(agents.Spec{NewHandler: all(failing(map[string]error{"bad": errBroken}))}))
 		r.publish("a", "bad", "b", "bad2")
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		r.want("a", "b", "bad2")
-		time.Sleep(150 * time.Millisecond) // second try; b came through in between
+		pass(150 * time.Millisecond) // second try; b came through in between
 		r.publish("c")
-		time.Sleep(250 * time.Millisecond) // third try
+		pass(250 * time.Millisecond) // third try
 		if len(r.givenUp) != 1 || r.givenUp[0] != "bad: broken" {
 			t.Fatalf("given up: %v", r.givenUp)
 		}
@@ -53,14 +54,14 @@ func TestAnAgentThatFinishesNothingIsAtFaultItself(t *testing.T) {
 			want = append(want, fmt.Sprint("k", i))
 		}
 		r.publish(want...)
-		time.Sleep(9 * time.Minute)
+		pass(9 * time.Minute)
 		if len(r.givenUp) != 0 || len(r.got()) != 0 {
 			t.Fatalf("given up %v", r.givenUp)
 		}
 		if s := r.status(); s.Queue != 500 || s.Restarts != 0 || s.QueueAge < 9*time.Minute {
 			t.Fatalf("%+v", s)
 		}
-		time.Sleep(time.Minute + 10*time.Second)
+		pass(time.Minute + 10*time.Second)
 		if n := len(r.got()); n != 500 || len(r.givenUp) != 0 {
 			t.Fatalf("%d of 500 came through, given up %v", n, r.givenUp)
 		}
@@ -87,7 +88,7 @@ func TestMorePoisonThanFitsAside(t *testing.T) {
 			if err := r.bus.Publish(ctx, bus.NewMessage(e, time.Now())); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		seen := map[string]int{}
 		for _, g := range r.givenUp {
@@ -103,7 +104,7 @@ func TestNotReadyWaitsWithoutAStrike(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, agents.Options{}, 1)
 		ready := time.Now().Add(5 * time.Minute)
-		calls := 0
+		var calls atomic.Int64
 		reason := func() error {
 			if time.Now().Before(ready) {
 				return fmt.Errorf("no model: %w", agents.ErrNotReady)
@@ -111,22 +112,22 @@ func TestNotReadyWaitsWithoutAStrike(t *testing.T) {
 			return nil
 		}
 		r.start(r.relay(agents.Spec{Ready: reason, NewHandler: all(func(ctx context.Context, m *bus.Message, out *agents.Outbox) error {
-			calls++
+			calls.Add(1)
 			if err := reason(); err != nil {
 				return err
 			}
 			return forward(ctx, m, out)
 		})}))
 		r.publish("a", "b", "c")
-		time.Sleep(4 * time.Minute)
+		pass(4 * time.Minute)
 		s := r.wantState(agents.Running)
 		if s.Failed != 0 || s.Queue != 3 || s.NotReady == "" || len(r.givenUp) != 0 {
 			t.Fatalf("%+v", s)
 		}
-		if calls > 1000 {
-			t.Fatalf("%d calls in four minutes: it spins", calls)
+		if n := calls.Load(); n > 1000 {
+			t.Fatalf("%d calls in four minutes: it spins", n)
 		}
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		r.want("a", "b", "c")
 	})
 }
@@ -183,7 +184,7 @@ func TestUndecodableIsGivenUpOnceAndTriedAgainOnlyIfThatFails(t *testing.T) {
 			},
 		}))
 		r.publish("a", "garbled", "b")
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		r.want("a", "b")
 		if s := r.status(); calls != 5 || s.Queue != 0 || s.Handled != 2 {
 			t.Fatalf("GiveUp was called %d times, %+v", calls, s)
@@ -204,7 +205,7 @@ func TestAttemptCountsHandling(t *testing.T) {
 		})}))
 		r.publish("a", "bad", "b")
 		r.start()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if got := fmt.Sprint(attempts); got != "map[a:[1] b:[1] bad:[1 2]]" {
 			t.Fatal(got)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"aura/agents"
@@ -18,21 +17,21 @@ func TestSlowHandlerStillDecides(t *testing.T) {
 		r.start(r.relay(agents.Spec{NewHandler: all(forward)}))
 		r.inject(fault.Fault{Kind: fault.Latency, Delay: 2500 * time.Millisecond, TTL: 20 * time.Second})
 		r.publish("a", "b")
-		time.Sleep(1300 * time.Millisecond)
+		pass(1300 * time.Millisecond)
 		if s := r.wantState(agents.Slow); s.Incarnation != 1 || s.InFlight != 1 {
 			t.Fatalf("%+v", s)
 		}
 		// 1 s and 2 s are too short, then 4 s is enough: a comes at 1 + 2 + 2.5 s, b 2.5 s later.
-		time.Sleep(7 * time.Second)
+		pass(7 * time.Second)
 		r.want("a", "b")
 		if s := r.status(); s.Failed != 0 || s.Restarts != 0 || len(r.givenUp) != 0 {
 			t.Fatalf("being slow was held against somebody: %+v %v", s, r.givenUp)
 		}
-		time.Sleep(12 * time.Second) // the fault is over
+		pass(12 * time.Second) // the fault is over
 		r.publish("c", "d")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.publish("e")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.want("a", "b", "c", "d", "e")
 		r.wantState(agents.Running)
 	})
@@ -51,7 +50,7 @@ func TestSlowHandlerAtTheLongestDeadlineIsAFailure(t *testing.T) {
 		r.publish("endless")
 		for range 600 {
 			r.publish("x")
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		if len(r.givenUp) != 1 || r.status().Restarts != 0 {
 			t.Fatalf("given up %v, %+v", r.givenUp, r.status())
@@ -68,18 +67,18 @@ func TestHungHandlerIsAbandonedAndFenced(t *testing.T) {
 		r.start(r.relay(agents.Spec{NewHandler: all(forward)}))
 		r.inject(fault.Fault{Kind: fault.Hang, Times: 1, TTL: 10 * time.Second})
 		r.publish("a", "b", "c")
-		time.Sleep(1400 * time.Millisecond)
+		pass(1400 * time.Millisecond)
 		if s := r.status(); s.Incarnation != 1 || s.InFlight != 1 {
 			t.Fatalf("before the grace is over: %+v", s)
 		}
-		time.Sleep(400 * time.Millisecond)
+		pass(400 * time.Millisecond)
 		s := r.wantState(agents.Running)
 		if s.Incarnation != 2 || s.Zombies != 1 || s.Restarts != 1 {
 			t.Fatalf("after the hang: %+v", s)
 		}
 		r.want("b", "c", "a") // the message that hung is set aside, the others go on
 		r.beatsHave(agents.Hung, 1)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		s = r.status()
 		if s.Zombies != 0 || s.Refused != 1 || s.Handled != 3 {
 			t.Fatalf("after the zombie returned: %+v", s)
@@ -108,7 +107,7 @@ func TestQuarantineAfterTooManyZombies(t *testing.T) {
 		r.start(r.relay(agents.Spec{NewHandler: all(forward)}))
 		r.inject(fault.Fault{Kind: fault.Hang, TTL: time.Minute})
 		r.publish("a", "b", "c", "d", "e", "f", "g", "h")
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		s := r.wantState(agents.Quarantined)
 		if s.Incarnation != 3 || s.Zombies < 3 {
 			t.Fatalf("%+v", s)
@@ -120,7 +119,7 @@ func TestQuarantineAfterTooManyZombies(t *testing.T) {
 		if _, err := r.sup.Restart(ctx, "relay", "try"); !errors.Is(err, agents.ErrQuarantined) {
 			t.Fatalf("restart: %v", err)
 		}
-		time.Sleep(50 * time.Second) // the fault ends, the zombies return
+		pass(50 * time.Second) // the fault ends, the zombies return
 		s = r.wantState(agents.Quarantined)
 		if s.Zombies != 0 || s.Refused < 3 {
 			t.Fatalf("%+v", s)
@@ -128,7 +127,7 @@ func TestQuarantineAfterTooManyZombies(t *testing.T) {
 		if n, err := r.sup.Restart(ctx, "relay", "the fault is over"); n != 4 || err != nil {
 			t.Fatal(n, err)
 		}
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if n := len(r.got()); n != 8 {
 			t.Fatalf("%d of 8 came through", n)
 		}
@@ -150,12 +149,11 @@ func TestResultsDoNotWaitForASlowNeighbour(t *testing.T) {
 		})}))
 		r.publish("a", "slow", "b", "slower", "c")
 		r.start()
-		time.Sleep(10 * time.Millisecond)
-		synctest.Wait()
+		pass(10 * time.Millisecond)
 		r.want("a")
-		time.Sleep(650 * time.Millisecond)
+		pass(650 * time.Millisecond)
 		r.want("a", "slow", "b")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.want("a", "slow", "b", "slower", "c")
 	})
 }
