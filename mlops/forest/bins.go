@@ -37,7 +37,8 @@ func (b *binner) setCuts(j int, cuts []float32) {
 	}
 }
 
-// sortable maps float32 to int32 keeping the order; -0 must not come in. Not for NaN.
+// sortable maps float32 to int32 keeping the order. -0 becomes -1, just below 0: as a value that is harmless, as a cut it must
+// not occur. Not for NaN.
 func sortable(v float32) int32 {
 	i := int32(math.Float32bits(v))
 	return i ^ int32(uint32(i>>31)>>1)
@@ -65,7 +66,7 @@ func numericCode(keys *[256]int32, v float64) uint8 {
 	if v != v {
 		return missing
 	}
-	x := int64(sortable(float32(v) + 0)) // + 0 makes -0 a 0
+	x := int64(sortable(float32(v)))
 	var pos uint8
 	pos += 128 & uint8((int64(keys[pos+127])-x)>>63)
 	pos += 64 & uint8((int64(keys[pos+63])-x)>>63)

@@ -2,6 +2,8 @@ package forest
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"sort"
 	"testing"
 
@@ -11,12 +13,12 @@ import (
 // The branch-free search must count the cuts below float32(v), whatever the values.
 func TestNumericCodeCountsCutsBelow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		values := rapid.SliceOfN(rapid.Float32(), 0, 600).Draw(t, "values")
-		finite := values[:0]
-		for _, v := range values {
-			if v == v {
-				finite = append(finite, v+0)
-			}
+		// Drawn from a seed: rapid's own slices are too short to fill 254 cuts.
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		finite := make([]float32, rapid.IntRange(0, 1500).Draw(t, "n"))
+		scale := math.Pow(10, rapid.Float64Range(-40, 30).Draw(t, "scale")) // denormal numbers too
+		for i := range finite {
+			finite[i] = float32(r.NormFloat64()*scale) + 0
 		}
 		limit := rapid.IntRange(1, maxCuts).Draw(t, "limit")
 		cuts := quantileCuts(finite, limit)
@@ -28,9 +30,18 @@ func TestNumericCodeCountsCutsBelow(t *testing.T) {
 				t.Fatalf("cuts %v don't rise at %d", cuts, i)
 			}
 		}
+		if distinct := len(slices.Compact(slices.Clone(finite))); distinct > 2*limit && len(cuts) < limit/2 { // finite is sorted now
+			t.Fatalf("%d cuts for %d distinct values, at most %d", len(cuts), distinct, limit)
+		}
 		b := newBinner(1)
 		b.setCuts(0, cuts)
-		v := rapid.OneOf(rapid.Float64(), rapid.Map(rapid.SampledFrom(append(finite, 0, 1)), func(f float32) float64 { return float64(f) })).Draw(t, "v")
+		for _, f := range finite {
+			want := sort.Search(len(cuts), func(i int) bool { return cuts[i] >= f }) + 1
+			if got := b.code(0, float64(f)); int(got) != want {
+				t.Fatalf("code(%v) = %d, want %d of cuts %v", f, got, want, cuts)
+			}
+		}
+		v := rapid.OneOf(rapid.Float64(), rapid.Map(rapid.SampledFrom(append(finite, 0, float32(math.Copysign(0, -1)), 1)), func(f float32) float64 { return float64(f) })).Draw(t, "v")
 		want := sort.Search(len(cuts), func(i int) bool { return cuts[i] >= float32(v) }) + 1
 		if v != v {
 			want = missing

@@ -73,6 +73,9 @@ func growAll(ctx context.Context, s *sample, progress func(done, total int)) ([]
 	defer workers.Wait() // also when progress panics
 	defer cancel(nil)
 	for i := range total {
+		if ctx.Err() != nil { // both ready: select might go on for a while
+			return nil, votes{}, context.Cause(ctx)
+		}
 		select {
 		case <-done:
 			if progress != nil {
