@@ -94,9 +94,17 @@ func (s *Schema) AppendVector(dst, values Vector) Vector {
 		if !in.Categorical {
 			x = s.Features[in.Feature].Transform.apply(x)
 		}
-		dst = append(dst, float64(float32(x)))
+		dst = append(dst, narrow(x))
 	}
 	return dst
+}
+
+// narrow rounds to float32. What is too large for one stays finite: infinity has no JSON form, and orders the same.
+func narrow(x float64) float64 {
+	if f := float64(float32(x)); !math.IsInf(f, 0) {
+		return f
+	}
+	return math.Copysign(math.MaxFloat32, x)
 }
 
 func (t Transform) apply(x float64) float64 {

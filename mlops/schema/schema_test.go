@@ -158,6 +158,20 @@ func TestEncodeAndVector(t *testing.T) {
 	}
 }
 
+// A vector always has a JSON form, whatever a column without bounds lets in.
+func TestVectorIsFinite(t *testing.T) {
+	s, err := Parse([]byte(strings.Replace(mixed, "{name: balance, transform: signed_log1p,", "{name: balance,", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for in, want := range map[float64]float64{1e300: math.MaxFloat32, -1e300: -math.MaxFloat32, 0.1: float64(float32(0.1))} {
+		x := s.Vector(Vector{1, 0, in, 0})
+		if _, err := x.MarshalJSON(); err != nil || x[2] != want {
+			t.Errorf("%v becomes %v (%v), want %v", in, x[2], err, want)
+		}
+	}
+}
+
 func TestCell(t *testing.T) {
 	s := parseMixed(t)
 	for _, c := range []struct {

@@ -66,7 +66,7 @@ func Fit(ctx context.Context, s *schema.Schema, rows []dataset.Row, o Options) (
 	if err != nil {
 		return nil, err
 	}
-	r := &run{ctx: ctx, data: data, progress: o.Progress, params: forest.Params{
+	r := &run{data: data, progress: o.Progress, params: forest.Params{
 		Trees: o.Trees, Depth: o.Depth, MinLeaf: o.MinLeaf, Seed: o.Seed, Workers: o.Workers,
 	}}
 	r.total = 2
@@ -75,18 +75,18 @@ func Fit(ctx context.Context, s *schema.Schema, rows []dataset.Row, o Options) (
 	}
 	res := &Result{Rows: len(rows), Bad: count(data.Y), Seed: o.Seed}
 	if o.CV {
-		if res.CVAUC, err = r.crossValidate(deal(data.Y, Folds, o.Seed)); err != nil {
+		if res.CVAUC, err = r.crossValidate(ctx, deal(data.Y, Folds, o.Seed)); err != nil {
 			return nil, err
 		}
 	}
 	// Other draws than the folds', so that the hold-out is no fold again.
-	held, err := r.measure(deal(data.Y, holdout, o.Seed+1), 0)
+	held, err := r.measure(ctx, deal(data.Y, holdout, o.Seed+1), 0)
 	if err != nil {
 		return nil, err
 	}
 	res.HoldoutAUC, res.Brier = forest.AUC(held.p, held.bad), forest.Brier(held.p, held.bad)
 	res.Accuracy, res.LogLoss = forest.Accuracy(held.p, held.bad, 0.5), forest.LogLoss(held.p, held.bad)
-	final, err := r.fit(data)
+	final, err := r.fit(ctx, data)
 	if err != nil {
 		return nil, err
 	}
@@ -132,22 +132,21 @@ func count(y []bool) (bad int) {
 
 // run is one training run: several fits of the same parameters.
 type run struct {
-	ctx         context.Context //nolint:containedctx // lives as long as the call of Fit
 	data        forest.Data
 	params      forest.Params
 	progress    func(done, total int)
 	done, total int // fits
 }
 
-func (r *run) fit(d forest.Data) (*forest.Forest, error) {
+func (r *run) fit(ctx context.Context, d forest.Data) (*forest.Forest, error) {
 	var progress func(done, total int)
 	if r.progress != nil {
 		progress = func(done, total int) { r.progress(r.done*total+done, r.total*total) }
 	}
-	f, err := forest.Train(r.ctx, d, r.params, progress)
+	f, err := forest.Train(ctx, d, r.params, progress)
 	if err != nil {
 		var refused *forest.DataError
-		if errors.As(err, &refused) || r.ctx.Err() != nil {
+		if errors.As(err, &refused) || ctx.Err() != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("train: %w", err)
@@ -163,7 +162,7 @@ type scored struct {
 }
 
 // measure fits without one part and scores that part.
-func (r *run) measure(part []int, held int) (scored, error) {
+func (r *run) measure(ctx context.Context, part []int, held int) (scored, error) {
 	rest := forest.Data{Columns: r.data.Columns}
 	var out []int
 	for i, p := range part {
@@ -173,7 +172,7 @@ func (r *run) measure(part []int, held int) (scored, error) {
 		}
 		rest.X, rest.Y = append(rest.X, r.data.X[i]), append(rest.Y, r.data.Y[i])
 	}
-	f, err := r.fit(rest)
+	f, err := r.fit(ctx, rest)
 	if err != nil {
 		return scored{}, err
 	}
@@ -185,9 +184,9 @@ func (r *run) measure(part []int, held int) (scored, error) {
 }
 
 // crossValidate returns the mean AUC over the folds.
-func (r *run) crossValidate(part []int) (auc float64, err error) {
+func (r *run) crossValidate(ctx context.Context, part []int) (auc float64, err error) {
 	for fold := range Folds {
-		s, err := r.measure(part, fold)
+		s, err := r.measure(ctx, part, fold)
 		if err != nil {
 			return 0, err
 		}
