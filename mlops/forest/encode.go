@@ -32,7 +32,7 @@ const (
 
 	maxSections    = 32       // beside the three
 	maxSectionSize = 64 << 20 // of one of them
-	maxMetaSize    = 1 << 20  // of the header
+	maxMetaSize    = 8 << 20  // of the header: MaxColumns long names fit
 	nodeSize       = 10
 )
 
