@@ -40,8 +40,8 @@ func (s *Server) registerModels(h huma.API) {
 		Description: "The target is loaded and scores before anything switches; a broken one is refused. Answers once the live model agents have it.",
 		Metadata:    map[string]any{"slow": true},
 	}, func(ctx context.Context, in *struct {
-		versionInput
-		Body reasonBody
+		Version int `path:"version" minimum:"1"`
+		Body    reasonBody
 	},
 	) (*switched, error) {
 		result, err := models.Promote(ctx, in.Version, in.Body.change())

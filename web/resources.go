@@ -67,8 +67,9 @@ func (s *Server) registerMode(h huma.API) {
 		return &output{mode}, err
 	})
 	type setMode struct {
-		Mode string `json:"mode" enum:"MODEL,SAFE_MODE"`
-		reasonBody
+		Mode   string `json:"mode" enum:"MODEL,SAFE_MODE"`
+		Reason string `json:"reason" minLength:"1" maxLength:"500"`
+		By     string `json:"by,omitempty" maxLength:"100"`
 	}
 	register(s, h, huma.Operation{
 		OperationID: "set-mode", Method: http.MethodPut, Path: "/api/v1/mode",
@@ -76,7 +77,7 @@ func (s *Server) registerMode(h huma.API) {
 		Description: "Once this has answered, no decision in the old mode is written.",
 		Metadata:    map[string]any{"slow": true},
 	}, func(ctx context.Context, in *struct{ Body setMode }) (*output, error) {
-		mode, err := s.options.Backend.Modes.SetMode(ctx, in.Body.Mode, in.Body.change())
+		mode, err := s.options.Backend.Modes.SetMode(ctx, in.Body.Mode, reasonBody{in.Body.Reason, in.Body.By}.change())
 		return &output{mode}, err
 	})
 }

@@ -99,6 +99,7 @@ type Server struct {
 	guard   *guard
 	live    *live
 	http    *http.Server
+	fresh   freshConns
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -132,6 +133,7 @@ func New(options Options) (*Server, error) {
 		WriteTimeout:      45 * time.Second, // above every request's own deadline; streams set theirs for each write
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ConnState:         s.fresh.track,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
 	return s, nil
@@ -193,6 +195,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	if !started {
 		return nil
 	}
+	s.fresh.closeAll()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("web: requests were cut off: %w", err), s.http.Close())
