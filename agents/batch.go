@@ -48,25 +48,40 @@ type hand struct {
 }
 
 // take puts a batch in hand; the filter sees it first.
-func (p *loop) take(batch []*bus.Message) {
+func (p *loop) take(batch []*bus.Message) stumble {
 	p.begin(batch, nil)
 	p.kept = batch
-	if f := p.lane.box.Filter; f != nil {
-		p.scratch = append(p.scratch[:0], batch...)
-		p.kept = f(time.Now(), p.lane.index, p.scratch)
+	if p.lane.box.Filter == nil {
+		return stumble{}
 	}
+	p.scratch = append(p.scratch[:0], batch...)
+	return p.filter()
 }
 
 // again puts a message in hand that was set aside.
-func (p *loop) again(s *strike, now time.Time) {
+func (p *loop) again(s *strike) stumble {
 	p.begin(nil, s)
 	m := *s.message // a zombie may still read the last try's
 	p.lane.owned(p, func() { s.message = &m })
 	p.scratch = append(p.scratch[:0], &m)
 	p.kept = p.scratch
-	if f := p.lane.box.Filter; f != nil && !s.out() {
-		p.kept = f(now, p.lane.index, p.scratch)
+	if p.lane.box.Filter == nil || s.out() {
+		return stumble{}
 	}
+	return p.filter()
+}
+
+// filter asks the filter what of scratch shall be handled.
+func (p *loop) filter() (s stumble) {
+	defer p.catch(&s)
+	taken := p.taken
+	p.taken, p.kept = nil, nil // should it panic, nothing is in hand, so nothing is acked
+	if p.retrying != nil {
+		p.kept = p.scratch // and nothing is dropped
+	}
+	kept := p.lane.box.Filter(time.Now(), p.lane.index, p.scratch)
+	p.taken, p.kept = taken, kept
+	return stumble{}
 }
 
 func (p *loop) begin(taken []*bus.Message, retrying *strike) {
@@ -95,7 +110,7 @@ func (p *loop) pass() (s stumble) {
 		switch {
 		case ended:
 			return stumble{kind: over}
-		case p.now-p.since > int64(handAge) && p.cursor < len(p.kept):
+		case p.lane.box.Filter != nil && p.now-p.since > int64(handAge) && p.cursor < len(p.kept):
 			return stumble{kind: stale}
 		}
 	}
@@ -121,6 +136,9 @@ func (p *loop) one(m *bus.Message) stumble {
 	p.now = p.sup.clock()
 	took := p.now - start
 	p.slowest = max(p.slowest, took)
+	if took > int64(p.sup.opts.StageDeadline) {
+		p.lane.slowAt.Store(p.now)
+	}
 	p.tally.add(took)
 	if err == nil && inTime {
 		return stumble{}
@@ -239,6 +257,7 @@ func (p *loop) flush() stumble {
 // finish calls the Finisher under the watchdog.
 func (p *loop) finish() stumble {
 	p.finishing = true
+	p.out.parent = "" // what Finish emits is about many; it can use EmitFor
 	err := p.finisher.Finish(p.watch.enter(p.sup.clock()), &p.out)
 	inTime := p.watch.leave()
 	p.finishing = false
@@ -277,6 +296,9 @@ func (p *loop) commit() bool {
 	if p.cursor < len(p.kept) {
 		next := p.kept[p.cursor]
 		for n = 0; p.acked+n < len(p.taken) && p.taken[p.acked+n] != next; n++ {
+		}
+		if p.acked+n == len(p.taken) {
+			n = 0 // a filter that reorders gets its acks late, but nothing is acked unhandled
 		}
 	}
 	if !p.lane.ack(p, n) {

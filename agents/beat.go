@@ -8,6 +8,9 @@ import (
 	"aura/agents/event"
 )
 
+// slowFor is how long an agent is called SLOW after an event that was.
+const slowFor = 2 * time.Second
+
 // beat publishes each agent's metrics once a slot, all in one call.
 func (s *Supervisor) beat() {
 	ticker := time.NewTicker(s.opts.Heartbeat)
@@ -83,10 +86,11 @@ func (a *agent) pulse(now time.Time) (out []*event.AgentMetrics) {
 	return out
 }
 
-// isSlow reports whether a lane needs more than the stage deadline.
+// isSlow reports whether an event is taking longer than the stage deadline, or did so lately.
 func (a *agent) isSlow(now int64) bool {
 	for _, l := range a.lanes {
-		if l.deadline.Load() > int64(a.sup.opts.StageDeadline) || l.working(now) > a.sup.opts.StageDeadline {
+		at := l.slowAt.Load()
+		if at > 0 && now-at < int64(slowFor) || l.working(now) > a.sup.opts.StageDeadline {
 			return true
 		}
 	}

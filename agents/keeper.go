@@ -104,6 +104,9 @@ func (k *keeper) auto() {
 	}
 	if _, err := k.renew(k.run, "auto"); err != nil && k.run.Err() == nil {
 		o.Logger.Error("no next life yet", "agent", k.spec.Name, "err", err)
+		if k.life == nil {
+			k.become(Starting, err.Error(), 0)
+		}
 		k.due.Reset(backoff(k.fails, restartBase, restartLimit))
 		k.fails++
 	}
@@ -152,7 +155,7 @@ func (a *agent) stop(ctx context.Context, agentsLeft int) {
 		life.end(Stopped, "")
 		for _, p := range life.loops {
 			select {
-			case <-p.done:
+			case <-p.base.Done(): // it has left, or the watchdog has fenced it
 			case <-ctx.Done():
 				p.lane.evict(p)
 			}

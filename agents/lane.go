@@ -10,6 +10,9 @@ import (
 	"aura/agents/event"
 )
 
+// uncleanSingles is how many messages at least a lane takes one by one after an unclean exit.
+const uncleanSingles = 64
+
 // box is one mailbox of an agent.
 type box struct {
 	Input
@@ -27,6 +30,7 @@ type lane struct {
 	// before the next one reads.
 	token    chan struct{}
 	deadline atomic.Int64 // of the next event, nanoseconds
+	slowAt   atomic.Int64 // clock when an event last took longer than the stage deadline, 0 for never
 
 	mu sync.Mutex // never held while anything waits
 	// owner may publish, ack and return; a loop that is no longer the owner is fenced.
@@ -49,8 +53,9 @@ func newLane(a *agent, b *box, index int, q bus.Lane) *lane {
 // begin is called once, before the first life.
 func (l *lane) begin(o Options) {
 	if o.AfterUncleanExit {
-		// What ended the process is among the first that are delivered again, at most one batch deep.
-		l.single = max(1, min(l.queue.Len(), o.BatchLimit))
+		// What ended the process is among the first that are delivered again: what the lane still holds, or what the
+		// sweeper will publish again.
+		l.single = min(max(l.queue.Len(), uncleanSingles), o.BatchLimit)
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 const (
 	// flushAfter is how long what is done may wait for the rest of its batch.
 	flushAfter = 2 * time.Millisecond
-	// handAge is how long a batch is kept in hand; then the rest goes back and is taken again, so that the filter and the
-	// lane's overflow see it.
+	// handAge is how long a batch of a filtered lane is kept in hand; then the rest goes back and is taken again, so that
+	// the filter can change its mind about it.
 	handAge = 50 * time.Millisecond
 
-	waitBase, waitLimit = 10 * time.Millisecond, 500 * time.Millisecond
+	waitBase, waitLimit = 10 * time.Millisecond, 100 * time.Millisecond
 )
 
 // loop is the goroutine of one lane in one life.
@@ -113,8 +113,7 @@ func (p *loop) turn() bool {
 	s, due := p.lane.next(now, p.life.began.Add(asideDelay))
 	if s != nil && (p.othersTurn || p.lane.queue.Len() == 0) {
 		p.othersTurn = false
-		p.again(s, now)
-		return p.work()
+		return p.work(p.again(s))
 	}
 	p.othersTurn = true
 	ctx, cancel := p.life.taking, context.CancelFunc(nil)
@@ -125,8 +124,7 @@ func (p *loop) turn() bool {
 	batch, err := p.lane.take(ctx, p, p.lane.limit())
 	switch {
 	case len(batch) > 0:
-		p.take(batch)
-		return p.work()
+		return p.work(p.take(batch))
 	case p.life.over.Load():
 		return false
 	case err == nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):

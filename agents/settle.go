@@ -8,8 +8,13 @@ import (
 	"time"
 )
 
-// work brings the hand to its end, through all stumbles; it reports whether the loop goes on.
-func (p *loop) work() bool {
+// work brings the hand to its end, through all stumbles (begun is one that came before the first event); it reports
+// whether the loop goes on.
+func (p *loop) work(begun stumble) bool {
+	if begun.kind != smooth {
+		_, goOn := p.settle(begun)
+		return goOn
+	}
 	for {
 		s := p.pass()
 		if s.kind == smooth {
@@ -125,24 +130,15 @@ func (p *loop) crash(s stumble) {
 		p.life.agent.refuse(1 + p.cursor - p.flushed)
 		return
 	}
-	inFinish, undone := p.finishing, p.cursor-p.flushed
-	p.finishing = false
-	switch {
-	case inFinish:
+	inFinish := p.finishing
+	if inFinish {
 		p.discard()
-	case p.handler != nil:
+	} else if p.handler != nil {
 		p.truncate()
-		p.flushSafely()
+		p.flushSafely() // if this panics as well, what was done comes again with the next life
 	}
 	p.lane.owned(p, func() {
-		if inFinish && undone > 1 {
-			// Any of them may be at fault: they come again one by one.
-			p.lane.single = max(p.lane.single, undone)
-			return
-		}
-		if inFinish {
-			p.cursor = p.flushed
-		}
+		p.finishing = inFinish
 		p.accuse(s.err)
 	})
 	p.life.agent.fail(&p.tally)
@@ -150,16 +146,21 @@ func (p *loop) crash(s stumble) {
 	p.life.end(Crashed, s.err.Error())
 }
 
-// accuse strikes the message at the cursor; it stays where it is, and the next life sets it aside. lane.mu is held.
+// accuse strikes the message that a life has ended at; it stays where it is, and the next life sets it aside. Of a batch
+// that was being finished any message may be at fault: they come again one by one. lane.mu is held.
 func (p *loop) accuse(cause error) {
+	at := p.cursor
+	if p.finishing {
+		at = p.flushed
+	}
 	s := stumble{kind: crashed, err: cause}
-	switch {
+	switch undone := p.cursor - p.flushed; {
 	case p.retrying != nil:
 		p.retrying.blame(s, p.life.agent.finished.Load())
-	case p.finishing:
-		p.lane.single = max(p.lane.single, p.cursor-p.flushed)
-	case p.cursor < len(p.kept):
-		r := p.lane.record(p.kept[p.cursor])
+	case p.finishing && undone > 1:
+		p.lane.single = max(p.lane.single, undone)
+	case at < len(p.kept):
+		r := p.lane.record(p.kept[at])
 		r.blame(s, p.life.agent.finished.Load())
 		p.lane.suspect = r
 	}

@@ -124,7 +124,7 @@ func TestNotReadyWaitsWithoutAStrike(t *testing.T) {
 		if s.Failed != 0 || s.Queue != 3 || s.NotReady == "" || len(r.givenUp) != 0 {
 			t.Fatalf("%+v", s)
 		}
-		if n := calls.Load(); n > 1000 {
+		if n := calls.Load(); n > 3000 {
 			t.Fatalf("%d calls in four minutes: it spins", n)
 		}
 		pass(2 * time.Minute)

@@ -157,3 +157,38 @@ func TestResultsDoNotWaitForASlowNeighbour(t *testing.T) {
 		r.want("a", "slow", "b", "slower", "c")
 	})
 }
+
+func TestSlowEndsWithoutTraffic(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, agents.Options{}, 1)
+		r.start(r.relay(agents.Spec{NewHandler: all(forward)}))
+		r.inject(fault.Fault{Kind: fault.Latency, Delay: 1500 * time.Millisecond, TTL: 4 * time.Second})
+		r.publish("a")
+		pass(1200 * time.Millisecond)
+		r.wantState(agents.Slow)
+		pass(10 * time.Second)
+		r.want("a")
+		r.wantState(agents.Running)
+	})
+}
+
+// What the watchdog has given up already must not use up the time that Stop has.
+func TestStopDoesNotWaitForTheAbandoned(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, agents.Options{}, 1)
+		r.start(r.relay(agents.Spec{NewHandler: all(forward)}))
+		r.inject(fault.Fault{Kind: fault.Hang, Times: 1})
+		r.publish("a")
+		pass(1200 * time.Millisecond)
+		begin := time.Now()
+		c, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		if err := r.sup.Stop(c); err == nil || time.Since(begin) > 2*time.Second {
+			t.Fatalf("stop: %v after %s", err, time.Since(begin))
+		}
+		r.stopped = true
+		if s := r.status(); s.State != agents.Stopped || s.Queue != 1 {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
