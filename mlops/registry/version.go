@@ -86,8 +86,9 @@ type Repository interface {
 	Versions(ctx context.Context, limit, before int) ([]Version, error)
 	// Aliases returns which version each alias names; one that names none is absent.
 	Aliases(ctx context.Context) (map[string]int, error)
-	// SetAliases moves aliases (0 removes one) in one transaction, writes a line of history for each, and, where the
-	// champion moves, raises its generation in the desired state. It returns the champion's generation after it.
+	// SetAliases moves aliases (0 removes one) in one transaction, writes a line of history for each that moves, and, where
+	// the champion does, raises its generation in the desired state. An alias that names its version already is left
+	// alone. A version that doesn't exist is an error, and nothing moves. It returns the champion's generation after it.
 	SetAliases(ctx context.Context, changes map[string]int, by, reason string) (generation int64, err error)
 	// AliasHistory returns up to limit changes, newest first.
 	AliasHistory(ctx context.Context, limit int) ([]AliasChange, error)

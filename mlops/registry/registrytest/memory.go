@@ -2,6 +2,7 @@ package registrytest
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -85,11 +86,19 @@ func (m *Memory) SetAliases(_ context.Context, changes map[string]int, by, reaso
 	if err := m.fail("SetAliases"); err != nil {
 		return 0, err
 	}
-	if _, moves := changes[registry.Champion]; moves {
+	for alias, version := range changes {
+		if _, ok := m.versions[version]; !ok && version != 0 {
+			return 0, fmt.Errorf("%s: %w", alias, registry.ErrNotFound)
+		}
+	}
+	if version, ok := changes[registry.Champion]; ok && version != m.aliases[registry.Champion] {
 		m.generation++
 	}
 	at := time.Now().UTC().Truncate(time.Microsecond)
 	for _, alias := range slices.Sorted(maps.Keys(changes)) {
+		if changes[alias] == m.aliases[alias] {
+			continue
+		}
 		m.history = append(m.history, registry.AliasChange{
 			Alias: alias, Version: changes[alias], Previous: m.aliases[alias], Generation: m.generation, By: by, Reason: reason, At: at,
 		})

@@ -111,6 +111,12 @@ func aliases(t *testing.T, repo registry.Repository) {
 	if second != first+1 {
 		t.Errorf("generation %d after %d", second, first)
 	}
+	if same := set(map[string]int{registry.Champion: 2, registry.Previous: 1}, "as it is"); same != second {
+		t.Errorf("the generation went from %d to %d though nothing moved", second, same)
+	}
+	if _, err := repo.SetAliases(t.Context(), map[string]int{registry.Previous: 2, registry.Champion: 99}, "tester", "no such version"); err == nil {
+		t.Error("a champion that doesn't exist was accepted")
+	}
 	got, err := repo.Aliases(t.Context())
 	if want := map[string]int{registry.Champion: 2, registry.Previous: 1}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("aliases %v, %v, want %v", got, err, want)
@@ -160,13 +166,15 @@ func race(t *testing.T, repo registry.Repository) {
 }
 
 func concurrentAliases(t *testing.T, repo registry.Repository) {
-	create(t, repo, 1, 2)
 	const n = 8
+	for i := range n {
+		create(t, repo, i+1)
+	}
 	generations := make([]int64, n)
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			g, err := repo.SetAliases(context.WithoutCancel(t.Context()), map[string]int{registry.Champion: 1 + i%2}, "tester", "race")
+			g, err := repo.SetAliases(context.WithoutCancel(t.Context()), map[string]int{registry.Champion: i + 1}, "tester", "race")
 			if err != nil {
 				t.Error(err)
 			}
