@@ -25,6 +25,8 @@ type checkpointer struct {
 	work chan struct{}
 	quit chan struct{}
 	done chan struct{}
+	// most is the length of the log in pages at which a round begins.
+	most int64
 
 	rounds, pages atomic.Int64
 	finish        atomic.Bool
@@ -37,7 +39,7 @@ func startCheckpointer(s *Store) (*checkpointer, error) {
 		return nil, err
 	}
 	c := &checkpointer{
-		db: db, log: s.log, wake: func() {},
+		db: db, log: s.log, most: s.opts.checkpointPages, wake: func() {},
 		work: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	go c.run()
@@ -86,7 +88,7 @@ func (w *writer) maintain(wrote bool) {
 		return
 	}
 	c.since = 0
-	if w.checkpoint("NOOP") >= checkpointPages {
+	if w.checkpoint("NOOP") >= c.most {
 		select {
 		case c.work <- struct{}{}:
 		default:

@@ -42,6 +42,11 @@ type Options struct {
 	// VFS names a registered SQLite file layer, "" the system's. Tests put a faulty one in here.
 	VFS    string
 	Logger *slog.Logger
+
+	// synchronous is FULL; a test plants OFF to see that it is caught. checkpointPages is the length of the log at which it
+	// is folded into the database; a test makes that happen often.
+	synchronous     string
+	checkpointPages int64
 }
 
 // Store is the open database. Its methods may be called by any goroutine.
@@ -100,6 +105,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Readers <= 0 {
 		o.Readers = 4
+	}
+	if o.synchronous == "" {
+		o.synchronous = "FULL"
+	}
+	if o.checkpointPages <= 0 {
+		o.checkpointPages = checkpointPages
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -166,7 +177,7 @@ func (s *Store) dsn(mode string) string {
 		pragmas = append(pragmas, "query_only(1)")
 	} else {
 		q.Set("_txlock", "immediate")
-		pragmas = append(pragmas, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "wal_autocheckpoint(0)")
+		pragmas = append(pragmas, "journal_mode(WAL)", "synchronous("+s.opts.synchronous+")", "foreign_keys(1)", "wal_autocheckpoint(0)")
 		if s.opts.MaxPages > 0 {
 			pragmas = append(pragmas, fmt.Sprintf("max_page_count(%d)", s.opts.MaxPages))
 		}
