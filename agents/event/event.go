@@ -229,6 +229,14 @@ func New(t Topic) Event {
 		return new(AgentMetrics)
 	case ConfigUpdates:
 		return new(ConfigUpdate)
+	case Alerts:
+		return new(Alert)
+	case PolicyRequests:
+		return new(PolicyRequest)
+	case PolicyDecisions:
+		return new(PolicyDecision)
+	case IncidentLog:
+		return new(IncidentEntry)
 	}
 	return nil
 }
