@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -81,7 +82,7 @@ func (a *App) URL() string {
 
 // Run is the body of `aura run`: it starts everything, says where it is, and drains when ctx ends.
 func Run(ctx context.Context, loaded config.Loaded, streams cli.Streams) error {
-	began, cfg, out := time.Now(), loaded.Config, streams.Out
+	began, cfg, out := time.Now(), withSeed(loaded.Config), streams.Out
 	log := newLog(cfg, streams.Err)
 	a, err := New(ctx, cfg, log)
 	if err != nil {
@@ -114,6 +115,14 @@ func (a *App) greet(out io.Writer, took time.Duration) {
 	}
 	fmt.Fprintf(out, "  model version %d decides by schema %q; source: %s\n",
 		a.parts.View.Current().Champion, a.parts.Schema.Name, a.parts.Source.describe())
+}
+
+// withSeed picks a seed where none is wanted; whoever starts something prints it.
+func withSeed(cfg config.Config) config.Config {
+	if cfg.Seed == 0 {
+		cfg.Seed = rand.Uint64()
+	}
+	return cfg
 }
 
 // Version of the program.

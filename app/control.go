@@ -23,7 +23,7 @@ type control struct {
 }
 
 func newControl(t bus.Transport, view *desired.View, log *slog.Logger) (*control, error) {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: stopWithin / 2}, watermill.NewSlogLogger(log))
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: stopWithin / 2}, quiet(log))
 	if err != nil {
 		return nil, fmt.Errorf("control plane: %w", err)
 	}
@@ -35,6 +35,11 @@ func newControl(t bus.Transport, view *desired.View, log *slog.Logger) (*control
 	router.AddMiddleware(chain...)
 	router.AddConsumerHandler("desired-state", string(event.ConfigUpdates), t.Subscriber(), c.refresh)
 	return c, nil
+}
+
+// quiet keeps the router's everyday words out of the log.
+func quiet(log *slog.Logger) watermill.LoggerAdapter {
+	return watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})
 }
 
 // refresh hears that a row of desired state changed.

@@ -110,6 +110,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("sweeper", p.Sweeper.Run),
 		loop("retention", p.purge(cfg, log)),
 		loop("agent health", p.saveHealth(log)),
+		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),
 		{Name: "drain", Stop: p.drain, Within: cfg.Shutdown.Timeout / 2},
 		p.web(cfg),
 		loop("source", p.Source.run),

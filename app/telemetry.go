@@ -13,6 +13,7 @@ import (
 	"aura/agents/ingestion"
 	"aura/mlops/schema"
 	"aura/store"
+	"aura/web"
 )
 
 // telemetry counts what this process does: for /metrics, and for the page. Names are a contract with dashboards.
@@ -25,6 +26,7 @@ type telemetry struct {
 	refused   *prometheus.CounterVec
 	feedback  *prometheus.CounterVec
 
+	hub       *web.Hub
 	latency   latencies
 	nAccepted atomic.Int64
 	nDecided  atomic.Int64
@@ -33,8 +35,9 @@ type telemetry struct {
 
 var outcomes = [3]schema.Outcome{schema.Approve, schema.Refer, schema.Decline}
 
-func newTelemetry() *telemetry {
+func newTelemetry(hub *web.Hub) *telemetry {
 	t := &telemetry{
+		hub:      hub,
 		registry: prometheus.NewRegistry(),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "aura_decisions_total", Help: "Decisions written by this process.",
@@ -74,6 +77,7 @@ func (t *telemetry) decided(d *event.Decision) {
 	t.durations.WithLabelValues(string(d.Mode)).Observe(d.LatencyMS / 1e3)
 	t.latency.observe(time.Now(), time.Duration(d.LatencyMS*float64(time.Millisecond)))
 	t.nDecided.Add(1)
+	publishDecision(t.hub, d)
 	for i, o := range outcomes {
 		if d.Decision == o {
 			t.nOutcome[i].Add(1)

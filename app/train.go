@@ -94,7 +94,7 @@ func trainingRefused(err error) error {
 // Train is the body of `aura train`: a model on the user's file or on synthetic rows, judged, registered, and put in
 // charge if it is the first.
 func Train(ctx context.Context, loaded config.Loaded, r cli.TrainRequest) (result cli.TrainResult, err error) {
-	cfg, began := loaded.Config, time.Now()
+	cfg, began := withSeed(loaded.Config), time.Now()
 	log := newLog(cfg, r.Streams.Err)
 	s, err := loadSchema(cfg)
 	if err != nil {
