@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// faulted runs fault, expects writes to fail with want, lifts it, and expects the same calls to succeed, with nothing
+// lost or doubled.
+func faulted(t *testing.T, s *Store, want string, fault, lift func()) {
+	t.Helper()
+	g := generations(t, s)
+	before := accept(t, s, app(t, "before", "1"))[0].Application
+	kept := decide(t, s, verdict(before, g, .25))[0].Decision
+	waiting := accept(t, s, app(t, "waiting", "1"))[0].Application
+
+	fault()
+	during := app(t, "during", "1")
+	_, err := s.Accept(t.Context(), []Application{during})
+	code(t, err, want)
+	_, err = s.Decide(t.Context(), []Decision{verdict(waiting, g, .5)})
+	code(t, err, want)
+	_, err = s.SetMode(t.Context(), ModeSafe, "ann", "in vain")
+	code(t, err, want)
+	rec, err := s.Application(t.Context(), "waiting")
+	must(t, err) // reads go on
+	if rec.Decision != nil {
+		t.Fatal("a failed decision is visible")
+	}
+	if s.Stats().Failed == 0 {
+		t.Fatal("the failure wasn't counted")
+	}
+	lift()
+
+	out := accept(t, s, during, app(t, "before", "1"))
+	if out[0].Status != New && out[0].Status != Same {
+		t.Fatalf("after the fault: %+v", out[0])
+	}
+	equal(t, "kept", *out[1].Decision, kept)
+	equal(t, "mode", generations(t, s), g)
+	equal(t, "decided", decide(t, s, verdict(waiting, g, .75))[0].Status, Written)
+	var check string
+	must(t, s.reads.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&check))
+	equal(t, "integrity", check, "ok")
+}
+
+func TestDiskFull(t *testing.T) {
+	d := newFaultyDisk(t)
+	s := openDir(t, Options{Dir: t.TempDir(), VFS: d.name})
+	faulted(t, s, "disk_full",
+		func() { d.set(func(d *faultyDisk) { d.full = true }) },
+		func() { d.set(func(d *faultyDisk) { d.full = false }) })
+}
+
+func TestSyncFails(t *testing.T) {
+	d := newFaultyDisk(t)
+	s := openDir(t, Options{Dir: t.TempDir(), VFS: d.name})
+	faulted(t, s, "io",
+		func() { d.set(func(d *faultyDisk) { d.deny = true }) },
+		func() { d.set(func(d *faultyDisk) { d.deny = false }) })
+}
+
+func TestLockedByAnother(t *testing.T) {
+	s := openDir(t, Options{Dir: t.TempDir(), BusyTimeout: 20 * time.Millisecond})
+	other, err := sql.Open("sqlite", "file:"+filepath.Join(s.Dir(), databaseFile))
+	must(t, err)
+	defer func() { must(t, other.Close()) }()
+	other.SetMaxOpenConns(1)
+	exec := func(q string) {
+		_, err := other.ExecContext(context.Background(), q)
+		must(t, err)
+	}
+	faulted(t, s, "locked", func() { exec("BEGIN IMMEDIATE") }, func() { exec("COMMIT") })
+}
+
+// TestBounded fills a database up to its bound, deletes, and goes on.
+func TestBounded(t *testing.T) {
+	s := openDir(t, Options{Dir: t.TempDir(), MaxPages: 120})
+	var err error
+	n := 0
+	for ; err == nil && n < 10000; n += 100 {
+		as := many(t, 100)
+		for i := range as {
+			as[i].Source = SourceSimulator
+		}
+		if _, err = s.Accept(t.Context(), as); err == nil {
+			ds := make([]Decision, len(as))
+			for i, a := range as {
+				ds[i] = verdict(a, Generations{Mode: ModeModel, ModeGeneration: 1}, .5)
+			}
+			_, err = s.Decide(t.Context(), ds)
+		}
+	}
+	code(t, err, "disk_full")
+	_, err = s.Purge(t.Context(), time.Now().Add(2*time.Hour), Policy{Simulated: time.Hour, Chunk: 20})
+	must(t, err)
+	accept(t, s, many(t, 10)...)
+}
+
+// TestFaultUnderLoad lets the disk come and go under many callers who repeat what failed: each gets one decision.
+func TestFaultUnderLoad(t *testing.T) {
+	d := newFaultyDisk(t)
+	s := openDir(t, Options{Dir: t.TempDir(), VFS: d.name})
+	g := generations(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	const callers, each = 8, 30
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	flips := 0
+	faults := make(chan struct{})
+	go func() {
+		defer close(faults)
+		for {
+			select {
+			case <-stop:
+				d.set(func(d *faultyDisk) { d.full, d.deny = false, false })
+				return
+			default:
+			}
+			d.set(func(d *faultyDisk) { d.full, d.deny = flips%4 == 1, flips%4 == 3 })
+			flips++
+			for was := s.Stats(); ctx.Err() == nil; { // until something has happened under this state of the disk
+				if now := s.Stats(); now.Transactions+now.Failed > was.Transactions+was.Failed+3 {
+					break
+				}
+				select {
+				case <-stop:
+				case <-time.After(time.Millisecond):
+					continue
+				}
+				break
+			}
+		}
+	}()
+	for range callers {
+		wg.Go(func() {
+			for range each {
+				a := app(t, "", "1")
+				for ctx.Err() == nil {
+					if _, err := s.Accept(ctx, []Application{a}); err == nil {
+						break
+					}
+				}
+				var first *Decision
+				for i := 0; i < 2 && ctx.Err() == nil; {
+					r, err := s.Decide(ctx, []Decision{verdict(a, g, float64(i))})
+					if err != nil {
+						continue
+					}
+					if first != nil && !sameDecision(*first, r[0].Decision) {
+						t.Errorf("two decisions of %s", a.ID)
+					}
+					first = &r[0].Decision
+					i++
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(stop)
+	<-faults
+	c, err := s.Counts(ctx)
+	must(t, err)
+	equal(t, "rows", [3]int64{c.Applications, c.Decisions, c.Undecided}, [3]int64{callers * each, callers * each, 0})
+	if s.Stats().Failed == 0 {
+		t.Fatal("no fault hit")
+	}
+}
