@@ -32,14 +32,11 @@ func newFirstModel(cfg config.Config, log *slog.Logger, s *schema.Schema, data *
 // ensure trains and promotes the first model where the registry has no champion.
 func (f *firstModel) ensure(ctx context.Context) error {
 	v, _, err := f.registry.Champion(ctx)
+	if err == nil {
+		return f.fits(ctx, v)
+	}
 	var refused *registry.Refused
-	switch {
-	case err == nil && v.SchemaName != f.schema.Name:
-		return refuse("the champion in %s was trained for schema %q, this process uses %q: name the matching --schema, another --data directory, or promote a model for this one",
-			f.cfg.Data.Dir, v.SchemaName, f.schema.Name)
-	case err == nil:
-		return nil
-	case !errors.As(err, &refused) || refused.Code != registry.CodeNoChampion:
+	if !errors.As(err, &refused) || refused.Code != registry.CodeNoChampion {
 		return err
 	}
 	rows, err := f.rows()
@@ -59,6 +56,18 @@ func (f *firstModel) ensure(ctx context.Context) error {
 		return err
 	}
 	f.log.Info("first model trained", "version", v.Number, "rows", result.Rows, "holdout_auc", result.HoldoutAUC, "took", time.Since(began))
+	return nil
+}
+
+// fits refuses to run on a champion of another schema. A champion whose file can't be loaded is no reason to stay down:
+// /readyz says so, rules can decide, and it is looked for again.
+func (f *firstModel) fits(ctx context.Context, v registry.Version) error {
+	_, err := f.registry.Load(ctx, v.Number)
+	var refused *registry.Refused
+	if errors.As(err, &refused) && refused.Code == registry.CodeSchema {
+		return refuse("the champion in %s doesn't fit the schema in use: %s; name the matching --schema, another --data directory, or promote a model for this one",
+			f.cfg.Data.Dir, refused.Message)
+	}
 	return nil
 }
 
