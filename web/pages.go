@@ -17,7 +17,7 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 		s.showPage(w, r, http.StatusOK, page.Notice{Text: page.Done(r.URL.Query().Get("done"))})
 	})
 	r.Get("/live", s.livePage)
-	r.Method(http.MethodGet, "/assets/*", http.StripPrefix("/assets/", pages.Assets()))
+	r.Get("/assets/*", s.asset)
 	r.Post("/actions/mode", s.action("mode", func(ctx context.Context, f form) error {
 		mode := f.one("mode", api.ModeModel, api.ModeSafe)
 		if mode == "" {
@@ -79,4 +79,16 @@ func (s *Server) livePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.stream(w, r, s.live.hub, nil, &first)
+}
+
+func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
+	data, mediaType, ok := s.live.pages.Asset(chi.URLParam(r, "*"))
+	if !ok {
+		s.fail(w, r, api.Refuse(api.NotFound, "there is no such file"))
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", mediaType)
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, _ = w.Write(data)
 }

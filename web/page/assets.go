@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"mime"
-	"net/http"
 	"path"
 	"strings"
 )
@@ -15,7 +13,7 @@ import (
 //go:embed assets
 var assetFiles embed.FS
 
-// assets serves embedded files under names that carry a digest of their content, so that they may be kept for ever.
+// assets holds embedded files under names that carry a digest of their content, so that they may be kept for ever.
 type assets struct {
 	hashed map[string]string // name -> name with digest
 	data   map[string][]byte // by name with digest
@@ -48,17 +46,4 @@ func (a *assets) path(name string) (string, error) {
 		return "", fmt.Errorf("page: no asset %q", name)
 	}
 	return "/assets/" + h, nil
-}
-
-// ServeHTTP serves by the path that is left after /assets/.
-func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	data, ok := a.data[r.URL.Path]
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", mime.TypeByExtension(path.Ext(r.URL.Path)))
-	h.Set("Cache-Control", "public, max-age=31536000, immutable")
-	_, _ = w.Write(data)
 }

@@ -11,7 +11,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"net/http"
+	"mime"
+	"path"
 	"time"
 
 	"aura/web/api"
@@ -88,8 +89,11 @@ func (p *Page) Regions(m Model) (map[string]string, error) {
 	return out, nil
 }
 
-// Assets serves the style sheet, the script and the icon.
-func (p *Page) Assets() http.Handler { return p.assets }
+// Asset returns a style sheet, script or icon by its name with digest, and its media type. It never changes.
+func (p *Page) Asset(name string) (data []byte, mediaType string, ok bool) {
+	data, ok = p.assets.data[name]
+	return data, mime.TypeByExtension(path.Ext(name)), ok
+}
 
 // Done is the sentence for what a form did; "" for an unknown code, so that a link cannot put words on the page.
 func Done(code string) string {

@@ -19,6 +19,8 @@ type view struct {
 	// NotReady are the checks that fail; Troubled the agents that don't run as they should.
 	NotReady []api.Check
 	Troubled []api.Agent
+	// Waiting says what is missing before an application can be decided by the model; "" for nothing.
+	Waiting string
 }
 
 func newView(m Model) view {
@@ -33,7 +35,18 @@ func newView(m Model) view {
 			v.Troubled = append(v.Troubled, a)
 		}
 	}
+	switch {
+	case len(m.Overview.Agents) == 0:
+		v.Waiting = "No agent runs in this process."
+	case m.Overview.Champion == nil && !v.Safe:
+		v.Waiting = "No model is in charge yet; applications wait for the first one."
+	}
 	return v
+}
+
+// Calm reports whether nothing needs a person's eye.
+func (v view) Calm() bool {
+	return v.Waiting == "" && !v.Safe && len(v.NotReady)+len(v.Troubled)+len(v.Overview.Faults) == 0
 }
 
 // kindOf is how an agent in a state is doing.
@@ -64,7 +77,7 @@ func (v view) Rate() string {
 	return rate(sum / float64(max(1, len(points))))
 }
 
-// RateLine and LatencyLine are the charts over the last five minutes.
+// RateLine and LatencyLine are the charts over the last minutes.
 func (v view) RateLine() template.HTML {
 	values := make([]float64, len(v.Points))
 	for i, p := range v.Points {
@@ -73,11 +86,11 @@ func (v view) RateLine() template.HTML {
 	if len(values) > 0 {
 		values[0] = math.NaN()
 	}
-	return svg(chart.Line{Title: "Decisions a second over the last five minutes", Unit: "/s", Values: values, Slots: slots}.SVG())
+	return svg(chart.Line{Title: "Decisions a second over the last minutes", Unit: "/s", Values: values, Slots: v.slots()}.SVG())
 }
 
-// slots is how many samples a chart has room for.
-const slots = 300
+// slots is how many samples a chart has room for: it grows with them from one minute to five.
+func (v view) slots() int { return max(60, len(v.Points)) }
 
 // LatencyLine draws the 99th percentile with the limit of 300 ms.
 func (v view) LatencyLine() template.HTML {
@@ -89,7 +102,7 @@ func (v view) LatencyLine() template.HTML {
 		}
 	}
 	return svg(chart.Line{
-		Title: "99th percentile of latency over the last five minutes", Unit: " ms", Values: values, Slots: slots, Limit: 300,
+		Title: "99th percentile of latency over the last minutes", Unit: " ms", Values: values, Slots: v.slots(), Limit: 300,
 	}.SVG())
 }
 
