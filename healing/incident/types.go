@@ -1,0 +1,198 @@
+package incident
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Incident is one incident, complete: what is needed to go on after a crash, and what a person wants to read.
+type Incident struct {
+	ID          string   `json:"incident_id"`
+	Kind        string   `json:"incident_type"`
+	Fingerprint string   `json:"fingerprint"`
+	Covers      []string `json:"covers,omitempty"` // fingerprints of causes that this one took over
+	Target      string   `json:"target"`
+	Status      Status   `json:"status"`
+	State       State    `json:"state"`
+	Reason      string   `json:"reason"` // why the state was entered
+
+	OpenedAt      time.Time  `json:"opened_at"`
+	OnsetAt       time.Time  `json:"onset_at,omitzero"`    // estimated start of the fault
+	DetectedAt    time.Time  `json:"detected_at,omitzero"` // first CONFIRMED; zero while only suspected (see Detected)
+	EnteredAt     time.Time  `json:"entered_at"`           // of the state
+	DeadlineAt    time.Time  `json:"deadline_at,omitzero"` // of the state; zero only when final
+	SentAt        time.Time  `json:"sent_at,omitzero"`     // the state's effects were last emitted
+	ResolvedAt    time.Time  `json:"resolved_at,omitzero"`
+	RestoredAt    time.Time  `json:"restored_at,omitzero"` // the model decides again
+	ClosedAt      time.Time  `json:"closed_at,omitzero"`   // entered a final state
+	Degraded      bool       `json:"degraded"`             // safe mode stands
+	SelfRecovered bool       `json:"self_recovered,omitempty"`
+	Escalation    Escalation `json:"escalation,omitempty"`
+	Escalations   int        `json:"escalations,omitempty"` // how often a person was called
+
+	Ladder      []Rung `json:"ladder"`
+	OrderReason string `json:"order_reason"`    // why the ladder has this order
+	RungIndex   int    `json:"rung_index"`      // the rung in progress, or the next to try
+	Queue       []Link `json:"queue,omitempty"` // what is still to be done of the rung, after its first action
+
+	Actions   []Action `json:"actions"`              // each action ever proposed, in order
+	CurrentID string   `json:"current_id,omitempty"` // the action in progress
+	Seq       int      `json:"seq"`                  // makes ids
+
+	Signal       Signal      `json:"signal"`                 // the newest
+	HealthySince time.Time   `json:"healthy_since,omitzero"` // HEALTHY without a break since
+	SuspectAt    time.Time   `json:"suspect_at,omitzero"`
+	Shadow       Shadow      `json:"shadow"`                 // the model, seen beside safe mode
+	ShadowSince  time.Time   `json:"shadow_since,omitzero"`  // HEALTHY without a break since
+	ModeChanges  []time.Time `json:"mode_changes,omitempty"` // by this incident
+	Trips        int         `json:"trips,omitempty"`        // of the flap guard
+	Relapses     []time.Time `json:"relapses,omitempty"`
+	Busy         string      `json:"busy,omitempty"` // incident that holds the target, as the agent last said
+	Paused       bool        `json:"paused,omitempty"`
+	DryRun       bool        `json:"dry_run,omitempty"`
+	Links        []string    `json:"links,omitempty"` // related incidents
+	Pending      *TakeOver   `json:"pending_take_over,omitempty"`
+	Settings     Settings    `json:"settings"`
+	Timeline     []Entry     `json:"timeline"` // at most maxTimeline, the first and the newest
+}
+
+// Detected is the time for the detected_at column: confirmation, or opening while nothing is confirmed.
+func (in Incident) Detected() time.Time {
+	if in.DetectedAt.IsZero() {
+		return in.OpenedAt
+	}
+	return in.DetectedAt
+}
+
+// Rung is one step of the ladder, as the playbook has it.
+type Rung struct {
+	Action       string              `json:"action"`
+	Params       map[string]string   `json:"params,omitempty"`
+	Requires     []string            `json:"requires,omitempty"` // facts of the signal that must be true
+	Verification string              `json:"verification"`       // what shows that it helped, see VERIFY
+	Then         map[string][]string `json:"then,omitempty"`     // executor's outcome -> actions that follow in the same rung
+	Protect      bool                `json:"protect,omitempty"`  // it protects while the next rungs heal: not verified by itself
+	ExecuteTTL   time.Duration       `json:"execute_within,omitempty"`
+	VerifyTTL    time.Duration       `json:"verify_within,omitempty"`
+	Dwell        time.Duration       `json:"dwell,omitempty"`    // the verdict must stay HEALTHY that long
+	Cooldown     time.Duration       `json:"cooldown,omitempty"` // handed to policy
+	Why          string              `json:"why,omitempty"`      // why it stands at this position
+}
+
+// Link is a follow-up action of a rung.
+type Link struct {
+	Action string            `json:"action"`
+	Params map[string]string `json:"params,omitempty"`
+}
+
+// Action is one action from proposal to end: a row of healing_actions.
+type Action struct {
+	ID           string             `json:"action_id"`
+	RequestID    string             `json:"request_id"`
+	Type         string             `json:"action_type"`
+	Params       map[string]string  `json:"params,omitempty"`
+	Inverse      *Inverse           `json:"inverse,omitempty"`
+	Digest       string             `json:"digest,omitempty"` // of action, params and inverse, from the policy decision
+	Purpose      Purpose            `json:"purpose"`
+	Rung         int                `json:"rung"`
+	Protect      bool               `json:"protect,omitempty"`
+	AGL          string             `json:"agl_decision"`
+	Rule         string             `json:"rule,omitempty"` // that decided
+	Approver     string             `json:"approver,omitempty"`
+	Asks         int                `json:"asks"`
+	Envelope     json.RawMessage    `json:"envelope,omitempty"` // the signed decision, for the executor
+	Result       Result             `json:"result,omitempty"`
+	Reason       string             `json:"reason,omitempty"`
+	ProposedAt   time.Time          `json:"proposed_at"`
+	DecidedAt    time.Time          `json:"decided_at,omitzero"`
+	ExpiresAt    time.Time          `json:"expires_at,omitzero"` // of approval or envelope
+	SentAt       time.Time          `json:"sent_at,omitzero"`    // handed to the executor
+	StartedAt    time.Time          `json:"started_at,omitzero"`
+	ExecutedAt   time.Time          `json:"executed_at,omitzero"` // took effect: verdicts count data accepted after it
+	EndedAt      time.Time          `json:"ended_at,omitzero"`
+	HealthySince time.Time          `json:"healthy_since,omitzero"` // verdicts HEALTHY without a break since
+	Verdict      *Verdict           `json:"verdict,omitempty"`      // the newest
+	Before       map[string]float64 `json:"before,omitempty"`
+	After        map[string]float64 `json:"after,omitempty"`
+	Undo         *UndoRecord        `json:"undo,omitempty"`
+}
+
+// Inverse is the action that takes another one back.
+type Inverse struct {
+	Type   string            `json:"action_type"`
+	Params map[string]string `json:"params,omitempty"`
+}
+
+// UndoRecord is the undo of an action.
+type UndoRecord struct {
+	ID        string          `json:"action_id"` // the action's id + "/undo"
+	RequestID string          `json:"request_id"`
+	AGL       string          `json:"agl_decision"` // empty where there is nothing to take back, only to fence
+	Rule      string          `json:"rule,omitempty"`
+	Envelope  json.RawMessage `json:"envelope,omitempty"`
+	Reason    string          `json:"reason"`
+	AskedAt   time.Time       `json:"asked_at"`
+	EndedAt   time.Time       `json:"ended_at,omitzero"`
+	OK        bool            `json:"ok"`
+}
+
+// Signal is an alert, level-triggered.
+type Signal struct {
+	Kind        string             `json:"kind"`
+	Target      string             `json:"target"`
+	Fingerprint string             `json:"fingerprint"`
+	State       SignalState        `json:"state"`
+	Value       float64            `json:"value"`
+	Threshold   float64            `json:"threshold"`
+	N           int64              `json:"n"`
+	ObservedAt  time.Time          `json:"observed_at,omitzero"`
+	WindowFrom  time.Time          `json:"window_from,omitzero"` // the data judged was accepted after
+	OnsetAt     time.Time          `json:"onset_at,omitzero"`
+	Facts       map[string]bool    `json:"facts,omitempty"` // what rungs may require, such as previous_better
+	Numbers     map[string]float64 `json:"numbers,omitempty"`
+	Evidence    json.RawMessage    `json:"evidence,omitempty"`
+	DataBug     string             `json:"data_bug,omitempty"` // named bug of the input: a person's matter
+	NotYet      string             `json:"not_yet,omitempty"`  // why CONFIRMED must wait, such as a handler past its deadline
+}
+
+// Shadow is the model as the trickle beside safe mode shows it.
+type Shadow struct {
+	State      SignalState        `json:"state,omitempty"`
+	N          int64              `json:"n,omitempty"`
+	ObservedAt time.Time          `json:"observed_at,omitzero"`
+	Numbers    map[string]float64 `json:"numbers,omitempty"`
+	Reason     string             `json:"reason,omitempty"`
+}
+
+// Verdict is what verification says about an action, on data accepted after it. It is repeated while it holds.
+type Verdict struct {
+	State      SignalState `json:"state"`           // HEALTHY, CONFIRMED (still bad) or UNKNOWN
+	Worse      string      `json:"worse,omitempty"` // another signal that got worse: as bad
+	Lower      float64     `json:"lower"`           // interval of the judged value
+	Upper      float64     `json:"upper"`
+	N          int64       `json:"n"`
+	From       time.Time   `json:"from"` // the data judged was accepted after
+	ObservedAt time.Time   `json:"observed_at"`
+	// SelfRecovered: the control shows that the fault had ended without the action.
+	SelfRecovered bool               `json:"self_recovered,omitempty"`
+	Numbers       map[string]float64 `json:"numbers,omitempty"`
+	Reason        string             `json:"reason,omitempty"`
+}
+
+// TakeOver is a more specific cause for the same incident.
+type TakeOver struct {
+	Signal      Signal `json:"signal"`
+	Ladder      []Rung `json:"ladder"`
+	OrderReason string `json:"order_reason"`
+}
+
+// Entry is a step of the timeline.
+type Entry struct {
+	At       time.Time `json:"at"`
+	From     State     `json:"from,omitempty"`
+	State    State     `json:"state"`
+	Event    EventType `json:"event"`
+	ActionID string    `json:"action_id,omitempty"`
+	Action   string    `json:"action,omitempty"`
+	Text     string    `json:"text"`
+}
