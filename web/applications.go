@@ -40,8 +40,8 @@ func (s *Server) registerApplications(r chi.Router, h huma.API) {
 		},
 	}
 	schemas := h.OpenAPI().Components.Schemas
-	body := huma.SchemaFromType(schemas, typeOf[submitBody]())
-	record := huma.SchemaFromType(schemas, typeOf[api.Record]())
+	body := schemas.Schema(typeOf[submitBody](), true, "Submission")
+	record := schemas.Schema(typeOf[api.Record](), true, "Record")
 	doc.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: body}}}
 	answer := func(text string) *huma.Response {
 		return &huma.Response{Description: text, Content: map[string]*huma.MediaType{"application/json": {Schema: record}}}

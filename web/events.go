@@ -15,7 +15,7 @@ import (
 const (
 	// heartbeat is how often a quiet stream says that it lives.
 	heartbeat = 15 * time.Second
-	// writeLimit is how long a client may take to read one event before its stream is cut.
+	// writeLimit is how long a client may take to read one event before its stream is cut (Server.writeLimit).
 	writeLimit = 5 * time.Second
 )
 
@@ -58,7 +58,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, hub *Hub, kinds 
 		return
 	}
 	defer hub.unsubscribe(sub)
-	out := &eventWriter{w: w, control: http.NewResponseController(w)}
+	out := &eventWriter{w: w, control: http.NewResponseController(w), limit: s.writeLimit}
 	if !out.begin() {
 		return
 	}
@@ -93,6 +93,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, hub *Hub, kinds 
 type eventWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	limit   time.Duration // of one write
 	buf     []byte
 }
 
@@ -120,7 +121,7 @@ func (o *eventWriter) event(e event) bool {
 }
 
 func (o *eventWriter) write(text string) bool {
-	_ = o.control.SetWriteDeadline(time.Now().Add(writeLimit))
+	_ = o.control.SetWriteDeadline(time.Now().Add(o.limit))
 	if _, err := o.w.Write([]byte(text)); err != nil {
 		return false
 	}

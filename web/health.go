@@ -35,6 +35,12 @@ func (s *Server) registerHealth(h huma.API) {
 	register(s, h, huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz",
 		Summary: "The process can take applications; 503 with reasons if not", Tags: []string{"health"},
+		Responses: map[string]*huma.Response{"503": {
+			Description: "It can't: the checks say why",
+			Content: map[string]*huma.MediaType{"application/json": {
+				Schema: h.OpenAPI().Components.Schemas.Schema(typeOf[readiness](), true, "Readiness"),
+			}},
+		}},
 	}, func(ctx context.Context, _ *struct{}) (*output, error) {
 		out := &output{Status: http.StatusOK, Body: readiness{Ready: true, Checks: s.options.Backend.Health.Ready(ctx)}}
 		if out.Body.Checks == nil {

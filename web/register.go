@@ -44,7 +44,7 @@ func problemResponse(schemas huma.Registry) *huma.Response {
 	return &huma.Response{
 		Description: "A problem: what is wrong and what to do",
 		Content: map[string]*huma.MediaType{
-			"application/problem+json": {Schema: huma.SchemaFromType(schemas, typeOf[Problem]())},
+			"application/problem+json": {Schema: schemas.Schema(typeOf[Problem](), true, "Problem")},
 		},
 	}
 }

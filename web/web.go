@@ -100,6 +100,8 @@ type Server struct {
 	live    *live
 	http    *http.Server
 	fresh   freshConns
+	// writeLimit bounds one write to a stream.
+	writeLimit time.Duration
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -121,7 +123,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, guard: g, failed: make(chan error, 1)}
+	s := &Server{options: o, guard: g, failed: make(chan error, 1), writeLimit: writeLimit}
 	s.live = newLive(b, o.Logger)
 	if s.handler, err = s.routes(); err != nil {
 		return nil, err
