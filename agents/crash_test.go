@@ -37,7 +37,7 @@ func TestPanicStrikesOnlyTheEventAtTheCursor(t *testing.T) {
 		r.add(r.relay(agents.Spec{NewHandler: all(poison("bad"))}))
 		r.publish("a", "b", "bad", "c", "d")
 		r.start()
-		pass(50 * time.Millisecond)
+		pass(80 * time.Millisecond) // the crash was that of a young life, so its lane waits 50 ms
 		r.want("a", "b", "c", "d")
 		s := r.wantState(agents.Running)
 		if s.Incarnation != 2 || s.Failed != 1 || s.Handled != 4 || s.Queue != 1 || s.Refused != 0 {
@@ -78,8 +78,8 @@ func TestCrashLoopDoesNotSpin(t *testing.T) {
 			r.publish("k" + string(rune('a'+i%20)))
 		}
 		pass(119 * time.Second)
-		// 0.1 + 0.2 + ... + 6.4 s, then every 10 s.
-		if s := r.status(); s.Restarts < 5 || s.Restarts > 20 {
+		// 0.1 + 0.2 + ... + 6.4 s, then every 10 s; anew where the other lane finished something before it was stopped.
+		if s := r.status(); s.Restarts < 5 || s.Restarts > 60 {
 			t.Fatalf("%d restarts in two minutes", s.Restarts)
 		}
 		if len(r.givenUp) != 0 {

@@ -46,6 +46,7 @@ type keeper struct {
 	ended   <-chan struct{} // of the life; nil once that has been dealt with
 	due     *time.Timer     // when the next life is to be installed without being asked
 	crashes int             // in a row
+	mark    int64           // what the agent had finished when the life began
 	fails   int             // to get a number, in a row
 }
 
@@ -75,8 +76,11 @@ func (k *keeper) bury() {
 	k.become(k.life.state, k.life.cause, k.life.number)
 	switch k.life.state {
 	case Crashed:
-		if time.Since(k.life.began) > settled {
+		switch {
+		case time.Since(k.life.began) > settled:
 			k.crashes = 0
+		case k.finished.Load() > k.mark:
+			k.crashes = min(k.crashes, 1) // it got on with its work; then waiting longer helps nobody
 		}
 		var delay time.Duration
 		if k.crashes > 0 {
@@ -132,6 +136,7 @@ func (k *keeper) renew(ctx context.Context, reason string) (int64, error) {
 	if k.life != nil {
 		k.life.end(Stopped, "replaced: "+reason)
 	}
+	k.mark = k.finished.Load()
 	k.life = k.install(n)
 	k.ended = k.life.ended
 	k.sup.opts.Logger.Info("a life begins", "agent", k.spec.Name, "incarnation", n, "reason", reason)

@@ -40,6 +40,8 @@ type lane struct {
 	// suspect is a message at the head that failed and could not be set aside yet, because its life was over or aside
 	// was full.
 	suspect *strike
+	// held says that this lane ended a life that was young; the next one begins with the other lanes.
+	held bool
 	// single counts the messages that are still to be taken one by one.
 	single int
 }

@@ -60,7 +60,7 @@ func (p *loop) run() {
 			p.life.end(state, cause)
 		}
 	}()
-	if p.construct() {
+	if p.construct() && p.letOthersBegin() {
 		for !p.life.over.Load() && p.turn() {
 		}
 	}
@@ -84,6 +84,24 @@ func (p *loop) takeOver() bool {
 		}
 	}
 	return false
+}
+
+// letOthersBegin waits a little where this lane has ended a young life: messages in a row that crash the agent must not
+// keep the other lanes from being read at all.
+func (p *loop) letOthersBegin() bool {
+	held := false
+	p.lane.owned(p, func() { held, p.lane.held = p.lane.held, false })
+	if !held {
+		return true
+	}
+	timer := time.NewTimer(asideDelay / 2)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.life.taking.Done():
+		return false
+	}
 }
 
 // construct makes the handler; a panic there is a crash like any other.

@@ -149,6 +149,7 @@ func (p *loop) crash(s stumble) {
 // accuse strikes the message that a life has ended at; it stays where it is, and the next life sets it aside. Of a batch
 // that was being finished any message may be at fault: they come again one by one. lane.mu is held.
 func (p *loop) accuse(cause error) {
+	p.lane.held = time.Since(p.life.began) < 2*asideDelay
 	at := p.cursor
 	if p.finishing {
 		at = p.flushed

@@ -58,6 +58,9 @@ func TestAnAgentThatFinishesNothingIsAtFaultItself(t *testing.T) {
 		if len(r.givenUp) != 0 || len(r.got()) != 0 {
 			t.Fatalf("given up %v", r.givenUp)
 		}
+		if n := r.sup.Mailbox("relay", event.RawEvents).Depth(); n < 500-2*64 {
+			t.Fatalf("%d of 500 are set aside: that is not bounded", 500-n)
+		}
 		if s := r.status(); s.Queue != 500 || s.Restarts != 0 || s.QueueAge < 9*time.Minute {
 			t.Fatalf("%+v", s)
 		}
