@@ -107,9 +107,17 @@ func (l *Lifecycle) stopOne(ctx context.Context, s Step) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+	}
+	select { // one that obeys its context says itself how it ended: a drain that was cut short is no failure
+	case err := <-done:
+		return err
+	case <-time.After(obeyWithin):
 		return ctx.Err()
 	}
 }
+
+// obeyWithin is how long a step may take to see that its time is over.
+const obeyWithin = 100 * time.Millisecond
 
 // stopAtLeast is what a step gets although those before it used up the time.
 const stopAtLeast = 200 * time.Millisecond

@@ -1,0 +1,8 @@
+package app
+
+// Parts shows a test what an App is made of, so that it can submit without HTTP, listen to the bus, or publish what no
+// agent would.
+func (a *App) Parts() Parts { return a.parts }
+
+// Parts is what an App is made of.
+type Parts = parts
