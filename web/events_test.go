@@ -18,6 +18,12 @@ import (
 func start(t *testing.T, f *fake, change ...func(*Options)) *Server {
 	t.Helper()
 	s := newTestServer(t, f, append([]func(*Options){func(o *Options) { o.Addr = "127.0.0.1:0" }}, change...)...)
+	run(t, s)
+	return s
+}
+
+func run(t *testing.T, s *Server) {
+	t.Helper()
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +34,6 @@ func start(t *testing.T, f *fake, change ...func(*Options)) *Server {
 			t.Error(err)
 		}
 	})
-	return s
 }
 
 // openStream opens a stream and returns its lines.
@@ -113,8 +118,9 @@ func TestASlowReaderMissesEventsAndIsTold(t *testing.T) {
 
 func TestAClientThatDoesNotReadIsCut(t *testing.T) {
 	hub := NewHub(HubOptions{})
-	s := start(t, &fake{}, func(o *Options) { o.Hub = hub })
-	s.writeLimit = 20 * time.Millisecond // before the first stream: nobody reads it yet
+	s := newTestServer(t, &fake{}, func(o *Options) { o.Addr, o.Hub = "127.0.0.1:0", hub })
+	s.writeLimit = 20 * time.Millisecond
+	run(t, s)
 	_, done := openStream(t, s, "/api/v1/events")
 	defer done()
 	big := strings.Repeat("x", 256<<10)
