@@ -9,6 +9,12 @@
 // then returns is slow (the message is tried again with a longer deadline), who doesn't within the grace is hung, and
 // its life ends: it is abandoned and fenced, its late result refused and counted.
 //
+// Order: messages of one key are handled in the order of their publication, but for one that failed: it is set aside
+// (acked in its lane, kept by the supervisor, at most 64 a lane) and tried again while the others go on. Three failures
+// that count end in GiveUp; one counts if the agent finished something since the last. Delivery is at least once.
+//
+// Tests run in testing/synctest over the memory bus: restart, crash, hang, latency and error storms under load.
+//
 // The package imports agents/event, agents/bus; agents/fault only through the Injector interface.
 package agents
 
@@ -86,8 +92,8 @@ func (o *Outbox) Emit(e event.Event) {
 
 // Injector is what injected faults do to a handler: nothing, wait, fail, panic or hang. agents/fault implements it.
 type Injector interface {
-	// Before is called before each event of the agent is handled, on the handler's goroutine. stop ends when the life is
-	// over or the process stops; a hang ignores ctx and ends with the fault.
+	// Before is called before each event of the agent is handled, on the handler's goroutine. ctx is the event's; a hang
+	// ignores it and ends with the fault.
 	Before(ctx context.Context, agent string, life Life) error
 }
 

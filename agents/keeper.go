@@ -11,6 +11,8 @@ const (
 	restartBase, restartLimit = 100 * time.Millisecond, 10 * time.Second
 	// settled is how long a life must last for the next crash to count as the first again.
 	settled = 10 * time.Second
+	// numberTimeout bounds how long the store may take to hand out a life's number.
+	numberTimeout = 5 * time.Second
 )
 
 // ask is a request for a restart.
@@ -121,7 +123,7 @@ func (k *keeper) renew(ctx context.Context, reason string) (int64, error) {
 	if k.undead() >= k.sup.opts.MaxZombies {
 		return 0, fmt.Errorf("restart %s: %w", k.spec.Name, ErrQuarantined)
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, numberTimeout)
 	defer cancel()
 	defer context.AfterFunc(k.run, cancel)()
 	n, err := k.sup.opts.Incarnations.NextIncarnation(ctx, k.spec.Name, k.sup.opts.Instance)

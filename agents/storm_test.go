@@ -34,20 +34,24 @@ func TestStorm(t *testing.T) {
 		"hang":    {Kind: fault.Hang, Times: 1, TTL: 4 * time.Second},
 		"latency": {Kind: fault.Latency, Delay: 1500 * time.Millisecond, Share: 0.01, TTL: 3 * time.Second},
 		"error":   {Kind: fault.Error, Share: 0.02, TTL: 3 * time.Second},
-		"mixed":   {},
 	}
 	for name, f := range storms {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { storm(t, name, f) })
+			synctest.Test(t, func(t *testing.T) { storm(t, name, f, 1) })
+		})
+	}
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprintf("mixed/seed=%d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { storm(t, "mixed", fault.Fault{}, seed) })
 		})
 	}
 }
 
-func storm(t *testing.T, name string, f fault.Fault) {
+func storm(t *testing.T, name string, f fault.Fault, seed uint64) {
 	r := newRig(t, agents.Options{}, 4)
 	decided := r.mailbox(event.Decisions)
 	r.start(pipeline(r)...)
-	random := rand.New(rand.NewPCG(3, 5))
+	random := rand.New(rand.NewPCG(seed, 5))
 	const keys, perKey = 50, 80
 	sent := 0
 	for round := range perKey {
