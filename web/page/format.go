@@ -21,7 +21,8 @@ func functions(a *assets) template.FuncMap {
 		"percent": percent, "score": score, "short": short, "lower": strings.ToLower, "kind": kindOf,
 		"glyph": func(k chart.Kind) template.HTML { return svg(chart.Glyph(k)) },
 		"mark":  mark, "tail": tail, "count64": func(n int) string { return count(int64(n)) },
-		"more": func(r []api.Reason) int { return len(r) - 1 }, "hundred": func(v float64) float64 { return v * 100 },
+		"more":  func(r []api.Reason) int { return len(r) - 1 },
+		"share": func(v float64) string { return percent(&v) },
 		"latency": func(ms *float64) string {
 			if ms == nil {
 				return none
