@@ -1,0 +1,110 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"aura/web/api"
+)
+
+const formType = "application/x-www-form-urlencoded"
+
+func TestFormsDoWhatTheySay(t *testing.T) {
+	for _, test := range []struct {
+		path, body, location string
+		check                func(*fake) bool
+	}{
+		{"/actions/mode", "mode=SAFE_MODE&reason=too+slow", "/?done=mode", func(f *fake) bool {
+			return f.mode == api.ModeSafe && f.changes[0] == api.Change{By: "page", Reason: "too slow"}
+		}},
+		{"/actions/agents/model/restart", "", "/?done=restart", func(f *fake) bool { return len(f.changes) == 1 && f.changes[0].Reason != "" }},
+		{"/actions/rollback", "reason=", "/?done=rollback", func(f *fake) bool { return len(f.changes) == 1 && f.changes[0].Reason != "" }},
+		{"/actions/faults", "target=model&kind=latency&delay=2s&ttl=30s", "/?done=inject", func(f *fake) bool {
+			return len(f.faults) == 1 && f.faults[0].Kind == "latency" && f.faults[0].Delay == "2s"
+		}},
+		{"/actions/faults", "target=model&kind=crash&delay=2s&ttl=30s", "/?done=inject", func(f *fake) bool {
+			return len(f.faults) == 1 && f.faults[0].Delay == ""
+		}},
+		{"/actions/faults/stop", "", "/?done=stop", func(f *fake) bool { return len(f.faults) == 0 }},
+	} {
+		f := &fake{}
+		w := call(newTestServer(t, f), "POST", test.path, test.body, "Content-Type", formType)
+		if w.Code != http.StatusSeeOther || w.Header().Get("Location") != test.location || !test.check(f) {
+			t.Errorf("%s %s: %d to %q, %+v %+v: %.200s", test.path, test.body, w.Code, w.Header().Get("Location"), f.changes, f.faults, w.Body)
+		}
+	}
+}
+
+func TestAFormThatIsRefusedShowsThePageWithTheReason(t *testing.T) {
+	for _, test := range []struct {
+		path, body string
+		code       int
+		want       string
+	}{
+		{"/actions/agents/nobody/restart", "", 404, "there is no agent"},
+		{"/actions/agents/%3Cscript%3Ex/restart", "", 404, "&lt;script&gt;"},
+		{"/actions/mode", "mode=NEITHER", 422, "Not done:"},
+		{"/actions/faults", "target=model&kind=flood&ttl=30s", 422, "Not done:"},
+		{"/actions/faults", "target=model&kind=error&ttl=30h", 422, "Not done:"},
+	} {
+		f := &fake{}
+		w := call(newTestServer(t, f), "POST", test.path, test.body, "Content-Type", formType)
+		if w.Code != test.code || !strings.Contains(w.Body.String(), test.want) || !strings.Contains(w.Body.String(), `id="pipeline"`) {
+			t.Errorf("%s %s: %d: %.200s", test.path, test.body, w.Code, w.Body)
+		}
+		if len(f.changes)+len(f.faults) > 0 || strings.Contains(w.Body.String(), "<script>x") {
+			t.Errorf("%s %s: something was done", test.path, test.body)
+		}
+	}
+	w := call(newTestServer(t, &fake{}), "POST", "/actions/mode", "reason="+strings.Repeat("x", 20000), "Content-Type", formType)
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("a huge form: %d", w.Code)
+	}
+}
+
+func TestPageByItself(t *testing.T) {
+	s := newTestServer(t, &fake{})
+	for path, want := range map[string]string{
+		"/": "<title>AURA</title>", "/?done=mode": "The mode is set.", "/?refresh=5": `http-equiv="refresh"`,
+	} {
+		w := call(s, "GET", path, "")
+		if w.Code != 200 || !strings.Contains(w.Body.String(), want) || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s: %d %s", path, w.Code, w.Header())
+		}
+	}
+	if w := call(s, "GET", "/?done=%3Cb%3EYou+have+won", ""); strings.Contains(w.Body.String(), "You have won") {
+		t.Error("a link puts words on the page")
+	}
+}
+
+func TestTheSampleIsTakenOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		l := newTestServer(t, f).live
+		decidedSoFar := int64(0)
+		l.backend.Overview = overviewFunc(func(context.Context) (api.Overview, error) {
+			decidedSoFar += 50
+			return api.Overview{At: time.Now(), Decided: decidedSoFar}, nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); l.run(ctx) }()
+		time.Sleep(400*time.Second + time.Millisecond)
+		cancel()
+		<-ended
+		if len(l.points) != keepPoints || decidedSoFar != 401*50 {
+			t.Errorf("%d points after %d decisions", len(l.points), decidedSoFar)
+		}
+		if rate := l.points[keepPoints-1].Rate; rate != 50 {
+			t.Errorf("rate %v, want 50", rate)
+		}
+	})
+}
+
+type overviewFunc func(context.Context) (api.Overview, error)
+
+func (f overviewFunc) Overview(ctx context.Context) (api.Overview, error) { return f(ctx) }
