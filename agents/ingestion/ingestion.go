@@ -173,12 +173,18 @@ func (in *Intake) rows(applications []Application) ([]store.Application, error) 
 	return rows, nil
 }
 
+// publishWithin is how long intake waits for room on the bus. It is far below any stage deadline: behind a pipeline that
+// stands still, intake is not the one that hangs.
+const publishWithin = 50 * time.Millisecond
+
 // publish sends what was accepted on its way. A failure loses nothing: the sweeper does it again.
 func (in *Intake) publish(ctx context.Context, messages []*bus.Message) {
 	if len(messages) == 0 {
 		return
 	}
-	if err := in.Publisher.Publish(context.WithoutCancel(ctx), messages...); err != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishWithin)
+	defer cancel()
+	if err := in.Publisher.Publish(ctx, messages...); err != nil {
 		in.Log.Warn("accepted applications could not be published; the sweeper will", "n", len(messages), "err", err)
 		return
 	}

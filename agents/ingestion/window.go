@@ -191,12 +191,14 @@ func (w *Window) postpone(now time.Time, grow bool, limit time.Duration, ids ...
 	}
 }
 
-// reset brings every delay back to d: an outage is over.
+// reset brings every delay back to d: an outage is over. It makes nobody wait longer, however often it is called.
 func (w *Window) reset(now time.Time, d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, x := range w.entries {
 		x.delay = d
-		x.sweepAt = now.Add(d)
+		if at := now.Add(d); at.Before(x.sweepAt) {
+			x.sweepAt = at
+		}
 	}
 }
