@@ -53,23 +53,26 @@ func (l *live) run(ctx context.Context) {
 func (l *live) sample(ctx context.Context) {
 	ask, cancel := context.WithTimeout(ctx, sampleEvery)
 	defer cancel()
-	o, err := l.backend.Overview.Overview(ask)
-	if err != nil {
-		if ctx.Err() == nil {
-			l.log.WarnContext(ctx, "overview not available", "error", err)
-		}
-		return
+	if err := l.ask(ask); err != nil && ctx.Err() == nil {
+		l.log.WarnContext(ctx, "overview not available", "error", err)
 	}
-	l.add(o)
 	if l.hub.count.Load() == 0 {
 		return
 	}
-	e, err := l.event()
+	e, err := l.event(ctx)
 	if err != nil {
 		l.log.ErrorContext(ctx, "page not rendered", "error", err)
 		return
 	}
 	l.hub.send(e)
+}
+
+func (l *live) ask(ctx context.Context) error {
+	o, err := l.backend.Overview.Overview(ctx)
+	if err == nil {
+		l.add(o)
+	}
+	return err
 }
 
 func (l *live) add(o api.Overview) {
@@ -89,28 +92,37 @@ func (l *live) add(o api.Overview) {
 	l.latest, l.at = &o, time.Now()
 }
 
-// model is what the page shows now; it asks the backend only if there is no fresh sample.
-func (l *live) model(ctx context.Context) (page.Model, error) {
+// fresh reports whether there is a sample, and whether it is new enough to be shown as the state of things.
+func (l *live) fresh() (known, fresh bool) {
 	l.mu.Lock()
-	fresh := l.latest != nil && time.Since(l.at) < 3*sampleEvery
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	return l.latest != nil, l.latest != nil && time.Since(l.at) < 3*sampleEvery
+}
+
+// model is what the page shows now. It asks the backend only if there is no fresh sample, and shows an old one, marked
+// as such, rather than none: a page must work when little else does.
+func (l *live) model(ctx context.Context) (page.Model, error) {
+	known, fresh := l.fresh()
 	if !fresh {
-		o, err := l.backend.Overview.Overview(ctx)
-		if err != nil {
+		ask, cancel := context.WithTimeout(ctx, sampleEvery)
+		defer cancel()
+		err := l.ask(ask)
+		if err != nil && !known {
 			return page.Model{}, err
 		}
-		l.add(o)
+		fresh = err == nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return page.Model{
-		Overview: *l.latest, Points: append([]page.Point(nil), l.points...), FaultsEnabled: l.backend.Faults != nil,
+		Overview: *l.latest, Points: append([]page.Point(nil), l.points...),
+		FaultsEnabled: l.backend.Faults != nil, Stale: !fresh,
 	}, nil
 }
 
 // event renders every region as the data of one event.
-func (l *live) event() (event, error) {
-	m, err := l.model(context.Background())
+func (l *live) event(ctx context.Context) (event, error) {
+	m, err := l.model(ctx)
 	if err != nil {
 		return event{}, err
 	}

@@ -73,7 +73,7 @@ func (s *Server) showPage(w http.ResponseWriter, r *http.Request, code int, noti
 }
 
 func (s *Server) livePage(w http.ResponseWriter, r *http.Request) {
-	first, err := s.live.event()
+	first, err := s.live.event(r.Context())
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -105,6 +105,30 @@ func TestTheSampleIsTakenOnceASecond(t *testing.T) {
 	})
 }
 
+// When the overview can't be read any more the page still comes, with the last figures, and says that they are old.
+func TestAnOldPageSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		s := newTestServer(t, f)
+		if w := call(s, "GET", "/", ""); w.Code != 200 || strings.Contains(w.Body.String(), "figures are old") {
+			t.Fatalf("%d: the first page is old", w.Code)
+		}
+		f.err = http.ErrHandlerTimeout
+		time.Sleep(time.Minute)
+		if w := call(s, "GET", "/", ""); w.Code != 200 || !strings.Contains(w.Body.String(), "figures are old") {
+			t.Errorf("%d: an old page doesn't say so", w.Code)
+		}
+		e, err := s.live.event(t.Context())
+		if err != nil || !strings.Contains(string(e.data), "figures are old") {
+			t.Errorf("the stream: %v", err)
+		}
+		f.err = nil
+		if w := call(s, "GET", "/", ""); strings.Contains(w.Body.String(), "figures are old") {
+			t.Error("it stays old")
+		}
+	})
+}
+
 type overviewFunc func(context.Context) (api.Overview, error)
 
 func (f overviewFunc) Overview(ctx context.Context) (api.Overview, error) { return f(ctx) }

@@ -63,6 +63,7 @@ func TestRoutes(t *testing.T) {
 		{"DELETE", "/api/v1/faults/f2", "", 404, "not-found"},
 		{"DELETE", "/api/v1/faults", "", 200, `"removed":0`},
 		{"GET", "/livez", "", 200, `"alive":true`},
+		{"HEAD", "/livez", "", 200, ""},
 		{"GET", "/readyz", "", 200, `"ready":true`},
 		{"GET", "/metrics", "", 200, "aura_http_requests_total"},
 		{"GET", "/openapi.json", "", 200, `"openapi":"3.1.0"`},

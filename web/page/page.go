@@ -27,6 +27,8 @@ type Model struct {
 	Points        []Point
 	FaultsEnabled bool
 	Notice        Notice
+	// Stale says that the overview is the last that could be read, and old.
+	Stale bool
 	// Refresh asks a browser without script to load the page again each five seconds.
 	Refresh bool
 }

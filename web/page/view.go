@@ -46,7 +46,7 @@ func newView(m Model) view {
 
 // Calm reports whether nothing needs a person's eye.
 func (v view) Calm() bool {
-	return v.Waiting == "" && !v.Safe && len(v.NotReady)+len(v.Troubled)+len(v.Overview.Faults) == 0
+	return v.Waiting == "" && !v.Safe && !v.Stale && len(v.NotReady)+len(v.Troubled)+len(v.Overview.Faults) == 0
 }
 
 // kindOf is how an agent in a state is doing.
@@ -181,7 +181,7 @@ func node(a api.Agent, bypassed bool) chart.Node {
 		n.Facts[2].Kind = chart.Warn
 	}
 	if bypassed {
-		n.State += ", bypassed"
+		n.Life += " · bypassed"
 	}
 	return n
 }

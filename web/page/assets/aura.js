@@ -18,7 +18,9 @@ const inUse = (region) =>
 function replace(region, html) {
   if (shown.get(region.id) === html || pressed || inUse(region)) return;
   const parsed = new DOMParser().parseFromString(html, "text/html");
+  const scrolled = [...region.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
   region.replaceChildren(...parsed.body.childNodes);
+  region.querySelectorAll(".scroll").forEach((box, i) => { box.scrollLeft = scrolled[i] ?? 0; });
   shown.set(region.id, html);
 }
 
