@@ -48,7 +48,11 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, opened 
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	s, err := store.Open(ctx, store.Options{Dir: cfg.Data.Dir, Logger: log})
+	s, err := store.Open(ctx, store.Options{
+		Dir: cfg.Data.Dir, Logger: log,
+		// Below the stage deadline, so that who is kept waiting by another tool's lock is told that, and not that it took long.
+		BusyTimeout: cfg.Agents.StageDeadline / 2,
+	})
 	var refused *store.Refused
 	if errors.As(err, &refused) {
 		return nil, refuse("%s", refused.Reason)
