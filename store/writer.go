@@ -53,6 +53,7 @@ func startWriter(ctx context.Context, s *Store) (*writer, error) {
 		w.disconnect()
 		return nil, fmt.Errorf("store: %w", err)
 	}
+	w.st.early.Store(w.memo.early)
 	w.ck.wake = w.q.poke
 	go w.run()
 	return w, nil
