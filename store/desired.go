@@ -9,23 +9,28 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// The settings of desired state that decisions depend on.
+// The settings of desired state that every store has. Agents' least incarnations are at AgentSetting.
 const (
-	SettingMode     = "mode"
-	SettingChampion = "champion"
+	SettingMode      = "mode"
+	SettingChampion  = "champion"
+	SettingReference = "reference"
 )
 
-// Desired reads mode and champion.
+// Desired reads desired state with its era, all of one instant.
 func (s *Store) Desired(ctx context.Context) (State, error) {
 	var rows []storedSetting
-	err := s.read(ctx).Where("setting IN ?", []string{SettingMode, SettingChampion}).Find(&rows).Error
+	err := s.read(ctx).
+		Select("desired_state.*, (SELECT COALESCE(MAX(id), 0) FROM config_history) AS era").Find(&rows).Error
 	if err != nil {
 		return State{}, readErr("read desired state", err)
 	}
-	var out State
+	out := State{Settings: make(map[string]Setting, len(rows))}
 	for i := range rows {
 		v := rows[i].value()
+		out.Era, out.Settings[v.Setting] = rows[i].Era, v
 		switch v.Setting {
+		case SettingReference:
+			out.Reference, out.ReferenceGeneration = v.Value, v.Generation
 		case SettingMode:
 			out.ModeSetting, out.Mode, out.ModeGeneration = v, Mode(v.Value), v.Generation
 		case SettingChampion:
@@ -70,20 +75,51 @@ func (s *Store) Set(ctx context.Context, c Change) (Setting, error) {
 	if c.Setting == "" || c.Setting == SettingChampion {
 		return Setting{}, refuse(CodeInvalid, "setting %q can't be set like this", c.Setting)
 	}
-	return write(ctx, s, func(t *tx) (Setting, error) { return t.set(c, time.Now()) })
+	return write(ctx, s, func(t *tx) (Setting, error) {
+		changed, err := t.set(c, time.Now())
+		return changed.Setting, err
+	})
 }
 
-func (t *tx) set(c Change, at time.Time) (Setting, error) {
+// Hold keeps automation away from a setting whatever its value (a pinned champion), or gives it back.
+func (s *Store) Hold(ctx context.Context, setting string, hold bool, by, reason string) (Setting, error) {
+	return write(ctx, s, func(t *tx) (Setting, error) {
+		row, err := t.setting(setting)
+		if err != nil {
+			return Setting{}, err
+		}
+		if row.Owner == "" {
+			return Setting{}, ErrNotFound
+		}
+		c := Change{Setting: setting, Value: row.Value, By: by, Reason: reason, Person: true, Hold: hold}
+		changed, err := t.set(c, time.Now())
+		return changed.Setting, err
+	})
+}
+
+// setting reads a row, or an empty one.
+func (t *tx) setting(name string) (storedSetting, error) {
 	var rows []storedSetting
-	if err := t.db.Where("setting = ?", c.Setting).Limit(1).Find(&rows).Error; err != nil {
-		return Setting{}, err
+	err := t.db.Where("setting = ?", name).Limit(1).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return storedSetting{Setting: name}, err
 	}
-	row := storedSetting{Setting: c.Setting}
-	if len(rows) == 1 {
-		row = rows[0]
+	return rows[0], nil
+}
+
+// set changes a row with a line of its history and of the audit.
+func (t *tx) set(c Change, at time.Time) (ConfigChange, error) {
+	row, err := t.setting(c.Setting)
+	if err != nil {
+		return ConfigChange{}, err
 	}
 	if row.HeldBy != "" && !c.Person {
-		return Setting{}, refuse(CodeHeld, "%s is held by %s: %s", c.Setting, row.HeldBy, row.Reason)
+		return ConfigChange{}, refuse(CodeHeld, "%s is held by %s: %s", c.Setting, row.HeldBy, row.Reason)
+	}
+	if c.Setting == SettingReference {
+		if err := t.knowsReference(c.Value); err != nil {
+			return ConfigChange{}, err
+		}
 	}
 	previous := row.Value
 	if row.Value != c.Value || row.Generation == 0 {
@@ -94,13 +130,19 @@ func (t *tx) set(c Change, at time.Time) (Setting, error) {
 		row.HeldBy = c.By
 	}
 	if err := t.db.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error; err != nil {
-		return Setting{}, err
+		return ConfigChange{}, err
 	}
 	history := storedConfigChange{
 		Setting: row.Setting, Value: row.Value, Previous: previous, Generation: row.Generation, Owner: row.Owner,
-		Reason: row.Reason, HeldBy: row.HeldBy, ChangedAt: row.ChangedAt,
+		Reason: row.Reason, HeldBy: row.HeldBy, ChangedAt: row.ChangedAt, Person: c.Person, ActionID: c.action,
 	}
-	return row.value(), t.db.Create(&history).Error
+	if err := t.db.Create(&history).Error; err != nil {
+		return ConfigChange{}, err
+	}
+	return history.value(), t.record(at, c.By, "setting.changed", c.Setting, map[string]any{
+		"value": row.Value, "previous": previous, "generation": row.Generation, "change": history.ID, "reason": row.Reason,
+		"held_by": row.HeldBy, "person": c.Person, "action": c.action,
+	})
 }
 
 // ConfigHistory returns changes of desired state, latest first, below the id before unless that is 0.
@@ -114,9 +156,8 @@ func (s *Store) ConfigHistory(ctx context.Context, limit int, before int64) ([]C
 		return nil, readErr("read the history of desired state", err)
 	}
 	out := make([]ConfigChange, len(rows))
-	for i, r := range rows {
-		v := storedSetting{r.Setting, r.Value, r.Generation, r.Owner, r.Reason, r.HeldBy, r.ChangedAt}
-		out[i] = ConfigChange{ID: r.ID, Setting: v.value(), Previous: r.Previous}
+	for i := range rows {
+		out[i] = rows[i].value()
 	}
 	return out, nil
 }

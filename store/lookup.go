@@ -93,10 +93,15 @@ func (w *writer) remember() error {
 	if _, err := w.row("SELECT COUNT(*) FROM feedback WHERE kind = 'early'", nil, &m.early); err != nil {
 		return fmt.Errorf("count early outcomes: %w", err)
 	}
-	for name, dst := range map[string]*string{markFloor: &m.floor, markPurged: &m.purged} {
+	var head string
+	for name, dst := range map[string]*string{markFloor: &m.floor, markPurged: &m.purged, markAudit: &head} {
 		if _, err := w.row("SELECT value FROM store_marks WHERE name = ?", []any{name}, dst); err != nil {
 			return fmt.Errorf("read the mark %s: %w", name, err)
 		}
+	}
+	var err error
+	if m.audit, err = parseAuditHead(head); err != nil {
+		return err
 	}
 	m.known = true
 	w.memo = m

@@ -92,6 +92,8 @@ type storedSetting struct {
 	Reason     string
 	HeldBy     string
 	ChangedAt  int64
+	// of the history
+	Era int64 `gorm:"->"`
 }
 
 func (storedSetting) TableName() string { return "desired_state" }
@@ -113,9 +115,19 @@ type storedConfigChange struct {
 	Reason     string
 	HeldBy     string
 	ChangedAt  int64
+	Person     bool
+	ActionID   string
 }
 
 func (storedConfigChange) TableName() string { return "config_history" }
+
+func (r *storedConfigChange) value() ConfigChange {
+	v := storedSetting{
+		Setting: r.Setting, Value: r.Value, Generation: r.Generation, Owner: r.Owner, Reason: r.Reason, HeldBy: r.HeldBy,
+		ChangedAt: r.ChangedAt,
+	}
+	return ConfigChange{ID: r.ID, Setting: v.value(), Previous: r.Previous, Person: r.Person, ActionID: r.ActionID}
+}
 
 type storedHealth struct {
 	Agent       string `gorm:"primaryKey"`

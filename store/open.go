@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"aura/store/migrations"
@@ -63,13 +65,17 @@ type Store struct {
 	w      *writer
 	ck     *checkpointer
 	purge  purgeCursors
+
+	// process is new with each Open; leases belong to one.
+	process string
+	query   sync.Mutex
 }
 
 // Open locks the directory, checks the file after an unclean stop, migrates it and starts the writer. *Refused: another
 // process has the directory, the SQLite library is too old, or the file is corrupt.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	o = o.withDefaults()
-	s := &Store{opts: o, log: o.Logger}
+	s := &Store{opts: o, log: o.Logger, process: uuid.NewString()}
 	defer func() {
 		if err != nil {
 			s.abandon()

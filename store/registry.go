@@ -89,7 +89,12 @@ func (s *Store) CreateVersion(ctx context.Context, v registry.Version) (registry
 	}
 	taken, err := write(ctx, s, func(t *tx) (bool, error) {
 		r := t.db.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
-		return r.RowsAffected == 0, r.Error
+		if r.Error != nil || r.RowsAffected == 0 {
+			return r.Error == nil, r.Error
+		}
+		return false, t.record(time.Now(), v.CreatedBy, "model.registered", strconv.Itoa(v.Number), map[string]any{
+			"digest": v.Digest, "schema": v.SchemaDigest, "note": v.Note,
+		})
 	})
 	if err != nil {
 		return registry.Version{}, fmt.Errorf("store: create version %d: %w", v.Number, err)
@@ -156,29 +161,39 @@ func readAliases(db *gorm.DB) (map[string]int, error) {
 // that names the version already is left alone. *Refused for a version that doesn't exist.
 func (s *Store) SetAliases(ctx context.Context, changes map[string]int, by, reason string) (int64, error) {
 	changes = maps.Clone(changes)
-	g, err := write(ctx, s, func(t *tx) (int64, error) { return t.setAliases(changes, by, reason) })
+	moved, err := write(ctx, s, func(t *tx) (aliasMove, error) {
+		return t.setAliases(changes, Change{By: by, Reason: reason, Person: true}, time.Now())
+	})
 	if err != nil {
 		return 0, fmt.Errorf("store: set aliases: %w", err)
 	}
-	return g, nil
+	return moved.generation, nil
 }
 
-func (t *tx) setAliases(changes map[string]int, by, reason string) (int64, error) {
-	now := time.Now()
+// aliasMove is what a change of aliases did to desired state.
+type aliasMove struct {
+	generation int64        // the champion's, now
+	champion   ConfigChange // ID 0 if it didn't move
+}
+
+// setAliases moves aliases on behalf of who is in c.
+func (t *tx) setAliases(changes map[string]int, c Change, now time.Time) (aliasMove, error) {
+	var out aliasMove
 	current, err := readAliases(t.db)
 	if err != nil {
-		return 0, err
+		return out, err
 	}
 	g, err := t.w.generations()
 	if err != nil {
-		return 0, err
+		return out, err
 	}
+	out.generation = g.ChampionGeneration
 	if v, ok := changes[registry.Champion]; ok && v != current[registry.Champion] {
-		moved, err := t.set(Change{Setting: SettingChampion, Value: strconv.Itoa(v), By: by, Reason: reason, Person: true}, now)
-		if err != nil {
-			return 0, err
+		c.Setting, c.Value = SettingChampion, strconv.Itoa(v)
+		if out.champion, err = t.set(c, now); err != nil {
+			return out, err
 		}
-		g.ChampionGeneration = moved.Generation
+		out.generation = out.champion.Generation
 	}
 	for _, alias := range slices.Sorted(maps.Keys(changes)) {
 		version, before := changes[alias], current[alias]
@@ -186,17 +201,23 @@ func (t *tx) setAliases(changes map[string]int, by, reason string) (int64, error
 			continue
 		}
 		if err := t.moveAlias(alias, version); err != nil {
-			return 0, err
+			return out, err
 		}
 		row := storedAliasChange{
-			Alias: alias, Version: version, Previous: before, Generation: g.ChampionGeneration, ChangedBy: by, Reason: reason,
+			Alias: alias, Version: version, Previous: before, Generation: out.generation, ChangedBy: c.By, Reason: c.Reason,
 			ChangedAt: micros(now),
 		}
 		if err := t.db.Create(&row).Error; err != nil {
-			return 0, err
+			return out, err
+		}
+		err := t.record(now, c.By, "alias.moved", alias, map[string]any{
+			"version": version, "previous": before, "reason": c.Reason, "action": c.action,
+		})
+		if err != nil {
+			return out, err
 		}
 	}
-	return g.ChampionGeneration, nil
+	return out, nil
 }
 
 func (t *tx) moveAlias(alias string, version int) error {

@@ -172,6 +172,9 @@ type Change struct {
 	Person bool
 	// Hold keeps automation away from the setting until a person changes it without Hold.
 	Hold bool
+
+	// action is the id of the action that does it.
+	action string
 }
 
 // Setting is one row of desired state.
@@ -190,6 +193,14 @@ type Setting struct {
 type State struct {
 	Generations
 	ModeSetting, ChampionSetting Setting
+	// Era counts changes of desired state: the id of the last line of its history. What is accepted in an era was accepted
+	// after that change.
+	Era int64
+	// Reference is the id of the reference in force, "" for none.
+	Reference           string
+	ReferenceGeneration int64
+	// Settings holds every row by its name, those above too.
+	Settings map[string]Setting
 }
 
 // ConfigChange is one row of the history of desired state.
@@ -197,6 +208,9 @@ type ConfigChange struct {
 	ID int64
 	Setting
 	Previous string
+	// Person says that a person did it; ActionID names the action that did, "" for none.
+	Person   bool
+	ActionID string
 }
 
 // AgentHealth is the last that is known of an agent instance.

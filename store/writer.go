@@ -21,6 +21,9 @@ type writer struct {
 	ck   *checkpointer
 	st   counters
 
+	// process names this opened store: a lease of another one's is of a dead process.
+	process string
+
 	stopping chan struct{}
 	stopped  chan struct{}
 	abort    atomic.Bool
@@ -39,11 +42,13 @@ type memo struct {
 	early int64
 	// floor is the sweeper's: everything up to it is decided. purged is the highest id ever deleted.
 	floor, purged string
+	// audit is the end of the chain.
+	audit auditHead
 }
 
 func startWriter(ctx context.Context, s *Store) (*writer, error) {
 	w := &writer{
-		q: newQueue(), db: s.writes, gorm: s.gorm, log: s.log, ck: s.ck,
+		q: newQueue(), db: s.writes, gorm: s.gorm, log: s.log, ck: s.ck, process: s.process,
 		stopping: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	if err := w.connect(ctx); err != nil {

@@ -1,0 +1,264 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// SaveIncident commits an incident with all that its step produced, in one transaction under the healing lease. The row's
+// Version must be the stored one (0 for a new incident) and is raised; use the returned row for the next save. Actions
+// are inserted or updated by id, and never lose what the execution or governance wrote. *Refused: stale_epoch, conflict
+// (loaded before somebody else's save), incident_open (one of the same fingerprint is).
+func (s *Store) SaveIncident(ctx context.Context, epoch int64, row IncidentRow, with IncidentWrites) (IncidentRow, error) {
+	if row.ID == "" || row.Fingerprint == "" || row.DetectedAt.IsZero() {
+		return IncidentRow{}, refuse(CodeInvalid, "an incident needs an id, a fingerprint and the time of its detection")
+	}
+	with = with.clone()
+	return write(ctx, s, func(t *tx) (IncidentRow, error) {
+		if err := t.holds(LeaseHealing, epoch); err != nil {
+			return IncidentRow{}, err
+		}
+		now := time.Now()
+		saved, err := t.saveIncident(row, now)
+		if err != nil {
+			return IncidentRow{}, err
+		}
+		for _, a := range with.Actions {
+			if err := t.saveAction(row.ID, a, now); err != nil {
+				return IncidentRow{}, err
+			}
+		}
+		for _, r := range with.Requests {
+			if err := t.putRequest(r, now); err != nil {
+				return IncidentRow{}, err
+			}
+		}
+		for _, id := range with.Withdraw {
+			if err := t.withdraw(id, now); err != nil {
+				return IncidentRow{}, err
+			}
+		}
+		for _, m := range with.Memories {
+			if err := t.addMemory(m, now); err != nil {
+				return IncidentRow{}, err
+			}
+		}
+		return saved, t.audit(with.Audit...)
+	})
+}
+
+// clone keeps the writer from reading slices that the caller changes after its context ended.
+func (w IncidentWrites) clone() IncidentWrites {
+	return IncidentWrites{
+		slices.Clone(w.Actions), slices.Clone(w.Requests), slices.Clone(w.Withdraw), slices.Clone(w.Memories), slices.Clone(w.Audit),
+	}
+}
+
+func (t *tx) saveIncident(in IncidentRow, now time.Time) (IncidentRow, error) {
+	var rows []storedIncident
+	if err := t.db.Where("incident_id = ?", in.ID).Limit(1).Find(&rows).Error; err != nil {
+		return IncidentRow{}, err
+	}
+	var before IncidentRow
+	if len(rows) == 1 {
+		before = rows[0].value()
+	}
+	if before.Version != in.Version {
+		return IncidentRow{}, refuse(CodeConflict, "incident %s is at version %d, not %d", in.ID, before.Version, in.Version)
+	}
+	in.Version, in.UpdatedAt = before.Version+1, now
+	row := incidentOf(in)
+	if err := t.db.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "incident_id"}}, UpdateAll: true}).Create(&row).Error; err != nil {
+		if errors.Is(err, gorm.ErrDuplicatedKey) {
+			return IncidentRow{}, refuse(CodeIncidentOpen, "another incident of %s is open", in.Fingerprint)
+		}
+		return IncidentRow{}, err
+	}
+	out := row.value()
+	if before.Status == in.Status && before.State == in.State && before.Degraded == in.Degraded {
+		return out, nil
+	}
+	return out, t.record(now, LeaseHealing, "incident."+strings.ToLower(in.State), in.ID, map[string]any{
+		"type": in.Type, "target": in.Target, "status": in.Status, "state": in.State, "degraded": in.Degraded,
+		"from_status": before.Status, "from_state": before.State,
+	})
+}
+
+// saveAction inserts or updates one action. What other transactions wrote stays: the time of execution, and a verdict
+// where this row is still PENDING.
+func (t *tx) saveAction(incident string, a ActionRow, now time.Time) error {
+	if a.ID == "" || a.IncidentID != incident {
+		return refuse(CodeInvalid, "action %q of incident %q can't be saved with incident %s", a.ID, a.IncidentID, incident)
+	}
+	if a.ProposedAt.IsZero() {
+		a.ProposedAt = now
+	}
+	if a.AGLDecision == "" {
+		a.AGLDecision = AGLPending
+	}
+	row := actionOf(a)
+	var rows []storedAction
+	if err := t.db.Where("action_id = ?", a.ID).Limit(1).Find(&rows).Error; err != nil {
+		return err
+	}
+	kinds := []string{"action.proposed"}
+	if len(rows) == 1 {
+		b := rows[0]
+		if b.Digest != row.Digest || b.IncidentID != row.IncidentID || b.ActionType != row.ActionType {
+			return refuse(CodeConflict, "action %s is there already as another one", a.ID)
+		}
+		if row.AGLDecision == AGLPending {
+			row.AGLDecision = b.AGLDecision
+		}
+		if !b.ExecutedAt.time().IsZero() {
+			row.ExecutedAt = b.ExecutedAt
+		}
+		row.ProposedAt = b.ProposedAt
+		kinds = changes(&b, &row)
+	}
+	if err := t.db.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error; err != nil {
+		return err
+	}
+	for _, kind := range kinds {
+		err := t.record(now, LeaseHealing, kind, a.ID, map[string]any{
+			"incident": a.IncidentID, "type": a.Type, "target": a.Target, "digest": a.Digest, "result": a.Result, "undo": a.Undo,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changes are the kinds of records that an update of an action is worth.
+func changes(before, after *storedAction) []string {
+	var kinds []string
+	if before.FinishedAt != after.FinishedAt || before.Result != after.Result {
+		kinds = append(kinds, "action.result")
+	}
+	if before.UndoneAt != after.UndoneAt {
+		kinds = append(kinds, "action.undone")
+	}
+	return kinds
+}
+
+// Incident returns one incident; ErrNotFound.
+func (s *Store) Incident(ctx context.Context, id string) (IncidentRow, error) {
+	return oneIncident(s.read(ctx).Where("incident_id = ?", id))
+}
+
+// LastResolved returns the incident of the fingerprint that was resolved last, for a relapse; ErrNotFound.
+func (s *Store) LastResolved(ctx context.Context, fingerprint string) (IncidentRow, error) {
+	return oneIncident(s.read(ctx).Where("fingerprint = ? AND status = ?", fingerprint, IncidentResolved).
+		Order("resolved_at DESC, incident_id DESC"))
+}
+
+func oneIncident(db *gorm.DB) (IncidentRow, error) {
+	var row storedIncident
+	if err := db.Take(&row).Error; err != nil {
+		return IncidentRow{}, readErr("read an incident", err)
+	}
+	return row.value(), nil
+}
+
+// OpenIncidents returns what healing still has to do with, oldest first: open and mitigating incidents, and resolved or
+// failed ones that still are degraded.
+func (s *Store) OpenIncidents(ctx context.Context) ([]IncidentRow, error) {
+	return manyIncidents(s.read(ctx).Where("status IN ?", []string{IncidentOpen, IncidentMitigating}).
+		Or("degraded = ? AND restored_at IS NULL", true).Order("detected_at, incident_id"))
+}
+
+// Incidents returns incidents by falling time of detection, after the one with the id after unless that is "".
+func (s *Store) Incidents(ctx context.Context, f IncidentFilter, after string, limit int) ([]IncidentRow, error) {
+	db := s.read(ctx).Order("detected_at DESC, incident_id DESC").Limit(limit).
+		Where(&storedIncident{Status: f.Status, IncidentType: f.Type, Target: f.Target, Fingerprint: f.Fingerprint})
+	if !f.DetectedSince.IsZero() {
+		db = db.Where("detected_at >= ?", stampOf(f.DetectedSince))
+	}
+	if after != "" {
+		db = db.Where("(detected_at, incident_id) < (SELECT detected_at, incident_id FROM incidents WHERE incident_id = ?)", after)
+	}
+	return manyIncidents(db)
+}
+
+func manyIncidents(db *gorm.DB) ([]IncidentRow, error) {
+	var rows []storedIncident
+	if err := db.Find(&rows).Error; err != nil {
+		return nil, readErr("read incidents", err)
+	}
+	out := make([]IncidentRow, len(rows))
+	for i := range rows {
+		out[i] = rows[i].value()
+	}
+	return out, nil
+}
+
+// Action returns one action; ErrNotFound.
+func (s *Store) Action(ctx context.Context, id string) (ActionRow, error) {
+	var row storedAction
+	if err := s.read(ctx).Where("action_id = ?", id).Take(&row).Error; err != nil {
+		return ActionRow{}, readErr("read an action", err)
+	}
+	return row.value(), nil
+}
+
+// Actions returns actions by falling time of proposal, after the one with the id after unless that is "".
+func (s *Store) Actions(ctx context.Context, f ActionFilter, after string, limit int) ([]ActionRow, error) {
+	db := f.where(s.read(ctx)).Order("proposed_at DESC, action_id DESC").Limit(limit)
+	if after != "" {
+		db = db.Where("(proposed_at, action_id) < (SELECT proposed_at, action_id FROM healing_actions WHERE action_id = ?)", after)
+	}
+	var rows []storedAction
+	if err := db.Find(&rows).Error; err != nil {
+		return nil, readErr("read actions", err)
+	}
+	out := make([]ActionRow, len(rows))
+	for i := range rows {
+		out[i] = rows[i].value()
+	}
+	return out, nil
+}
+
+// CountActions counts actions, for budgets: those executed since a time, forward ones only, of a type or on a target.
+func (s *Store) CountActions(ctx context.Context, f ActionFilter) (int, error) {
+	var n int64
+	err := f.where(s.read(ctx).Model(&storedAction{})).Count(&n).Error
+	return int(n), readErr("count actions", err)
+}
+
+func (f ActionFilter) where(db *gorm.DB) *gorm.DB {
+	db = db.Where(&storedAction{IncidentID: f.IncidentID, Target: f.Target, AGLDecision: f.AGLDecision})
+	if len(f.Types) > 0 {
+		db = db.Where("action_type IN ?", f.Types)
+	}
+	if !f.ExecutedSince.IsZero() {
+		db = db.Where("executed_at >= ?", stampOf(f.ExecutedSince))
+	}
+	if f.ForwardOnly {
+		db = db.Where("is_undo = ?", false)
+	}
+	return db
+}
+
+// text keeps a document readable as JSON where there is none.
+func text(doc json.RawMessage) string {
+	if len(doc) == 0 {
+		return "null"
+	}
+	return string(doc)
+}
+
+// document is the inverse of text.
+func document(text string) json.RawMessage {
+	if text == "null" {
+		return nil
+	}
+	return json.RawMessage(text)
+}

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// The statuses of a request beyond the verdicts. RequestPending and RequestEscalated (waits for a person) are undecided.
+const (
+	RequestPending   = AGLPending
+	RequestEscalated = AGLEscalated
+	RequestWithdrawn = "WITHDRAWN"
+)
+
+// PolicyRequest asks for leave to execute one action.
+type PolicyRequest struct {
+	ID         string
+	IncidentID string
+	ActionID   string
+	ActionType string
+	Target     string
+	// Proposer is the principal who asks; it may not approve.
+	Proposer string
+	// Digest binds the decision to Action, which is kept byte for byte.
+	Digest string
+	Action json.RawMessage
+	// Status "" is PENDING.
+	Status    string
+	CreatedAt time.Time
+	// ExpiresAt is when approval comes too late; zero for never.
+	ExpiresAt time.Time
+}
+
+// PolicyDecision is a verdict about a request: final (APPROVED, DENIED, MODIFIED), or ESCALATED to a person before that.
+type PolicyDecision struct {
+	ID         int64
+	RequestID  string
+	IncidentID string
+	ActionID   string
+	Verdict    string
+	// Rule is the one that fired, Inputs what it saw.
+	Rule   string
+	Reason string
+	By     string
+	Inputs json.RawMessage
+	// Envelope is the signed decision, byte for byte; empty for ESCALATED.
+	Envelope  []byte
+	DecidedAt time.Time
+	// ExpiresAt is when the envelope ends; zero for none.
+	ExpiresAt time.Time
+}
+
+// DecisionFilter selects verdicts; empty fields select all.
+type DecisionFilter struct {
+	RequestIDs           []string
+	IncidentID, ActionID string
+	// FinalOnly leaves ESCALATED out.
+	FinalOnly bool
+}

@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"gorm.io/gorm/clause"
+)
+
+// Reference is a sample that monitoring compares with.
+type Reference struct {
+	ID           string
+	MadeAt       time.Time
+	ModelVersion int
+	Rows         int
+	// Document is the detector's own form of it; empty in lists.
+	Document json.RawMessage
+	By       string
+	Reason   string
+}
+
+type storedReference struct {
+	ID           string `gorm:"primaryKey"`
+	MadeAt       int64
+	ModelVersion int
+	Rows         int
+	Document     string
+	MadeBy       string
+	Reason       string
+}
+
+func (storedReference) TableName() string { return "references_" }
+
+func (r *storedReference) value() Reference {
+	return Reference{r.ID, fromMicros(r.MadeAt), r.ModelVersion, r.Rows, document(r.Document), r.MadeBy, r.Reason}
+}
+
+// PutReference keeps a reference; one never changes. The same again does nothing; *Refused conflict for other content.
+func (s *Store) PutReference(ctx context.Context, r Reference) error {
+	if r.ID == "" || r.Rows <= 0 || len(r.Document) == 0 {
+		return refuse(CodeInvalid, "a reference needs an id, rows and a document")
+	}
+	return s.w.do(ctx, func(t *tx) error {
+		now := time.Now()
+		if r.MadeAt.IsZero() {
+			r.MadeAt = now
+		}
+		row := storedReference{r.ID, micros(r.MadeAt), r.ModelVersion, r.Rows, text(r.Document), r.By, r.Reason}
+		res := t.db.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
+		if res.Error != nil {
+			return res.Error
+		}
+		if res.RowsAffected == 1 {
+			return t.record(now, r.By, "reference.made", r.ID, map[string]any{
+				"model_version": r.ModelVersion, "rows": r.Rows, "reason": r.Reason,
+			})
+		}
+		var there storedReference
+		if err := t.db.Where("id = ?", r.ID).Take(&there).Error; err != nil {
+			return err
+		}
+		if there.Document != row.Document {
+			return refuse(CodeConflict, "reference %s is there already with other content", r.ID)
+		}
+		return nil
+	})
+}
+
+// Reference returns one reference; ErrNotFound.
+func (s *Store) Reference(ctx context.Context, id string) (Reference, error) {
+	var row storedReference
+	if err := s.read(ctx).Where("id = ?", id).Take(&row).Error; err != nil {
+		return Reference{}, readErr("read a reference", err)
+	}
+	return row.value(), nil
+}
+
+// References returns references without their documents, latest first.
+func (s *Store) References(ctx context.Context, limit int) ([]Reference, error) {
+	var rows []storedReference
+	err := s.read(ctx).Omit("document").Order("made_at DESC, id DESC").Limit(limit).Find(&rows).Error
+	if err != nil {
+		return nil, readErr("read references", err)
+	}
+	out := make([]Reference, len(rows))
+	for i := range rows {
+		out[i] = rows[i].value()
+		out[i].Document = nil
+	}
+	return out, nil
+}
+
+// knowsReference refuses an id that is no reference's; "" means none.
+func (t *tx) knowsReference(id string) error {
+	if id == "" {
+		return nil
+	}
+	var one int
+	found, err := t.w.row("SELECT 1 FROM references_ WHERE id = ?", []any{id}, &one)
+	if err == nil && !found {
+		return refuse(CodeUnknownReference, "there is no reference %s", id)
+	}
+	return err
+}
