@@ -105,6 +105,9 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	if !result.Decided {
 		code = http.StatusAccepted
 		w.Header().Set("Location", "/api/v1/applications/"+url.PathEscape(result.Record.ApplicationID))
+		if submission.Wait == 0 {
+			w.Header().Set("Preference-Applied", "respond-async")
+		}
 	}
 	writeJSON(w, code, &result.Record)
 }

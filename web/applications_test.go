@@ -65,6 +65,9 @@ func TestSubmitPending(t *testing.T) {
 			if f.submissions[0].Wait != test.wait {
 				t.Errorf("waits %v, want %v", f.submissions[0].Wait, test.wait)
 			}
+			if applied := w.Header().Get("Preference-Applied"); (applied == "respond-async") != (test.wait == 0) {
+				t.Errorf("Preference-Applied %q", applied)
+			}
 			got := call(newTestServer(t, f), "GET", w.Header().Get("Location"), "")
 			if got.Code != 200 || !strings.Contains(got.Body.String(), `"application_id":"A/1 ü"`) {
 				t.Errorf("the location answers %d: %s", got.Code, got.Body)
