@@ -154,8 +154,19 @@ func (f *feedback) AddFeedback(ctx context.Context, o api.Outcome) (api.Feedback
 		return api.FeedbackResult{}, refusal(err)
 	}
 	return api.FeedbackResult{
-		ApplicationID: o.ApplicationID, Kind: string(results[0].Kind), Outcome: string(results[0].Feedback.Outcome),
+		ApplicationID: o.ApplicationID, Kind: string(results[0].Kind), Outcome: string(stands(results[0])),
 	}, nil
+}
+
+// stands is the outcome that counts: there are two, and what contradicts the first one is the other.
+func stands(r store.FeedbackResult) store.Outcome {
+	switch {
+	case r.Kind != store.Contradicting:
+		return r.Feedback.Outcome
+	case r.Feedback.Outcome == store.Repaid:
+		return store.Defaulted
+	}
+	return store.Repaid
 }
 
 // modes answers for who decides.

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
 	"net/http"
@@ -294,36 +293,10 @@ func commit(t *testing.T, r *running, id string) event.Subject {
 // deadLetters holds the last dead letter of a topic.
 func deadLetters(t *testing.T, r *running, from event.Topic) *atomic.Pointer[event.DeadLetter] {
 	t.Helper()
-	letter := &event.DeadLetter{From: from}
-	box, err := r.parts.Transport.Mailbox(bus.MailboxOptions{Topic: letter.Topic(), Overflow: bus.DropOldest})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var last atomic.Pointer[event.DeadLetter]
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	lanes := box.Lanes()
-	for _, lane := range lanes {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			for {
-				batch, err := lane.Take(ctx, 100)
-				if err != nil {
-					return
-				}
-				for _, m := range batch {
-					if l, ok := m.Event.(*event.DeadLetter); ok {
-						last.Store(l)
-					}
-				}
-				lane.Ack(len(batch))
-			}
-		}()
-	}
-	t.Cleanup(func() {
-		cancel()
-		for range lanes {
-			<-done
+	r.hear(t, (&event.DeadLetter{From: from}).Topic(), func(m *bus.Message) {
+		if l, ok := m.Event.(*event.DeadLetter); ok {
+			last.Store(l)
 		}
 	})
 	return &last

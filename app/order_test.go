@@ -17,7 +17,7 @@ type stages struct {
 	first     map[string]map[event.Topic]time.Time // by our id
 	decisions map[string]map[string]bool           // by our id: facts
 	problems  []string
-	dropped   func() int64
+	boxes     []bus.Mailbox
 	done      func()
 }
 
@@ -27,43 +27,49 @@ var way = []event.Topic{event.RawEvents, event.FeaturesTopic, event.Predictions,
 func (r *running) listen(t *testing.T) *stages {
 	t.Helper()
 	s := &stages{first: map[string]map[event.Topic]time.Time{}, decisions: map[string]map[string]bool{}}
-	ctx, cancel := context.WithCancel(context.Background())
-	var readers sync.WaitGroup
-	var boxes []bus.Mailbox
+	var ends []func()
 	for _, topic := range way {
-		box, err := r.parts.Transport.Mailbox(bus.MailboxOptions{Topic: topic, Overflow: bus.DropOldest, Capacity: 1 << 15})
-		if err != nil {
-			t.Fatal(err)
-		}
-		boxes = append(boxes, box)
-		for _, lane := range box.Lanes() {
-			readers.Go(func() { s.read(ctx, lane, topic) })
+		box, end := r.hear(t, topic, func(m *bus.Message) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.note(topic, m)
+		})
+		s.boxes, ends = append(s.boxes, box), append(ends, end)
+	}
+	s.done = func() {
+		for _, end := range ends {
+			end()
 		}
 	}
-	s.done = sync.OnceFunc(func() { cancel(); readers.Wait() })
-	s.dropped = func() (n int64) {
-		for _, b := range boxes {
-			n += b.Dropped()
-		}
-		return n
-	}
-	t.Cleanup(s.done)
 	return s
 }
 
-func (s *stages) read(ctx context.Context, lane bus.Lane, topic event.Topic) {
-	for {
-		batch, err := lane.Take(ctx, 1000)
-		if err != nil {
-			return
-		}
-		s.mu.Lock()
-		for _, m := range batch {
-			s.note(topic, m)
-		}
-		s.mu.Unlock()
-		lane.Ack(len(batch))
+// hear calls f for every message of a topic from now on, from several goroutines, until end or the test's end.
+func (r *running) hear(t *testing.T, topic event.Topic, f func(*bus.Message)) (box bus.Mailbox, end func()) {
+	t.Helper()
+	box, err := r.parts.Transport.Mailbox(bus.MailboxOptions{Topic: topic, Overflow: bus.DropOldest, Capacity: 1 << 15})
+	if err != nil {
+		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var readers sync.WaitGroup
+	for _, lane := range box.Lanes() {
+		readers.Go(func() {
+			for {
+				batch, err := lane.Take(ctx, 1000)
+				if err != nil {
+					return
+				}
+				for _, m := range batch {
+					f(m)
+				}
+				lane.Ack(len(batch))
+			}
+		})
+	}
+	end = sync.OnceFunc(func() { cancel(); readers.Wait() })
+	t.Cleanup(end)
+	return box, end
 }
 
 func (s *stages) note(topic event.Topic, m *bus.Message) {
@@ -113,8 +119,10 @@ func (s *stages) check(t *testing.T, whole bool) {
 			problems = append(problems, fmt.Sprintf("%s was announced with %d decisions: %v", id, len(facts), facts))
 		}
 	}
-	if n := s.dropped(); whole && n > 0 {
-		t.Errorf("the test could not keep up: %d messages unseen", n)
+	for _, b := range s.boxes {
+		if n := b.Dropped(); whole && n > 0 {
+			t.Errorf("the test could not keep up: %d messages unseen", n)
+		}
 	}
 	for id, at := range s.first {
 		if !whole {
