@@ -77,7 +77,7 @@ const (
 	// FxPolicy: resolve params and inverse, check preconditions (else REFUSED), store the policy request; answer DECISION.
 	// The request's row is written once by RequestID, so that asking again finds it and its answer.
 	FxPolicy EffectType = "REQUEST_POLICY"
-	// FxWithdraw: the request RequestID is not needed any more.
+	// FxWithdraw: the request RequestID is not needed any more; if its action has not taken effect, it never may.
 	FxWithdraw EffectType = "WITHDRAW_REQUEST"
 	// FxExecute: hand Action with its envelope to the executor. Known ActionID: answer what became of it, don't run it
 	// again and don't look at the envelope. Answers: STARTED, then SUCCEEDED, FAILED or REFUSED.
@@ -104,6 +104,7 @@ type Effect struct {
 	Purpose      Purpose       `json:"purpose,omitempty"`
 	Action       *Action       `json:"action,omitempty"`   // copy
 	Undoes       string        `json:"undoes,omitempty"`   // UNDO and its policy request: action id that is taken back
+	Requires     []string      `json:"requires,omitempty"` // REQUEST_POLICY: facts to test first
 	Touches      []string      `json:"touches,omitempty"`  // settings that the action changes
 	Cooldown     time.Duration `json:"cooldown,omitempty"` // of the rung
 	After        time.Time     `json:"after,omitzero"`

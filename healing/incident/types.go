@@ -41,13 +41,14 @@ type Incident struct {
 
 	Signal       Signal      `json:"signal"`                 // the newest
 	HealthySince time.Time   `json:"healthy_since,omitzero"` // HEALTHY without a break since
-	SuspectAt    time.Time   `json:"suspect_at,omitzero"`
 	Shadow       Shadow      `json:"shadow"`                 // the model, seen beside safe mode
 	ShadowSince  time.Time   `json:"shadow_since,omitzero"`  // HEALTHY without a break since
+	ChangedAt    time.Time   `json:"changed_at,omitzero"`    // an action of ours last took effect or was taken back
+	RestoreAfter time.Time   `json:"restore_after,omitzero"` // leaving safe mode is not asked for before
+	Steps        int         `json:"steps"`                  // transitions so far; numbers the timeline
 	ModeChanges  []time.Time `json:"mode_changes,omitempty"` // by this incident
 	Trips        int         `json:"trips,omitempty"`        // of the flap guard
 	Relapses     []time.Time `json:"relapses,omitempty"`
-	Busy         string      `json:"busy,omitempty"` // incident that holds the target, as the agent last said
 	Paused       bool        `json:"paused,omitempty"`
 	DryRun       bool        `json:"dry_run,omitempty"`
 	Links        []string    `json:"links,omitempty"` // related incidents
@@ -68,7 +69,7 @@ func (in Incident) Detected() time.Time {
 type Rung struct {
 	Action       string              `json:"action"`
 	Params       map[string]string   `json:"params,omitempty"`
-	Requires     []string            `json:"requires,omitempty"` // facts of the signal that must be true
+	Requires     []string            `json:"requires,omitempty"` // facts that must be true: of the signal, else tested by the agent when the policy is asked
 	Verification string              `json:"verification"`       // what shows that it helped, see VERIFY
 	Then         map[string][]string `json:"then,omitempty"`     // executor's outcome -> actions that follow in the same rung
 	Protect      bool                `json:"protect,omitempty"`  // it protects while the next rungs heal: not verified by itself
@@ -95,7 +96,8 @@ type Action struct {
 	Digest       string             `json:"digest,omitempty"` // of action, params and inverse, from the policy decision
 	Purpose      Purpose            `json:"purpose"`
 	Rung         int                `json:"rung"`
-	Protect      bool               `json:"protect,omitempty"`
+	Protect      bool               `json:"protect,omitempty"` // it stands while the next rungs heal
+	Follows      bool               `json:"follows,omitempty"` // a later action of its rung
 	AGL          string             `json:"agl_decision"`
 	Rule         string             `json:"rule,omitempty"` // that decided
 	Approver     string             `json:"approver,omitempty"`
@@ -132,6 +134,7 @@ type UndoRecord struct {
 	Envelope  json.RawMessage `json:"envelope,omitempty"`
 	Reason    string          `json:"reason"`
 	AskedAt   time.Time       `json:"asked_at"`
+	HeldUntil time.Time       `json:"held_until,omitzero"` // a person is asked until then
 	EndedAt   time.Time       `json:"ended_at,omitzero"`
 	OK        bool            `json:"ok"`
 }
@@ -188,6 +191,7 @@ type TakeOver struct {
 
 // Entry is a step of the timeline.
 type Entry struct {
+	Seq      int       `json:"seq"`
 	At       time.Time `json:"at"`
 	From     State     `json:"from,omitempty"`
 	State    State     `json:"state"`

@@ -1,0 +1,153 @@
+package incident
+
+import (
+	"slices"
+	"time"
+)
+
+// The guards of the table that are made of others.
+
+func on(values ...string) func(*step) bool {
+	return func(x *step) bool { return x.decided(values...) }
+}
+
+func (x *step) forward() bool { return !x.is(Restore) && x.in.ResolvedAt.IsZero() }
+
+func (x *step) unresolved() bool { return x.in.ResolvedAt.IsZero() }
+
+func (x *step) mayTakeOver() bool { return x.in.Pending != nil && !x.is(Restore) }
+
+func (x *step) stillSuspect() bool {
+	return x.expired() && (x.signalState() == Suspect || x.signalState() == Confirmed)
+}
+
+func (x *step) gone() bool { return x.cleared() && !x.in.stands() && x.unresolved() }
+func (x *step) healed() bool {
+	return x.cleared() && x.in.stands() && x.unresolved() && !x.undoFailure()
+}
+func (x *step) healedSafe() bool { return x.healed() && x.in.Degraded }
+
+// undoFailure: an action stands that should not; a person has to look at it before anything counts as healed.
+func (x *step) undoFailure() bool {
+	return x.in.State == Escalated && x.in.Escalation == EscUndoFailed
+}
+
+func (x *step) notifyOnly() bool { return x.in.Kind == BusDown }
+func (x *step) dataBug() bool    { return x.confirmed() && x.in.Signal.DataBug != "" }
+
+func (x *step) tooManyRelapses() bool {
+	return x.confirmed() && x.relapses() >= x.in.Settings.MaxRelapses
+}
+
+func (x *step) ladderEnd() bool {
+	_, more := x.in.rung()
+	return (!more || len(x.in.Actions) >= maxActions) && x.confirmed()
+}
+
+func (x *step) mustPassOver() bool { return x.confirmed() && x.passOver() != "" }
+
+// goneForward: before a forward action that starts its rung. A chain is finished or undone, never dropped half way.
+func (x *step) goneForward() bool { return x.is(Forward) && !x.follows() && x.gone() }
+
+func (x *step) illBeforeLeaving() bool { return x.is(Restore) && x.shadowIll() }
+
+func (x *step) expiredChain() bool   { return x.expired() && x.executedInRung() }
+func (x *step) expiredRestore() bool { return x.expired() && x.is(Restore) }
+func (x *step) deniedChain() bool    { return x.decided(AGLDenied) && x.executedInRung() }
+func (x *step) deniedRestore() bool  { return x.decided(AGLDenied) && x.is(Restore) }
+
+func (x *step) askAgain() bool {
+	a := x.in.current()
+	return x.expired() && a != nil && a.Asks < x.in.Settings.MaxAsks
+}
+
+func (x *step) dry() bool { return x.in.DryRun && x.is(Forward) }
+
+// mayExecute: a forward action that starts its rung needs the cause on fresh data; one that follows was caused by what
+// its rung already did; leaving safe mode needs the shadow.
+func (x *step) mayExecute() bool {
+	switch {
+	case x.ev.Busy != "" || x.expired():
+		return false
+	case x.is(Restore):
+		return !x.shadowIll()
+	case x.in.Paused:
+		return false
+	}
+	return x.follows() || x.confirmed()
+}
+
+func (x *step) refusedExpired() bool {
+	a := x.in.current()
+	return x.mine() && x.ev.Expired && a.Asks < x.in.Settings.MaxAsks
+}
+func (x *step) refusedChain() bool   { return x.mine() && x.executedInRung() }
+func (x *step) refusedRestore() bool { return x.mine() && x.is(Restore) }
+
+// goesOn: the rung has a further action, after this outcome.
+func (x *step) goesOn() bool { return x.mine() && x.is(Forward) && len(x.links()) > 0 }
+
+// leadsNowhere: the rung expects one of several outcomes and got another one, such as a gate without a verdict.
+func (x *step) leadsNowhere() bool {
+	a := x.in.current()
+	if !x.mine() || a.Follows || a.Purpose != Forward {
+		return false
+	}
+	then := x.in.rungOf(a).Then
+	_, foreseen := then[x.ev.Outcome]
+	return len(then) > 0 && !foreseen
+}
+
+func (x *step) protects() bool { return x.mine() && x.in.current().Protect }
+
+func (x *step) modelBack() bool   { return x.is(Restore) && x.heldNow() }
+func (x *step) heldForward() bool { return x.is(Forward) && x.heldNow() }
+func (x *step) heldSafe() bool    { return x.heldForward() && x.in.Degraded }
+
+// heldNow: only a verdict that comes with this very event can end an incident.
+func (x *step) heldNow() bool { return x.ev.Type == EvVerdict && x.held() }
+
+// undoMine: the event is about the undo in progress.
+func (x *step) undoMine() bool {
+	a := x.in.current()
+	return a != nil && a.Undo != nil && x.ev.ActionID == a.Undo.ID
+}
+
+func (x *step) undoAnswer(values ...string) bool {
+	a, d := x.in.current(), x.ev.Decision
+	return a != nil && a.Undo != nil && d != nil && d.RequestID == a.Undo.RequestID &&
+		(a.Undo.AGL == AGLPending || a.Undo.AGL == AGLEscalated) && slices.Contains(values, d.AGL)
+}
+
+func (x *step) undoDecided() bool {
+	return x.undoAnswer(AGLApproved, AGLModified) || x.undoAnswer(AGLEscalated) && x.in.current().Undo.AGL == AGLPending
+}
+func (x *step) undoDenied() bool    { return x.undoAnswer(AGLDenied) }
+func (x *step) undoneMore() bool    { return x.undoMine() && x.nextUndoAfter(x.in.CurrentID) != nil }
+func (x *step) undoneRestore() bool { return x.undoMine() && x.is(Restore) }
+
+// relapsedSafe: bad again although safe mode stands, on data from after it was entered.
+func (x *step) relapsedSafe() bool {
+	return x.confirmed() && !x.in.Signal.WindowFrom.Before(x.in.ChangedAt) && x.in.Signal.ObservedAt.After(x.in.EnteredAt)
+}
+func (x *step) mayRestore() bool { return x.wantsModel() && x.mayLeave() }
+func (x *step) flapping() bool   { return x.wantsModel() && !x.mayLeave() }
+
+func (x *step) resumable() bool {
+	if !x.unresolved() {
+		return false
+	}
+	may := x.mayAct() && x.passOver() == "" && !x.dataBug() && !x.tooManyRelapses() && x.now.After(x.in.EnteredAt)
+	switch x.in.Escalation {
+	case EscSuspicion, EscWaited, EscDataBug:
+		return may
+	case EscNoDecision: // governance gets longer each time, so that its outage doesn't call a person each minute
+		return may && x.now.Sub(x.in.EnteredAt) >= x.in.Settings.RestoreRetry*time.Duration(x.in.Escalations)
+	default:
+		return false
+	}
+}
+
+func (x *step) dryIsOver() bool       { return !x.in.DryRun && x.confirmed() }
+func (x *step) expiredDegraded() bool { return x.expired() && x.in.Degraded }
+func (x *step) reopens() bool         { return Reopens(*x.in, *x.ev.Signal, x.now) }

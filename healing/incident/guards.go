@@ -1,0 +1,195 @@
+package incident
+
+import (
+	"slices"
+	"time"
+)
+
+// current is the action in progress.
+func (in *Incident) current() *Action { return in.action(in.CurrentID) }
+
+func (in *Incident) action(id string) *Action {
+	for i := range in.Actions {
+		if in.Actions[i].ID == id {
+			return &in.Actions[i]
+		}
+	}
+	return nil
+}
+
+// rung is the one in progress or next, rungOf the one of an action. An action that restores has none: its own dwell holds.
+func (in *Incident) rung() (Rung, bool) {
+	if in.RungIndex < 0 || in.RungIndex >= len(in.Ladder) {
+		return Rung{}, false
+	}
+	return in.Ladder[in.RungIndex], true
+}
+
+func (in *Incident) rungOf(a *Action) Rung {
+	if a == nil || a.Rung < 0 || a.Rung >= len(in.Ladder) {
+		return Rung{Verification: VerifyModelBack, Dwell: in.Settings.RestoreVerify}
+	}
+	return in.Ladder[a.Rung]
+}
+
+// VerifyModelBack is the verification after safe mode was left: the opening signal, on what the model decided since.
+const VerifyModelBack = "model_back"
+
+func (x *step) expired() bool { return !x.in.DeadlineAt.IsZero() && !x.now.Before(x.in.DeadlineAt) }
+
+// fresh: an observation counts only for a short time; clocks that differ too much make it UNKNOWN as well.
+func (x *step) fresh(at time.Time) bool {
+	age := x.now.Sub(at)
+	return !at.IsZero() && age <= x.in.Settings.StaleAfter && age >= -x.in.Settings.StaleAfter
+}
+
+// signalState is what may be concluded from the signal now.
+func (x *step) signalState() SignalState {
+	s := x.in.Signal
+	if !x.fresh(s.ObservedAt) || s.State == Warming {
+		return Unknown
+	}
+	return s.State
+}
+
+// confirmed: seen after our own last change, since what was seen before it is what the change was for.
+func (x *step) confirmed() bool {
+	return x.signalState() == Confirmed && x.in.Signal.NotYet == "" && !x.in.Signal.ObservedAt.Before(x.in.ChangedAt)
+}
+
+// cleared: HEALTHY without a break for the dwell, on data from after our last change.
+func (x *step) cleared() bool {
+	in := x.in
+	return x.signalState() == Healthy && !in.HealthySince.IsZero() && in.Signal.ObservedAt.Sub(in.HealthySince) >= in.Settings.ClearDwell
+}
+
+// stands reports whether something that was executed, or may have been, is neither undone nor ended.
+func (in *Incident) stands() bool {
+	return in.Degraded || slices.ContainsFunc(in.Actions, func(a Action) bool { return a.open() })
+}
+
+// open: handed to the executor and not ended; a person who was called has not ended it.
+func (a Action) open() bool {
+	return !a.SentAt.IsZero() && (a.Result == "" || a.Result == HandedOver)
+}
+
+// mayAct: a forward action may be proposed or executed now.
+func (x *step) mayAct() bool {
+	_, more := x.in.rung()
+	return more && len(x.in.Actions) < maxActions && x.confirmed() && !x.in.Paused && x.ev.Busy == ""
+}
+
+// shadowWell: the model beside safe mode was HEALTHY without a break for the dwell.
+func (x *step) shadowWell() bool {
+	in := x.in
+	return in.Shadow.State == Healthy && x.fresh(in.Shadow.ObservedAt) && !in.ShadowSince.IsZero() &&
+		in.Shadow.ObservedAt.Sub(in.ShadowSince) >= in.Settings.RestoreDwell
+}
+
+// shadowIll: the shadow doesn't show HEALTHY any more.
+func (x *step) shadowIll() bool {
+	return x.in.Shadow.State != Healthy || !x.fresh(x.in.Shadow.ObservedAt)
+}
+
+// changes counts this incident's changes of mode in the flap window, which doubles each time the guard trips.
+func (x *step) changes() int {
+	window, n := x.in.Settings.FlapWindow, 0
+	for range min(x.in.Trips, 5) {
+		window *= 2
+	}
+	for _, at := range x.in.ModeChanges {
+		if x.now.Sub(at) < window {
+			n++
+		}
+	}
+	return n
+}
+
+// mayLeave: there is room for leaving safe mode and, should that fail, for entering it again.
+func (x *step) mayLeave() bool { return x.changes()+2 <= x.in.Settings.MaxModeChanges }
+
+func (x *step) wantsModel() bool {
+	return x.in.Degraded && !x.in.ResolvedAt.IsZero() && x.shadowWell() && !x.now.Before(x.in.RestoreAfter) && x.ev.Busy == ""
+}
+
+// relapses in the window.
+func (x *step) relapses() (n int) {
+	for _, at := range x.in.Relapses {
+		if x.now.Sub(at) <= x.in.Settings.RelapseWindow {
+			n++
+		}
+	}
+	return n
+}
+
+// passOver says why the next rung isn't even asked for; empty: it may be.
+func (x *step) passOver() string {
+	r, ok := x.in.rung()
+	if !ok {
+		return ""
+	}
+	for _, fact := range r.Requires {
+		// What the signal doesn't know the agent tests when the policy is asked (REFUSED).
+		if holds, known := x.in.Signal.Facts[fact]; known && !holds {
+			return "it needs " + fact + ", and that is not so"
+		}
+	}
+	if r.Action == EnableSafeMode && x.in.Degraded {
+		return "safe mode stands already"
+	}
+	if r.Action == EnableSafeMode && x.changes() >= x.in.Settings.MaxModeChanges {
+		return "flap guard: too many changes of mode"
+	}
+	return ""
+}
+
+// mine: the event is about the action in progress.
+func (x *step) mine() bool {
+	return x.in.CurrentID != "" && x.ev.ActionID == x.in.CurrentID
+}
+
+// purpose of the action in progress.
+func (x *step) is(p Purpose) bool {
+	a := x.in.current()
+	return a != nil && a.Purpose == p
+}
+
+// follows: the action in progress is a later one of its rung's chain.
+func (x *step) follows() bool {
+	a := x.in.current()
+	return a != nil && a.Follows
+}
+
+// decided: the event answers the request in progress with one of the values.
+func (x *step) decided(values ...string) bool {
+	a, d := x.in.current(), x.ev.Decision
+	return a != nil && d != nil && d.RequestID == a.RequestID && slices.Contains(values, d.AGL)
+}
+
+// held: HEALTHY verdicts on post-action data for the dwell.
+func (x *step) held() bool {
+	a := x.in.current()
+	return x.mine() && a.Verdict != nil && a.Verdict.State == Healthy && !a.HealthySince.IsZero() &&
+		a.Verdict.ObservedAt.Sub(a.HealthySince) >= x.in.rungOf(a).Dwell
+}
+
+// bad: a verdict that the action didn't help, or harmed something else.
+func (x *step) bad() bool {
+	v := x.ev.Verdict
+	return x.mine() && v != nil && (v.State == Confirmed || v.Worse != "") && !v.From.Before(x.in.current().ExecutedAt)
+}
+
+// executedInRung: an earlier action of the same rung stands.
+func (x *step) executedInRung() bool { return x.nextUndo() != nil }
+
+// touched: the setting that a person changed is one that this incident has changed or is about to.
+func (x *step) touched() bool {
+	has := func(a Action) bool { return slices.Contains(Touches(a.Type, a.Params), x.ev.Setting) }
+	if a := x.in.current(); a != nil && has(*a) {
+		return true
+	}
+	if x.in.Degraded && x.ev.Setting == "mode" {
+		return true
+	}
+	return slices.ContainsFunc(x.in.Actions, func(a Action) bool { return a.open() && has(a) })
+}

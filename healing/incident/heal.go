@@ -1,0 +1,221 @@
+package incident
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// What transitions do from EXECUTING to the end, and how an incident is handed over, taken over and reopened.
+
+func (x *step) executed() string { return x.in.current().Type + " took effect" }
+
+func (x *step) keepProtecting() string {
+	x.in.CurrentID = ""
+	x.in.RungIndex++
+	return "it protects while the next rung heals"
+}
+
+// settle ends an incident that was shown healthy on data from after its last action.
+func (x *step) settle() string {
+	in := x.in
+	in.ResolvedAt, in.Escalation = x.now, ""
+	if in.DetectedAt.IsZero() {
+		in.DetectedAt = in.OpenedAt
+	}
+	why := "the signal is healthy on data after the last action"
+	if a := in.current(); a != nil && a.Verdict != nil {
+		in.SelfRecovered = a.Verdict.SelfRecovered
+		why = fmt.Sprintf("healthy: [%.4g, %.4g], n = %d", a.Verdict.Lower, a.Verdict.Upper, a.Verdict.N)
+	} else {
+		in.SelfRecovered = !in.Degraded // nobody verified an action; the signal alone shows it
+	}
+	for i := range in.Actions {
+		if a := &in.Actions[i]; a.open() {
+			if a.ExecutedAt.IsZero() {
+				x.end(a, HandedOver, "it is not known to have taken effect")
+				continue
+			}
+			x.end(a, Verified, why)
+		}
+	}
+	in.CurrentID, in.Queue = "", nil
+	return why
+}
+
+func (x *step) restored() string {
+	in := x.in
+	a := in.current()
+	x.end(a, Verified, "the model decides and the signal is healthy")
+	in.Degraded, in.RestoredAt, in.CurrentID = false, x.now, ""
+	return fmt.Sprintf("the model is back: [%.4g, %.4g], n = %d", a.Verdict.Lower, a.Verdict.Upper, a.Verdict.N)
+}
+
+// cancel ends an incident whose cause went away before anything of ours stood. No action earns credit.
+func (x *step) cancel() string {
+	in := x.in
+	if a := in.current(); a != nil {
+		x.withdraw(a)
+		x.end(a, Withdrawn, "the cause went away before it ran")
+	}
+	in.ResolvedAt, in.SelfRecovered, in.Escalation = x.now, true, ""
+	if in.DetectedAt.IsZero() {
+		return "the suspicion was not confirmed"
+	}
+	x.fx = append(x.fx, selfMemory(*in, x.now))
+	return "the cause went away by itself"
+}
+
+// fail ends what nobody healed in time.
+func (x *step) fail() string {
+	for i := range x.in.Actions {
+		if a := &x.in.Actions[i]; a.open() {
+			x.end(a, HandedOver, "left to a person")
+		}
+	}
+	return "not shown healthy in time"
+}
+
+// because calls a person: open actions are handed over, the request in progress is withdrawn.
+func because(e Escalation) func(*step) string {
+	return func(x *step) string { return x.call(e, "") }
+}
+
+func (x *step) call(e Escalation, more string) string {
+	in := x.in
+	if a := in.current(); a != nil {
+		if a.SentAt.IsZero() {
+			x.withdraw(a)
+			x.end(a, Withdrawn, "a person was called")
+		}
+		in.CurrentID = ""
+	}
+	for i := range in.Actions {
+		if a := &in.Actions[i]; a.open() {
+			x.end(a, HandedOver, "a person was called: "+string(e))
+		}
+	}
+	in.Escalation, in.Queue = e, nil
+	in.Escalations++
+	if e == EscDataBug {
+		more = in.Signal.DataBug
+	}
+	if x.ev.Type == EvEscalate {
+		more = x.ev.Reason
+	}
+	return "a person was called: " + string(e) + orNothing(": ", more)
+}
+
+func (x *step) noDecision() string { return x.call(EscNoDecision, "") }
+
+func (x *step) callAgain() string { return x.call(x.in.Escalation, "safe mode still stands") }
+
+func (x *step) trip() string {
+	x.in.Trips++
+	return x.call(EscFlapping, fmt.Sprintf("%d changes of mode; the model stays out until they are further apart", len(x.in.ModeChanges)))
+}
+
+func (x *step) withdrawRestore() string {
+	a := x.in.current()
+	x.withdraw(a)
+	x.end(a, Withdrawn, "the shadow is not healthy any more")
+	x.in.CurrentID = ""
+	return a.Reason
+}
+
+// withdraw takes a request back whose action isn't needed any more.
+func (x *step) withdraw(a *Action) {
+	x.fx = append(x.fx, Effect{
+		ID: a.RequestID + "/withdraw", Type: FxWithdraw, IncidentID: x.in.ID, RequestID: a.RequestID, Action: ref(*a),
+	})
+}
+
+// end gives an action its result. A result is given once, except that what was handed over may still be settled.
+func (x *step) end(a *Action, r Result, why string) {
+	if a.Result != "" && a.Result != HandedOver {
+		return
+	}
+	a.Result, a.Reason, a.EndedAt = r, why, x.now
+	if m := memoryOf(*x.in, *a); m != nil {
+		x.fx = append(x.fx, *m)
+	}
+}
+
+// handToPerson ends the incident because a person changed what it had changed or was about to.
+func (x *step) handToPerson() string {
+	in := x.in
+	if a := in.current(); a != nil {
+		x.withdraw(a)
+		if a.SentAt.IsZero() {
+			x.end(a, Withdrawn, "a person changed "+x.ev.Setting)
+		}
+	}
+	for i := range in.Actions {
+		if a := &in.Actions[i]; a.open() {
+			x.end(a, TakenOver, "a person changed "+x.ev.Setting)
+		}
+	}
+	if x.ev.Setting == "mode" && in.Degraded && x.ev.Value == "MODEL" {
+		in.Degraded = false
+		if !in.ResolvedAt.IsZero() {
+			in.RestoredAt = x.now
+		}
+	}
+	return x.ev.By + " set " + x.ev.Setting + " to " + x.ev.Value
+}
+
+// takeOver makes the incident one of the more specific cause. What stands stays as protection and is judged with the
+// incident.
+func (x *step) takeOver() string {
+	in, t := x.in, x.in.Pending
+	in.Pending = nil
+	if a := in.current(); a != nil {
+		if a.SentAt.IsZero() {
+			x.withdraw(a)
+			x.end(a, Withdrawn, "a more specific cause took over")
+		}
+		in.CurrentID = ""
+	}
+	x.keepStanding()
+	old := in.Kind + " " + in.Target
+	in.Covers = append(in.Covers, in.Fingerprint)
+	in.Kind, in.Target, in.Fingerprint = t.Signal.Kind, t.Signal.Target, t.Signal.Fingerprint
+	in.Covers = slices.DeleteFunc(in.Covers, func(f string) bool { return f == in.Fingerprint })
+	in.Ladder, in.OrderReason, in.RungIndex, in.Queue = t.Ladder, t.OrderReason, 0, nil
+	in.Signal, in.HealthySince, in.Escalation, in.ResolvedAt = t.Signal, time.Time{}, "", time.Time{}
+	if in.DetectedAt.IsZero() {
+		in.DetectedAt = x.now
+	}
+	return in.Kind + " " + in.Target + " is the cause of " + old
+}
+
+// keepStanding turns what stands into protection, so that a new round of the ladder doesn't undo it as its own.
+func (x *step) keepStanding() {
+	for i := range x.in.Actions {
+		if a := &x.in.Actions[i]; a.open() {
+			a.Protect = true
+		}
+	}
+}
+
+func (x *step) retry() string {
+	x.keepStanding()
+	x.in.RungIndex, x.in.Queue, x.in.Escalation, x.in.Relapses = 0, nil, "", nil
+	return x.ev.By + " starts the ladder again"
+}
+
+// relapse opens the incident again.
+func (x *step) relapse() string {
+	in := x.in
+	if in.State != Cancelled {
+		if in.Relapses = append(in.Relapses, x.now); len(in.Relapses) > 32 {
+			in.Relapses = in.Relapses[len(in.Relapses)-32:]
+		}
+	}
+	in.ResolvedAt, in.RestoredAt, in.SelfRecovered = time.Time{}, time.Time{}, false
+	in.RungIndex, in.Queue, in.Escalation = 0, nil, ""
+	if in.DetectedAt.IsZero() {
+		in.DetectedAt = x.now
+	}
+	return fmt.Sprintf("it came back, the %d. time", len(in.Relapses))
+}

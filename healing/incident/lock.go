@@ -1,0 +1,97 @@
+package incident
+
+import (
+	"slices"
+	"time"
+)
+
+// Touches names the settings that an action changes: mode, champion, reference, training, agent:<name>.
+func Touches(action string, params map[string]string) []string {
+	switch action {
+	case EnableSafeMode, DisableSafeMode:
+		return []string{"mode"}
+	case RollbackModel, RestoreModel, PromoteModel:
+		return []string{"champion"}
+	case AcceptReference:
+		return []string{"reference"}
+	case RestoreReference:
+		return []string{"reference", "champion"} // a reference comes back with its model
+	case TriggerRetraining:
+		return []string{"training"}
+	case RestartAgent:
+		return []string{"agent:" + params["agent"]}
+	default:
+		return nil
+	}
+}
+
+// Holds names the settings that an incident has in hand: an action is being executed, verified or undone. Nobody else may
+// touch them meanwhile.
+func (in Incident) Holds() []string {
+	a := in.current()
+	if a == nil || in.State != Executing && in.State != Verifying && in.State != Undoing {
+		return nil
+	}
+	return Touches(a.Type, a.Params)
+}
+
+// Wants names the settings that the next action of an incident changes.
+func (in Incident) Wants() []string {
+	if a := in.current(); a != nil {
+		return Touches(a.Type, a.Params)
+	}
+	if in.Degraded && !in.ResolvedAt.IsZero() {
+		return []string{"mode"}
+	}
+	if in.RungIndex < len(in.Ladder) {
+		return Touches(in.Ladder[in.RungIndex].Action, in.paramsOf(in.Ladder[in.RungIndex]))
+	}
+	return nil
+}
+
+// Locked finds the incident among all that holds what in wants next; empty: free. The agent steps one incident at a time
+// and passes the answer as Event.Busy.
+func Locked(all []Incident, in Incident) string {
+	wants := in.Wants()
+	for _, other := range all {
+		if other.ID == in.ID {
+			continue
+		}
+		for _, held := range other.Holds() {
+			if slices.Contains(wants, held) {
+				return other.ID
+			}
+		}
+	}
+	return ""
+}
+
+// Find gives the incident that a signal belongs to: the open one with its fingerprint or that took it over, else the one
+// that it relapses into. False: a new incident, if the signal opens one.
+func Find(all []Incident, s Signal, now time.Time) (Incident, bool) {
+	var relapse *Incident
+	for i := range all {
+		in := &all[i]
+		own := in.Fingerprint == s.Fingerprint
+		switch {
+		case !in.State.Final() && (own || slices.Contains(in.Covers, s.Fingerprint)):
+			return *in, true
+		case own && Reopens(*in, s, now) && (relapse == nil || in.ClosedAt.After(relapse.ClosedAt)):
+			relapse = in
+		}
+	}
+	if relapse != nil {
+		return *relapse, true
+	}
+	return Incident{}, false
+}
+
+// Reopens reports whether a signal is a relapse of an incident that has ended. A return to an earlier reference is an
+// incident of its own, to be linked.
+func Reopens(in Incident, s Signal, now time.Time) bool {
+	return (in.State == Resolved || in.State == Cancelled) && s.Fingerprint == in.Fingerprint && s.State == Confirmed &&
+		!s.Facts[FactEarlierReference] && now.Sub(in.ClosedAt) <= in.Settings.RelapseWindow && !s.ObservedAt.Before(in.ClosedAt)
+}
+
+// FactEarlierReference is the fact that recent rows fit a reference that was in use before.
+const FactEarlierReference = "earlier_reference"
