@@ -249,7 +249,7 @@ func TestPoison(t *testing.T) {
 			r := run(t, func(c *config.Config) { c.Bus.Kind, c.Sweep.MinAge, c.Sweep.MaxAge = kind, time.Hour, time.Hour })
 			letters := deadLetters(t, r, event.FeaturesTopic)
 			s := newStorm(r)
-			s.begin()
+			s.start()
 			s.progress(20)
 			subject := commit(t, r, "poison")
 			m := bus.NewMessage(&event.Features{Subject: subject, Values: make([]float64, 5), Vector: []float64{1}}, time.Now())
@@ -318,7 +318,7 @@ func TestDamagedRow(t *testing.T) {
 	r.stop() // the hang ends here, so the copy is what a kill would have left
 	again := runIn(t, killed, nil)
 	load := newStorm(again)
-	load.begin()
+	load.start()
 	d := again.decided(30*time.Second, "damaged")[0]
 	if d.Decision != "REFER" || d.Rule != "TECHNICAL" {
 		t.Errorf("damaged was decided %+v; want REFER by rule TECHNICAL", d)

@@ -115,7 +115,7 @@ func TestNoDecisionOfTheOldStateAfterTheAnswer(t *testing.T) {
 			t.Parallel()
 			r := run(t, func(c *config.Config) { c.Bus.Kind = bus })
 			s := newStorm(r)
-			s.begin()
+			s.start()
 			s.progress(50)
 			db := r.db()
 			type answered struct {

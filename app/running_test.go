@@ -57,6 +57,22 @@ func run(t *testing.T, change func(*config.Config)) *running {
 
 func runIn(t *testing.T, dir string, change func(*config.Config)) *running {
 	t.Helper()
+	r := prepare(t, dir, change)
+	r.begin()
+	return r
+}
+
+// begin starts everything.
+func (r *running) begin() {
+	r.t.Helper()
+	if err := r.Start(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// prepare makes an App that is not started yet.
+func prepare(t *testing.T, dir string, change func(*config.Config)) *running {
+	t.Helper()
 	cfg := settings(dir)
 	if change != nil {
 		change(&cfg)
@@ -73,9 +89,6 @@ func runIn(t *testing.T, dir string, change func(*config.Config)) *running {
 			t.Logf("the log ends with\n%s", tail(r.log.String(), 30))
 		}
 	})
-	if err := a.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return r
 }
 

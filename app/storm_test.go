@@ -29,7 +29,7 @@ func TestStorm(t *testing.T) {
 			r := run(t, func(c *config.Config) { c.Bus.Kind = bus })
 			s := newStorm(r)
 			stages := r.listen(t)
-			s.begin()
+			s.start()
 			for _, agent := range []string{"ingestion", "feature", "model", "decision"} {
 				s.strike(agent)
 			}
@@ -53,7 +53,7 @@ type storm struct {
 
 func newStorm(r *running) *storm { return &storm{running: r, book: newBook()} }
 
-func (s *storm) begin() {
+func (s *storm) start() {
 	s.t.Cleanup(s.end)
 	for c := range 12 {
 		s.clients.Go(func() { s.inside(c) })
