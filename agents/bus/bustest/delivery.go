@@ -44,6 +44,31 @@ func testTravels(t *testing.T, open Open, _ Features) {
 	}
 }
 
+// testOwn: each mailbox delivers a message of its own, since its reader counts attempts in it.
+func testOwn(t *testing.T, open Open, f Features) {
+	if !f.Bounded {
+		t.Skip("what waits where can't be seen at once on this transport")
+	}
+	ctx, b := start(t, open)
+	boxes := []bus.Mailbox{
+		mailbox(t, b, bus.MailboxOptions{Topic: topic, Group: "one"}),
+		mailbox(t, b, bus.MailboxOptions{Topic: topic, Group: "two"}),
+		mailbox(t, b, bus.MailboxOptions{Topic: topic}),
+	}
+	publish(ctx, t, b, numbered("k", 0, 1)...)
+	seen := map[*bus.Message]bool{}
+	for _, box := range boxes {
+		for _, l := range box.Lanes() {
+			if l.Len() > 0 {
+				seen[take(ctx, t, l, 1)[0]] = true
+			}
+		}
+	}
+	if len(seen) != len(boxes) {
+		t.Errorf("%d mailboxes share %d messages", len(boxes), len(seen))
+	}
+}
+
 func testUndecodable(t *testing.T, open Open, _ Features) {
 	ctx, b := start(t, open)
 	box := mailbox(t, b, bus.MailboxOptions{Topic: topic, Group: "g"})
@@ -126,10 +151,10 @@ func testNewReader(t *testing.T, open Open, f Features) {
 	if err := <-gone; !errors.Is(err, context.Canceled) {
 		t.Fatalf("take of an ended reader: %v", err)
 	}
+	lane.Return()
 	if got, err := lane.Take(life, 1); err == nil {
 		t.Fatalf("an ended reader took %v", numbers(got))
 	}
-	lane.Return()
 	publish(ctx, t, b, numbered("k", 5, 6)...)
 	got := numbers(take(ctx, t, lane, 6))
 	if !slices.Equal(got[:5], old) && f.Ordered || !same(got, []int{0, 1, 2, 3, 4, 5}, f.Ordered) {

@@ -50,6 +50,7 @@ func Run(t *testing.T, open Open, f Features) {
 		"groups":                  testGroups,
 		"private subscriptions":   testPrivate,
 		"what travels":            testTravels,
+		"messages of one's own":   testOwn,
 		"undecodable":             testUndecodable,
 		"cursor":                  testCursor,
 		"redelivery":              testRedelivery,
