@@ -12,15 +12,15 @@ type ESR struct {
 	R []float64 `json:"r"`
 	// Events counts the events seen since the last restart.
 	Events int64 `json:"events"`
-	// Low[j] is when R[j] was last as small as without a change: the change that alternative j sees began later.
-	Low []time.Time `json:"low"`
+	// Low[j] is when (Unix microseconds) R[j] was last as small as without a change: what alternative j sees began later.
+	Low []int64 `json:"low"`
 	// Cap bounds each R, so that it comes down again after a long change; a cap only lowers R, so the bound holds.
 	Cap float64 `json:"cap"`
 }
 
 // NewESR returns a detector of k alternatives with each R at most limit.
 func NewESR(k int, limit float64) *ESR {
-	return &ESR{R: make([]float64, k), Low: make([]time.Time, k), Cap: limit}
+	return &ESR{R: make([]float64, k), Low: make([]int64, k), Cap: limit}
 }
 
 // Restart begins anew with R = head: 0, or A/100 after a verified healing, which finds a failed one sooner at the
@@ -28,7 +28,7 @@ func NewESR(k int, limit float64) *ESR {
 func (d *ESR) Restart(head float64, now time.Time) {
 	d.Events = 0
 	for j := range d.R {
-		d.R[j], d.Low[j] = head, now
+		d.R[j], d.Low[j] = head, now.UnixMicro()
 	}
 }
 
@@ -63,8 +63,8 @@ func (d *ESR) Step(a *Alternatives, counts []uint32, now time.Time) {
 
 func (d *ESR) set(j int, r, n float64, now time.Time) {
 	d.R[j] = min(r, d.Cap)
-	if d.R[j] <= n || d.Low[j].IsZero() {
-		d.Low[j] = now
+	if d.R[j] <= n || d.Low[j] == 0 {
+		d.Low[j] = now.UnixMicro()
 	}
 }
 
@@ -88,5 +88,5 @@ func (d *ESR) Best(a *Alternatives) (name string, onset time.Time) {
 	if len(d.R) == 0 {
 		return "", time.Time{}
 	}
-	return a.Names[best], d.Low[best]
+	return a.Names[best], time.UnixMicro(d.Low[best]).UTC()
 }

@@ -58,6 +58,8 @@ type Signal struct {
 	// Since is when State began. Onset estimates when the change began, where a detector can tell; else zero.
 	Since time.Time `json:"since"`
 	Onset time.Time `json:"onset_estimate,omitzero"`
+	// Recovered is when the signal last ceased to be CONFIRMED; zero if it never was.
+	Recovered time.Time `json:"recovered,omitzero"`
 	// Bug names the data bug that explains a drift, if one does.
 	Bug *Bug `json:"bug,omitempty"`
 	// Evidence holds the numbers behind the judgement, by name.

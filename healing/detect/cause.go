@@ -1,0 +1,219 @@
+package detect
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Change is a recent change of the system: of a setting, the model, the mode, or a restart. Never a fault: nobody peeks.
+type Change struct {
+	Kind   string    `json:"kind"` // config, model, mode, reference, restart
+	Target string    `json:"target"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Note   string    `json:"note,omitempty"`
+}
+
+// Scene is what the ranking knows beside the signals.
+type Scene struct {
+	Now  time.Time
+	Mode string
+	// Path lists the agents between acceptance and decision. In safe mode the model agent is none of them.
+	Path []string
+	// Open holds the fingerprints of open incidents: they stay causes, so that one cause keeps one incident.
+	Open    map[string]bool
+	Changes []Change
+}
+
+// DefaultPath is the way of an application.
+var DefaultPath = []string{"ingestion", "feature", "model", "decision"}
+
+// Cause is an active signal with its place among the others.
+type Cause struct {
+	Signal Signal `json:"signal"`
+	// Of is the fingerprint of the cause that this signal is a consequence of; empty for a cause. An open incident of a
+	// consequence is taken over by it.
+	Of     string `json:"of,omitempty"`
+	Reason string `json:"reason"`
+	// Changes are recent ones, those nearest before the onset first.
+	Changes []Change `json:"changes,omitempty"`
+}
+
+const (
+	aftermath  = 5 * time.Second  // how long after an agent is back its backlog may be late
+	sameOnset  = 10 * time.Second // drifts of several features that began together are one change of population
+	changeBack = 10 * time.Minute
+)
+
+// Rank orders the active signals: causes first, the most specific before the others, then consequences. It is
+// deterministic. Rules: a bus that can't be heard explains everything; an agent that is down (or just back) explains
+// latency; a drift of one feature explains those that began with it, the scores', and a loss of accuracy that began
+// later, unless the model changed in between.
+func Rank(signals []Signal, scene Scene) []Cause {
+	var causes []Cause
+	for _, s := range signals {
+		if s.State.Active() {
+			causes = append(causes, Cause{Signal: s, Changes: recentChanges(s, scene)})
+		}
+	}
+	slices.SortStableFunc(causes, func(a, b Cause) int { return compareCauses(a, b, scene) })
+	r := ranking{scene: scene, causes: causes, all: signals}
+	for i := range causes {
+		causes[i].Of, causes[i].Reason = r.explain(i)
+	}
+	slices.SortStableFunc(causes, func(a, b Cause) int { return cmp.Compare(boolInt(a.Of != ""), boolInt(b.Of != "")) })
+	return causes
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// precedence is how specific a signal is.
+func precedence(s Signal) int {
+	switch {
+	case s.Kind == BusDown:
+		return 0
+	case s.Kind == AgentDown:
+		return 1
+	case s.Bug != nil:
+		return 2
+	case s.Kind == DataDrift && s.Target != TargetScore:
+		return 3
+	case s.Kind == PerfDrop:
+		return 4
+	case s.Kind == DataDrift:
+		return 5
+	}
+	return 6
+}
+
+func compareCauses(a, b Cause, scene Scene) int {
+	return cmp.Or(
+		cmp.Compare(precedence(a.Signal), precedence(b.Signal)),
+		cmp.Compare(boolInt(!scene.Open[a.Signal.Fingerprint()]), boolInt(!scene.Open[b.Signal.Fingerprint()])),
+		cmp.Compare(boolInt(a.Signal.State != Confirmed), boolInt(b.Signal.State != Confirmed)),
+		began(a.Signal).Compare(began(b.Signal)),
+		cmp.Compare(b.Signal.Value, a.Signal.Value),
+		cmp.Compare(a.Signal.Fingerprint(), b.Signal.Fingerprint()),
+	)
+}
+
+// began is the best estimate of when a signal's change began.
+func began(s Signal) time.Time {
+	if !s.Onset.IsZero() {
+		return s.Onset
+	}
+	return s.Since
+}
+
+type ranking struct {
+	scene  Scene
+	causes []Cause
+	all    []Signal
+}
+
+func (r *ranking) explain(i int) (of, reason string) {
+	s := r.causes[i].Signal
+	for _, c := range r.causes[:i] {
+		if c.Signal.Kind == BusDown {
+			return c.Signal.Fingerprint(), "what can't be heard can't be judged"
+		}
+	}
+	switch {
+	case s.Kind == LatencyBreach:
+		return r.latency()
+	case s.Kind == PerfDrop:
+		return r.perf(i)
+	case s.Kind == DataDrift && s.Bug == nil:
+		return r.drift(i)
+	case s.Bug != nil:
+		return "", s.Bug.String()
+	}
+	return "", "nothing more specific explains it"
+}
+
+// latency looks for an agent on the path that is down or just back.
+func (r *ranking) latency() (of, reason string) {
+	for _, s := range r.all {
+		if s.Kind != AgentDown || !slices.Contains(r.scene.Path, s.Target) || s.Target == "model" && r.scene.Mode == ModeSafe {
+			continue
+		}
+		if s.State.Active() {
+			return s.Fingerprint(), fmt.Sprintf("agent %s on the path is %s", s.Target, s.State)
+		}
+		if !s.Recovered.IsZero() && r.scene.Now.Sub(s.Recovered) < aftermath {
+			return s.Fingerprint(), fmt.Sprintf("agent %s is just back, its backlog is late", s.Target)
+		}
+	}
+	return "", "no agent on the path is down"
+}
+
+// perf looks for a confirmed drift of a feature that began before, with no other model since.
+func (r *ranking) perf(i int) (of, reason string) {
+	s := r.causes[i].Signal
+	if r.scene.Open[s.Fingerprint()] {
+		return "", "an incident of its own is open"
+	}
+	for _, c := range r.causes[:i] {
+		d := c.Signal
+		if d.Kind != DataDrift || d.State != Confirmed || d.Target == TargetScore || c.Of != "" {
+			continue
+		}
+		if began(s).Before(began(d).Add(-sameOnset)) || r.modelChanged(began(d), began(s)) {
+			continue
+		}
+		return d.Fingerprint(), "accuracy fell after " + d.Target + " drifted"
+	}
+	return "", "no drift explains it"
+}
+
+// modelChanged reports whether another model came between (or just after, as onsets are estimates).
+func (r *ranking) modelChanged(from, to time.Time) bool {
+	return slices.ContainsFunc(r.scene.Changes, func(c Change) bool {
+		return c.Kind == "model" && !c.At.Before(from) && !c.At.After(to.Add(sameOnset))
+	})
+}
+
+// drift looks for a feature whose drift leads: of the scores any, of another feature one that began with it.
+func (r *ranking) drift(i int) (of, reason string) {
+	s := r.causes[i].Signal
+	for _, c := range r.causes[:i] {
+		d := c.Signal
+		if c.Of != "" || d.Kind != DataDrift || d.Target == TargetScore {
+			continue
+		}
+		if s.Target == TargetScore {
+			return d.Fingerprint(), "scores follow " + d.Target
+		}
+		apart := began(s).Sub(began(d)).Abs()
+		if apart <= sameOnset && !r.scene.Open[s.Fingerprint()] {
+			return d.Fingerprint(), "began together with " + d.Target
+		}
+	}
+	return "", "nothing more specific explains it"
+}
+
+// recentChanges returns changes of the last minutes before the signal, and since; nearest to its onset first.
+func recentChanges(s Signal, scene Scene) []Change {
+	var recent []Change
+	for _, c := range scene.Changes {
+		if !c.At.Before(began(s).Add(-changeBack)) && !c.At.After(scene.Now) {
+			recent = append(recent, c)
+		}
+	}
+	slices.SortStableFunc(recent, func(a, b Change) int {
+		after := func(c Change) int { return boolInt(c.At.After(began(s))) }
+		return cmp.Or(
+			cmp.Compare(after(a), after(b)),
+			cmp.Compare(began(s).Sub(a.At).Abs(), began(s).Sub(b.At).Abs()),
+			cmp.Compare(a.Kind+a.Target, b.Kind+b.Target),
+		)
+	})
+	return recent
+}

@@ -1,0 +1,191 @@
+package detect
+
+import "time"
+
+// agentView is what is known of one agent instance.
+type agentView struct {
+	Beat Beat `json:"beat"`
+	// Heard is when its last beat came, Moved when its watermark last moved or its queue was empty.
+	Heard time.Time `json:"heard"`
+	Moved time.Time `json:"moved"`
+	// Down says why it was found down; Good counts beats of a working life since.
+	Down  string    `json:"down,omitempty"`
+	Since time.Time `json:"down_since"`
+	Life  int64     `json:"down_incarnation,omitempty"`
+	Good  int       `json:"good,omitempty"`
+	track
+}
+
+// keepBeats takes in the slot's beats in the order they were heard.
+func (m *Monitor) keepBeats(now time.Time, beats []Beat) {
+	for _, b := range beats {
+		key := b.Agent + "/" + b.Instance
+		v := m.state.Agents[key]
+		if v == nil {
+			v = &agentView{Moved: now}
+			m.state.Agents[key] = v
+		}
+		if b.Incarnation < v.Beat.Incarnation {
+			continue // a zombie's, or late
+		}
+		if b.Watermark != v.Beat.Watermark || b.Queue == 0 {
+			v.Moved = now
+		}
+		v.Heard, v.Beat = now, b
+		v.beaten(now, m.config.Agent.Recover)
+	}
+}
+
+// beaten judges one beat: a notice of death convicts at once; a working life must beat a few times to acquit.
+func (v *agentView) beaten(now time.Time, enough int) {
+	switch v.Beat.State {
+	case AgentCrashed, AgentHung, AgentQuarantined:
+		v.convict(v.Beat.State, now)
+		v.Life = v.Beat.Incarnation
+	case AgentRunning, AgentSlow:
+		if v.Down == "" {
+			return
+		}
+		// A life that was found dead doesn't come back; one that was only unheard may.
+		if v.Life == v.Beat.Incarnation && v.Down != downMissing {
+			return
+		}
+		if v.Good++; v.Good >= enough {
+			v.Down, v.Good, v.Life = "", 0, 0
+		}
+	}
+}
+
+const (
+	downMissing = "MISSING"
+	downFailing = "FAILING"
+)
+
+func (v *agentView) convict(why string, now time.Time) {
+	if v.Down == "" {
+		v.Since = now
+	}
+	v.Down, v.Good = why, 0
+}
+
+// stepAgents judges every instance.
+func (m *Monitor) stepAgents(now time.Time) {
+	c := m.config.Agent
+	for _, key := range sortedKeys(m.state.Agents) {
+		v := m.state.Agents[key]
+		age := now.Sub(v.Heard)
+		if v.Beat.State == AgentStopped || age > c.Forget && m.othersLive(now, key, v.Beat.Agent) {
+			delete(m.state.Agents, key)
+			continue
+		}
+		if m.blind() {
+			continue
+		}
+		if age > c.Missing && v.Down == "" {
+			v.convict(downMissing, now)
+		}
+		attempts, failures := m.attempts(now, v.Beat.Agent)
+		failing := attempts >= c.MinAttempts && float64(failures) > c.FailShare*float64(attempts)
+		switch {
+		case v.Down != "" || failing:
+			v.set(Confirmed, now)
+		case age > c.Suspect, v.Beat.Queue > 0 && now.Sub(v.Moved) > c.Stuck:
+			v.set(Suspect, now)
+		default:
+			v.set(Healthy, now)
+		}
+	}
+}
+
+func (m *Monitor) othersLive(now time.Time, key, agent string) bool {
+	for other, v := range m.state.Agents {
+		if other != key && v.Beat.Agent == agent && now.Sub(v.Heard) <= m.config.Agent.Missing {
+			return true
+		}
+	}
+	return false
+}
+
+// attempts sums up an agent's attempts over the window, all instances together.
+func (m *Monitor) attempts(now time.Time, agent string) (attempts, failures int64) {
+	for _, e := range m.state.Ring {
+		if now.Sub(e.At) >= m.config.Agent.Window {
+			continue
+		}
+		for _, a := range e.Attempts {
+			if a.Agent == agent {
+				attempts, failures = attempts+a.Attempts, failures+a.Failures
+			}
+		}
+	}
+	return attempts, failures
+}
+
+// pending reports whether a handler is past its deadline and may yet prove to be hung.
+func (m *Monitor) pending(now time.Time) bool {
+	for _, v := range m.state.Agents {
+		b := v.Beat
+		if v.Down == "" && b.Deadline > 0 && b.HandlerAge+now.Sub(v.Heard) > b.Deadline && b.HandlerAge > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// agentSignals gives one signal an agent: its worst instance speaks for it.
+func (m *Monitor) agentSignals(now time.Time) []Signal {
+	worst := map[string]string{}
+	for _, key := range sortedKeys(m.state.Agents) {
+		v := m.state.Agents[key]
+		other, ok := worst[v.Beat.Agent]
+		if !ok || severity(v.State) > severity(m.state.Agents[other].State) {
+			worst[v.Beat.Agent] = key
+		}
+	}
+	var signals []Signal
+	for _, agent := range sortedKeys(worst) {
+		signals = append(signals, m.agentSignal(now, m.state.Agents[worst[agent]]))
+	}
+	return signals
+}
+
+func (m *Monitor) agentSignal(now time.Time, v *agentView) Signal {
+	attempts, failures := m.attempts(now, v.Beat.Agent)
+	age := now.Sub(v.Heard)
+	s := Signal{
+		Kind: AgentDown, Target: v.Beat.Agent, State: v.State, Since: v.track.Since, Recovered: v.Recovered,
+		Value: age.Seconds(), Threshold: m.config.Agent.Missing.Seconds(), N: attempts, Window: m.config.Agent.Window,
+		Evidence: map[string]any{
+			"instance": v.Beat.Instance, "incarnation": v.Beat.Incarnation, "agent_state": v.Beat.State,
+			"watermark": v.Beat.Watermark, "queue": v.Beat.Queue, "queue_age_ms": milliseconds(v.Beat.QueueAge),
+			"attempts": attempts, "failures": failures, "last_beat": v.Heard,
+		},
+	}
+	if s.State == "" {
+		s.State = Unknown
+	}
+	switch {
+	case v.Down != "":
+		s.Evidence["cause"], s.Onset = v.Down, v.Since
+	case v.State == Confirmed:
+		s.Evidence["cause"], s.Onset = downFailing, v.track.Since
+	case v.State == Suspect && age <= m.config.Agent.Suspect:
+		s.Evidence["cause"] = "no progress though messages wait"
+	}
+	if v.Beat.Cause != "" {
+		s.Evidence["detail"] = v.Beat.Cause
+	}
+	return s
+}
+
+func severity(s State) int {
+	switch s {
+	case Confirmed:
+		return 3
+	case Suspect:
+		return 2
+	case Healthy:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,382 @@
+package detect
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	blockRows  = 50   // least rows of a block of the PSI window, so that checkpoints stay small
+	suspectMax = 2000 // rows the window grows to while SUSPECT: a small drift needs more than 500 to be sure
+	keepRows   = 1000 // sampled rows kept for naming data bugs
+	nameEvery  = time.Second
+)
+
+// drift is the state of one feature, or of the champion's scores.
+type drift struct {
+	track
+	// Version is the model version of scores; 0 for a feature.
+	Version int `json:"version,omitempty"`
+	// Values steps on bins, Missing and Outside on the rates of missing and of never seen values.
+	Values  *ESR         `json:"values"`
+	Missing *ESR         `json:"missing"`
+	Outside *ESR         `json:"outside"`
+	Blocks  []driftBlock `json:"blocks"`
+	Last    time.Time    `json:"last"`
+	Alarmed bool         `json:"alarmed"`
+	Warming bool         `json:"warming"`
+	Onset   time.Time    `json:"onset"`
+	Change  string       `json:"change,omitempty"`
+	Bug     *Bug         `json:"bug,omitempty"`
+	Named   time.Time    `json:"named"`
+	// PSI is of the values, Absent of missing against present.
+	PSI    PSIEstimate `json:"psi"`
+	Absent PSIEstimate `json:"absent"`
+}
+
+type driftBlock struct {
+	From   time.Time `json:"from"`
+	Counts []uint32  `json:"counts"` // bins, missing, outside
+}
+
+type sampledRow struct {
+	at     time.Time
+	values Values
+}
+
+// columnBets holds what follows from the reference alone.
+type columnBets struct {
+	column                   *Column
+	values, missing, outside *Alternatives
+}
+
+// column returns the reference column of a drift target.
+func (m *Monitor) column(name string) *Column {
+	if m.reference == nil {
+		return nil
+	}
+	if name == TargetScore {
+		return m.reference.Scores[m.state.Desired.Champion]
+	}
+	return m.reference.Feature(name)
+}
+
+func (m *Monitor) bets(name string, c *Column) *columnBets {
+	if b := m.columns[name]; b != nil && b.column == c {
+		return b
+	}
+	present, rows := c.Present(), c.Present()+c.Missing
+	gone := UpperRate(c.Missing, rows, 1e-4)
+	// What the reference has not seen at all comes at most this often. A numeric column's own ends have one value each.
+	beyond := UpperRate(2, present, 1e-3)
+	if c.Categorical {
+		beyond = UpperRate(0, present, 1e-4)
+	}
+	b := &columnBets{
+		column: c, values: NewAlternatives(c.Shares()),
+		missing: NewBernoulli(min(gone, 0.99), RatesAbove(min(gone, 0.99))),
+		outside: NewBernoulli(min(beyond, 0.99), RatesAbove(min(beyond, 0.99))),
+	}
+	m.columns[name] = b
+	return b
+}
+
+func newDrift(b *columnBets, version int, limit float64) *drift {
+	return &drift{
+		Version: version, Values: NewESR(len(b.values.Ratio), limit),
+		Missing: NewESR(len(b.missing.Ratio), limit), Outside: NewESR(len(b.outside.Ratio), limit),
+	}
+}
+
+// fits reports whether a restored state is one of the column.
+func (d *drift) fits(c *Column) bool {
+	if c == nil || d.Values == nil || d.Missing == nil || d.Outside == nil {
+		return false
+	}
+	if len(d.Values.R) != len(NewAlternatives(c.Shares()).Ratio) || len(d.Values.Low) != len(d.Values.R) {
+		return false
+	}
+	for _, b := range d.Blocks {
+		if len(b.Counts) != c.Bins()+2 {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *drift) restart(head float64, now time.Time) {
+	for _, e := range []*ESR{d.Values, d.Missing, d.Outside} {
+		e.Restart(head, now)
+	}
+	d.Blocks, d.Alarmed, d.Bug, d.Onset, d.Change = nil, false, nil, time.Time{}, ""
+}
+
+// stepDrift judges each feature and the champion's scores on the sketches against the reference.
+func (m *Monitor) stepDrift(now time.Time, s Slot) {
+	if m.reference == nil {
+		return
+	}
+	var sketch *Sketch
+	for _, k := range s.Sketches {
+		if k.Reference == m.reference.ID && len(k.Features) == len(m.reference.Features) {
+			sketch = k
+		}
+	}
+	if sketch != nil {
+		m.sample(now, sketch.Rows)
+	}
+	z := upperNormal(m.config.Drift.Alpha / float64(len(m.reference.Features)+1))
+	for i := range m.reference.Features {
+		c := &m.reference.Features[i]
+		var counts []uint32
+		if sketch != nil && len(sketch.Features[i]) == c.Bins()+2 {
+			counts = sketch.Features[i]
+		}
+		m.stepColumn(now, c.Name, i, c, counts, z)
+	}
+	version := m.state.Desired.Champion
+	if c := m.reference.Scores[version]; c != nil {
+		var counts []uint32
+		if sketch != nil && len(sketch.Scores[version]) == c.Bins()+2 {
+			counts = sketch.Scores[version]
+		}
+		m.stepColumn(now, TargetScore, -1, c, counts, z)
+	} else {
+		delete(m.state.Drift, TargetScore)
+	}
+}
+
+func (m *Monitor) stepColumn(now time.Time, name string, index int, c *Column, counts []uint32, z float64) {
+	bets := m.bets(name, c)
+	d := m.state.Drift[name]
+	version := 0
+	if index < 0 {
+		version = m.state.Desired.Champion
+	}
+	if d == nil || d.Version != version {
+		d = newDrift(bets, version, m.limit())
+		m.state.Drift[name] = d
+	}
+	bins := c.Bins()
+	d.Warming = c.Present() < m.config.Drift.MinReference
+	if counts != nil && sumCounts(counts[:bins+1]) > 0 {
+		d.take(now, bets, counts)
+		m.alarm(bets, d)
+		d.trim(m.config.Drift.MinSamples)
+		d.estimate(c, m.config.Drift, z)
+	}
+	m.nameBug(now, c, index, d)
+	d.judge(now, m.config.Drift, m.checked(index, d))
+}
+
+// take steps the detectors on a slot's counts and puts them into the window.
+func (d *drift) take(now time.Time, bets *columnBets, counts []uint32) {
+	bins := len(counts) - 2
+	present, missing, outside := sumCounts(counts[:bins]), counts[bins], counts[bins+1]
+	d.Values.Step(bets.values, counts[:bins], now)
+	d.Missing.Step(bets.missing, []uint32{present, missing}, now)
+	d.Outside.Step(bets.outside, []uint32{present - min(outside, present), min(outside, present)}, now)
+	d.Last = now
+	if n := len(d.Blocks); n > 0 && sumCounts(d.Blocks[n-1].Counts[:bins+1]) < blockRows {
+		add(d.Blocks[n-1].Counts, counts)
+		return
+	}
+	d.Blocks = append(d.Blocks, driftBlock{From: now, Counts: append([]uint32(nil), counts...)})
+}
+
+// alarm sets what the three detectors say together. An alarm stays until R has fallen to a hundredth.
+func (m *Monitor) alarm(bets *columnBets, d *drift) {
+	values, missing, outside := d.Values.Statistic(bets.values), d.Missing.Statistic(bets.missing), d.Outside.Statistic(bets.outside)
+	top := max(values, missing, outside)
+	was := d.Alarmed
+	d.Alarmed = !d.Warming && (top >= m.threshold || was && top >= m.threshold/100)
+	if !d.Alarmed {
+		d.Onset, d.Change, d.Bug = time.Time{}, "", nil
+		return
+	}
+	name, onset := d.Values.Best(bets.values)
+	switch top {
+	case missing:
+		name, onset = d.Missing.Best(bets.missing)
+		name = "missing " + name
+	case outside:
+		name, onset = d.Outside.Best(bets.outside)
+		name = "never seen " + name
+	}
+	if !was {
+		d.Onset = onset
+	}
+	d.Change = name
+}
+
+// trim keeps the newest blocks that hold at least the rule's minimum; while SUSPECT, all since the onset (bounded).
+func (d *drift) trim(least int64) {
+	keep := least
+	if d.Alarmed {
+		keep = max(least, suspectMax)
+	}
+	var n int64
+	for i := len(d.Blocks) - 1; i >= 0; i-- {
+		if n >= least && (n >= keep || d.Blocks[i].From.Before(d.Onset)) {
+			d.Blocks = append([]driftBlock(nil), d.Blocks[i+1:]...)
+			return
+		}
+		counts := d.Blocks[i].Counts
+		n += int64(sumCounts(counts[:len(counts)-2]))
+		if len(d.Blocks)-i > suspectMax/blockRows+int(least)/blockRows {
+			d.Blocks = append([]driftBlock(nil), d.Blocks[i:]...)
+			return
+		}
+	}
+}
+
+// estimate computes PSI of values, and of missing against present, over the window. While SUSPECT the whole window since
+// the onset counts, else the newest rows that suffice.
+func (d *drift) estimate(c *Column, rule DriftConfig, z float64) {
+	bins := c.Bins()
+	counts := make([]int64, bins+2)
+	for _, b := range d.Blocks {
+		for i, n := range b.Counts {
+			counts[i] += int64(n)
+		}
+	}
+	d.PSI = EstimatePSI(c.grouped(c.Counts), c.grouped(counts[:bins]), z)
+	present := int64(total(counts[:bins]))
+	d.Absent = EstimatePSI([]int64{c.Present(), c.Missing}, []int64{present, counts[bins]}, z)
+}
+
+// judge applies the rule with its hysteresis. A drift is confirmed only after its data bugs were looked for.
+func (d *drift) judge(now time.Time, rule DriftConfig, checked bool) {
+	worst := d.worst(rule)
+	fresh := !d.Last.IsZero() && now.Sub(d.Last) <= rule.Stale
+	switch {
+	case !fresh:
+		d.set(Unknown, now)
+	case worst.N < rule.MinSamples && d.Alarmed:
+		d.set(Suspect, now)
+	case worst.N < rule.MinSamples:
+		d.set(Unknown, now)
+	case worst.Lower > rule.Confirm && checked:
+		d.set(Confirmed, now)
+	case d.State == Confirmed && worst.Corrected >= rule.Clear:
+	case d.Alarmed || worst.Lower > rule.Confirm:
+		d.set(Suspect, now)
+	case d.Warming:
+		d.set(Warming, now)
+	default:
+		d.set(Healthy, now)
+	}
+}
+
+// worst is the larger of the two PSIs; a column that is all missing has only the second.
+func (d *drift) worst(rule DriftConfig) PSIEstimate {
+	if d.Absent.N >= rule.MinSamples && (d.Absent.Lower > rule.Clear && d.PSI.N < rule.MinSamples || d.Absent.Lower > d.PSI.Lower) {
+		return d.Absent
+	}
+	return d.PSI
+}
+
+// sample keeps the newest sampled rows.
+func (m *Monitor) sample(now time.Time, rows []Values) {
+	for _, r := range rows {
+		if len(r) == len(m.reference.Features) {
+			m.rows = append(m.rows, sampledRow{now, r})
+		}
+	}
+	if extra := len(m.rows) - keepRows; extra > 0 {
+		m.rows = append(m.rows[:0], m.rows[extra:]...)
+	}
+}
+
+// since returns the sampled values of a feature after a time.
+func (m *Monitor) since(index int, t time.Time) []float64 {
+	var values []float64
+	for _, r := range m.rows {
+		if r.at.After(t) {
+			values = append(values, r.values[index])
+		}
+	}
+	return values
+}
+
+// nameBug looks for a data bug behind an active signal, once a second. Without an onset the newest rows are taken.
+func (m *Monitor) nameBug(now time.Time, c *Column, index int, d *drift) {
+	if index < 0 || !d.Alarmed && d.PSI.Lower <= m.config.Drift.Confirm && d.Absent.Lower <= m.config.Drift.Confirm {
+		return
+	}
+	if now.Sub(d.Named) < nameEvery && now.Sub(d.Named) >= 0 {
+		return
+	}
+	values := m.since(index, d.Onset)
+	if newest := len(values) - 500; newest > 0 {
+		values = values[newest:]
+	}
+	if len(values) < bugSample {
+		return
+	}
+	d.Named = now
+	if b := NameBug(c, values); b != nil || d.Bug == nil {
+		d.Bug = b
+	}
+}
+
+// checked reports whether data bugs were looked for since the onset; scores have none, and without samples nothing can.
+func (m *Monitor) checked(index int, d *drift) bool {
+	return index < 0 || len(m.rows) == 0 || !d.Named.IsZero() && !d.Named.Before(d.Onset)
+}
+
+func sumCounts(counts []uint32) (n uint32) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+func (m *Monitor) driftSignals(now time.Time) []Signal {
+	if m.reference == nil {
+		return nil
+	}
+	names := make([]string, 0, len(m.reference.Features)+1)
+	for i := range m.reference.Features {
+		names = append(names, m.reference.Features[i].Name)
+	}
+	var signals []Signal
+	for _, name := range append(names, TargetScore) {
+		s := Signal{Kind: DataDrift, Target: name, State: Unknown, Since: m.state.Started, Threshold: m.config.Drift.Confirm}
+		d, c := m.state.Drift[name], m.column(name)
+		if d == nil || c == nil {
+			s.Evidence = map[string]any{"reason": "no reference scores or no data yet"}
+			signals = append(signals, s)
+			continue
+		}
+		signals = append(signals, m.driftSignal(now, s, d, c))
+	}
+	return signals
+}
+
+func (m *Monitor) driftSignal(now time.Time, s Signal, d *drift, c *Column) Signal {
+	worst := d.worst(m.config.Drift)
+	if now.Sub(d.Last) > m.config.Drift.Stale {
+		d.set(Unknown, now)
+	}
+	bets := m.bets(s.Target, c)
+	s.State, s.Since, s.Recovered, s.Onset, s.Bug = d.State, d.Since, d.Recovered, d.Onset, d.Bug
+	s.Value, s.N = math.Max(worst.Value, 0), worst.N
+	if len(d.Blocks) > 0 {
+		s.Window = d.Last.Sub(d.Blocks[0].From)
+	}
+	s.Evidence = map[string]any{
+		"psi_corrected": worst.Corrected, "psi_lower": worst.Lower, "psi_missing": d.Absent.Value,
+		"detector": d.Values.Statistic(bets.values), "detector_missing": d.Missing.Statistic(bets.missing),
+		"detector_never_seen": d.Outside.Statistic(bets.outside), "detector_threshold": m.threshold,
+		"reference": m.reference.ID, "reference_rows": c.Present() + c.Missing, "warming": d.Warming,
+		"min_samples": m.config.Drift.MinSamples, "events": d.Values.Events,
+	}
+	if d.Change != "" {
+		s.Evidence["change"] = d.Change
+	}
+	if d.Version != 0 {
+		s.Evidence["model_version"] = d.Version
+	}
+	return s
+}
