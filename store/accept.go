@@ -148,6 +148,9 @@ func (w *writer) insertAcceptChunk(items []acceptItem) error {
 		if all || in[it.a.ID] {
 			delete(in, it.a.ID) // the same id twice in a chunk went in once
 			*it.out = AcceptResult{Status: New, Application: *it.a}
+			if w.memo.least == "" || it.a.ID < w.memo.least {
+				w.memo.least = it.a.ID
+			}
 			if err := w.lowerFloor(it.a.ID); err != nil {
 				return err
 			}
@@ -190,6 +193,9 @@ func (w *writer) lowerFloor(id string) error {
 	if id > w.memo.floor || id == "" {
 		return nil
 	}
-	w.memo.floor = id[:len(id)-1]
+	w.memo.floor = justBelow(id)
 	return w.setMark(markFloor, w.memo.floor)
 }
+
+// justBelow sorts before id, and after every id that is lower by more than the last character.
+func justBelow(id string) string { return id[:len(id)-1] }

@@ -89,7 +89,7 @@ func (w *writer) generations() (Generations, error) {
 
 // remember reads the memo anew.
 func (w *writer) remember() error {
-	var m memo
+	m := memo{least: w.memo.least}
 	if _, err := w.row("SELECT COUNT(*) FROM feedback WHERE kind = 'early'", nil, &m.early); err != nil {
 		return fmt.Errorf("count early outcomes: %w", err)
 	}

@@ -65,6 +65,8 @@ type Store struct {
 	w      *writer
 	ck     *checkpointer
 	purge  purgeCursors
+	// raising lets one RaiseFloor look at a time.
+	raising sync.Mutex
 
 	// process is new with each Open; leases belong to one.
 	process string

@@ -118,32 +118,6 @@ func (s *Store) Floor(ctx context.Context) (string, error) {
 	return rows[0].Value, nil
 }
 
-// RaiseFloor moves the floor up to the last id below which nothing is undecided, but not above most, and returns it.
-// Accept lowers it again for an id that sorts below.
-func (s *Store) RaiseFloor(ctx context.Context, most string) (string, error) {
-	return write(ctx, s, func(t *tx) (string, error) {
-		if most <= t.w.memo.floor {
-			return t.w.memo.floor, nil
-		}
-		// The first undecided one above the floor, and then the decided one before it, bound the new floor.
-		var undecided, floor string
-		found, err := t.w.row("SELECT id FROM applications WHERE id > ? AND id <= ? AND NOT EXISTS (SELECT 1 FROM decisions d "+
-			"WHERE d.id = applications.id) ORDER BY id LIMIT 1", []any{t.w.memo.floor, most}, &undecided)
-		if err != nil {
-			return "", err
-		}
-		floor = most
-		if found {
-			floor = undecided[:len(undecided)-1] // sorts just below
-		}
-		if floor <= t.w.memo.floor {
-			return t.w.memo.floor, nil
-		}
-		t.w.memo.floor = floor
-		return floor, t.w.setMark(markFloor, floor)
-	})
-}
-
 // Counts counts rows by scanning the tables: for checks and drills, not for a metric.
 func (s *Store) Counts(ctx context.Context) (Counts, error) {
 	out := Counts{Feedback: map[FeedbackKind]int64{}}

@@ -115,6 +115,27 @@ func testUndecided(t *testing.T, s *Store) {
 	}
 }
 
+// testFloorWhileAccepting accepts an id below the new floor after the look and before the move.
+func testFloorWhileAccepting(t *testing.T, s *Store) {
+	ctx := t.Context()
+	early, late := app(t, "", "1"), app(t, "", "2")
+	accept(t, s, late)
+	decide(t, s, verdict(late, generations(t, s), .5))
+	_, err := write(ctx, s, func(t *tx) (int, error) { t.w.memo.least = ""; return 0, nil })
+	must(t, err)
+	to, err := s.decidedUpTo(ctx, "", late.ID)
+	must(t, err)
+	equal(t, "found", to, late.ID)
+	accept(t, s, early)
+	floor, err := write(ctx, s, func(t *tx) (string, error) { return t.raiseFloor(to) })
+	must(t, err)
+	page, err := s.Undecided(ctx, floor, 10)
+	must(t, err)
+	if len(page) != 1 || page[0].ID != early.ID {
+		t.Fatalf("an application below the new floor %s is lost", floor)
+	}
+}
+
 func testRecentDecisions(t *testing.T, s *Store) {
 	g := generations(t, s)
 	var want []Decision

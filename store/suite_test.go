@@ -32,6 +32,7 @@ func suite(t *testing.T, open opener) {
 		"FeedbackKinds":              testFeedbackKinds,
 		"FeedbackEarlyJoinedOnce":    testFeedbackEarlyJoinedOnce,
 		"Undecided":                  testUndecided,
+		"FloorWhileAccepting":        testFloorWhileAccepting,
 		"RecentDecisions":            testRecentDecisions,
 		"Incarnations":               testIncarnations,
 		"Health":                     testHealth,

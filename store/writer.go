@@ -42,6 +42,9 @@ type memo struct {
 	early int64
 	// floor is the sweeper's: everything up to it is decided. purged is the highest id ever deleted.
 	floor, purged string
+	// least is the lowest id accepted since RaiseFloor last began to look, "" for none. It survives a reread, where it may
+	// only be too low.
+	least string
 	// audit is the end of the chain.
 	audit auditHead
 }
