@@ -44,6 +44,7 @@ type agent struct {
 type notice struct {
 	state       State
 	incarnation int64
+	cause       string
 }
 
 func newAgent(s *Supervisor, spec Spec) (*agent, error) {
@@ -83,7 +84,7 @@ func (a *agent) becomeLocked(s State, cause string, incarnation int64) {
 		return
 	}
 	if len(a.notices) < 8 { // a crash loop is slower than the heartbeat; more than a few can't pile up in a slot
-		a.notices = append(a.notices, notice{s, incarnation})
+		a.notices = append(a.notices, notice{s, incarnation, cause})
 	}
 }
 

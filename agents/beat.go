@@ -64,10 +64,11 @@ func (a *agent) pulse(now time.Time) (out []*event.AgentMetrics) {
 	m := event.AgentMetrics{
 		Agent: a.spec.Name, Instance: a.sup.opts.Instance, At: now, SlotMS: a.sup.opts.Heartbeat.Milliseconds(),
 		Watermark: a.finished.Load(), Queue: depth, QueueAgeMS: age.Milliseconds(), InFlight: inFlight,
+		HandlerAgeMS: a.handlerAge().Milliseconds(), DeadlineMS: a.sup.opts.StageDeadline.Milliseconds(),
 	}
 	for _, n := range a.notices {
 		e := m
-		e.State, e.Incarnation = string(n.state), n.incarnation
+		e.State, e.Incarnation, e.Cause = string(n.state), n.incarnation, n.cause
 		out = append(out, &e)
 	}
 	a.notices = a.notices[:0]
@@ -82,6 +83,9 @@ func (a *agent) pulse(now time.Time) (out []*event.AgentMetrics) {
 		last := out[len(out)-1]
 		last.Handled, last.Failed, last.Refused = slot.handled, slot.failed, slot.refused
 		last.HandlerUS = append([]int64(nil), slot.times[:slot.used]...)
+		if a.spec.Counts != nil {
+			last.Counts = a.spec.Counts()
+		}
 	}
 	return out
 }
@@ -95,6 +99,15 @@ func (a *agent) isSlow(now int64) bool {
 		}
 	}
 	return false
+}
+
+// handlerAge is the age of the oldest handler at work.
+func (a *agent) handlerAge() (oldest time.Duration) {
+	now := a.sup.clock()
+	for _, l := range a.lanes {
+		oldest = max(oldest, l.working(now))
+	}
+	return oldest
 }
 
 // load describes what waits and what is at work.

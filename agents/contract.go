@@ -15,7 +15,8 @@
 //
 // Tests run in testing/synctest over the memory bus: restart, crash, hang, latency and error storms under load.
 //
-// The package imports agents/event, agents/bus; agents/fault only through the Injector interface.
+// The package imports agents/event, agents/bus, healing/detect (the counts that travel with a heartbeat); agents/fault only
+// through the Injector interface.
 package agents
 
 import (
@@ -25,6 +26,7 @@ import (
 
 	"aura/agents/bus"
 	"aura/agents/event"
+	"aura/healing/detect"
 )
 
 // ErrNotReady is returned by a handler that can't work yet and knows it isn't the message's fault (no model loaded,
@@ -71,6 +73,8 @@ type Spec struct {
 	NewHandler func(Life) Handler
 	// Ready, if not nil, says why the agent cannot work yet (shown, and part of /readyz).
 	Ready func() error
+	// Counts, if not nil, is asked once a slot for what the agent counted in it; it travels with the slot's heartbeat.
+	Counts func() *detect.Counts
 	// GiveUp ends the way of a message whose handler failed three times: it must see to it that the application is
 	// decided all the same. On an error the message waits and GiveUp is called again later.
 	GiveUp func(ctx context.Context, m *bus.Message, cause error) error

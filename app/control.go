@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"aura/agents/bus"
+	"aura/agents/bus/middleware"
 	"aura/agents/desired"
 	"aura/agents/event"
 )
@@ -22,17 +24,23 @@ type control struct {
 	router    *message.Router
 }
 
-func newControl(t bus.Transport, view *desired.View, log *slog.Logger) (*control, error) {
+// controlTimeout bounds one attempt of a control handler: what it reads is one row.
+const controlTimeout = 5 * time.Second
+
+func newControl(t bus.Transport, view *desired.View, tel *telemetry, log *slog.Logger) (*control, error) {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: stopWithin / 2}, quiet(log))
 	if err != nil {
 		return nil, fmt.Errorf("control plane: %w", err)
 	}
 	c := &control{transport: t, view: view, log: log, router: router}
-	chain, err := controlChain(t, log)
-	if err != nil {
-		return nil, err
-	}
-	router.AddMiddleware(chain...)
+	router.AddMiddleware(middleware.Chain(middleware.Options{
+		DeadLetter: &middleware.DeadLetters{Topic: event.ConfigUpdates, Agent: "control", Send: middleware.SendTo(t)},
+		Observe: func(handler string, result middleware.Result, took time.Duration) {
+			tel.control.WithLabelValues(handler, string(result)).Observe(took.Seconds())
+		},
+		Retry:   &middleware.Backoff{Attempts: 3, First: 100 * time.Millisecond, Max: time.Second},
+		Timeout: controlTimeout,
+	}))
 	router.AddConsumerHandler("desired-state", string(event.ConfigUpdates), t.Subscriber(), c.refresh)
 	return c, nil
 }
@@ -78,8 +86,4 @@ func (c *control) step() Step {
 			return err
 		},
 	}
-}
-
-func controlChain(t bus.Transport, log *slog.Logger) ([]message.HandlerMiddleware, error) {
-	return nil, nil
 }

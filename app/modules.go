@@ -19,6 +19,7 @@ import (
 	"aura/agents/feature"
 	"aura/agents/ingestion"
 	"aura/agents/model"
+	"aura/agents/reference"
 	"aura/app/config"
 	"aura/mlops/registry"
 	"aura/mlops/schema"
@@ -64,7 +65,7 @@ func selected(cfg config.Config, name string) bool {
 func provide() fx.Option {
 	return fx.Provide(
 		loadSchema, loadUserData, openStore, newTransport, newTelemetry, newRegistry, newFirstModel,
-		newView, newChampion, newFaults, newWindow, newIntake, newSweeper, newTechnical, newSupervisor,
+		newView, newChampion, newReference, newShadow, newFaults, newWindow, newIntake, newSweeper, newTechnical, newSupervisor,
 		newControl, newHub, newServer, newSource,
 	)
 }
@@ -81,6 +82,7 @@ type parts struct {
 	FirstModel *firstModel
 	View       *desired.View
 	Champion   *model.Champion
+	Reference  *reference.Holder
 	Faults     *fault.Registry
 	Window     *ingestion.Window
 	Intake     *ingestion.Intake
@@ -102,7 +104,10 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		{Name: "first model", Start: p.FirstModel.ensure},
 		{Name: "champion", Start: p.followChampion},
 		loop("desired state", func(ctx context.Context) { p.View.Run(ctx, cfg.Desired.Poll) }),
-		loop("champion watch", func(ctx context.Context) { watchChampion(ctx, p.Champion, cfg.Desired.Poll) }),
+		loop("champion watch", every(cfg.Desired.Poll, func(ctx context.Context) {
+			p.Champion.Follow(ctx)
+			p.Reference.Follow(ctx)
+		})),
 		p.Control.step(),
 		loop("decision listener", p.listen(log)),
 		{Name: "agents", Start: p.Supervisor.Start, Stop: p.Supervisor.Stop},
@@ -122,20 +127,8 @@ func (p parts) followChampion(ctx context.Context) error {
 		return err
 	}
 	p.Champion.Follow(ctx) // a file that can't be loaded is shown by /readyz, and looked for again
+	p.Reference.Follow(ctx)
 	return nil
-}
-
-func watchChampion(ctx context.Context, c *model.Champion, every time.Duration) {
-	t := time.NewTicker(every)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			c.Follow(ctx)
-		}
-	}
 }
 
 // drain waits until what was accepted is decided. What is left at the end of its time is found at the next start.

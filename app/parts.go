@@ -19,6 +19,8 @@ import (
 	"aura/agents/feature"
 	"aura/agents/ingestion"
 	"aura/agents/model"
+	"aura/agents/reference"
+	"aura/agents/shadow"
 	"aura/app/config"
 	"aura/mlops/registry"
 	"aura/mlops/schema"
@@ -105,10 +107,12 @@ func newFaults(cfg config.Config, log *slog.Logger, opened *closers) *fault.Regi
 
 func newWindow(cfg config.Config) *ingestion.Window { return ingestion.NewWindow(cfg.Admission.Window) }
 
-func newIntake(cfg config.Config, sch *schema.Schema, s *store.Store, t bus.Transport, w *ingestion.Window, tel *telemetry, log *slog.Logger, opened *closers,
+func newIntake(cfg config.Config, sch *schema.Schema, s *store.Store, t bus.Transport, w *ingestion.Window, tel *telemetry,
+	view *desired.View, sh *shadow.Scores, log *slog.Logger, opened *closers,
 ) *ingestion.Intake {
 	in := ingestion.New(ingestion.Options{
 		Schema: sch, Store: s, Publisher: t, Window: w, Counter: tel, Now: now, Log: log, SweepAfter: cfg.Sweep.MinAge,
+		View: view, Shadow: sh, SLO: latencyObjective,
 	})
 	opened.add(func(context.Context) error { return in.Close() })
 	return in
@@ -116,6 +120,14 @@ func newIntake(cfg config.Config, sch *schema.Schema, s *store.Store, t bus.Tran
 
 // now is the process' clock, to the microsecond that the store keeps.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// latencyObjective is what a decision may take, from acceptance.
+const latencyObjective = 300 * time.Millisecond
+
+// shadowScores is how many scores given beside safe mode are remembered for their outcomes.
+const shadowScores = 10_000
+
+func newShadow() *shadow.Scores { return shadow.New(shadowScores) }
 
 // sweepTick is how often the window is looked through.
 const sweepTick = 250 * time.Millisecond
@@ -143,12 +155,14 @@ type supervisorNeeds struct {
 	intake    *ingestion.Intake
 	sweeper   *ingestion.Sweeper
 	telemetry *telemetry
+	reference *reference.Holder
+	shadow    *shadow.Scores
 }
 
 func newSupervisor(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, t bus.Transport, view *desired.View,
-	c *model.Champion, f *fault.Registry, tech *decision.Technical, in *ingestion.Intake, sw *ingestion.Sweeper, tel *telemetry,
+	c *model.Champion, f *fault.Registry, tech *decision.Technical, in *ingestion.Intake, sw *ingestion.Sweeper, tel *telemetry, ref *reference.Holder, sh *shadow.Scores,
 ) (*agents.Supervisor, error) {
-	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel}
+	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh}
 	return n.supervisor()
 }
 
@@ -164,13 +178,16 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 	}
 	for _, spec := range []agents.Spec{
 		n.intake.Spec(),
-		feature.Spec(n.schema, n.technical.GiveUp(feature.Name)),
+		feature.Spec(feature.Options{
+			Schema: n.schema, Reference: n.reference.Current, GiveUp: n.technical.GiveUp(feature.Name),
+		}),
 		model.Spec(model.Options{
 			Schema: n.schema, Champion: n.champion, View: n.view, GiveUp: n.technical.GiveUp(model.Name),
 		}),
 		decision.Spec(decision.Options{
 			Schema: n.schema, Store: n.store, View: n.view, Now: now, Log: n.log,
 			Observe: n.telemetry.decided, GiveUp: n.technical.GiveUp(decision.Name),
+			Reference: n.reference.Current, Shadow: n.shadow, SLO: latencyObjective,
 		}),
 	} {
 		if err := sup.Add(spec); err != nil {

@@ -25,6 +25,7 @@ type telemetry struct {
 	accepted  *prometheus.CounterVec
 	refused   *prometheus.CounterVec
 	feedback  *prometheus.CounterVec
+	control   *prometheus.HistogramVec
 
 	hub       *web.Hub
 	latency   latencies
@@ -56,8 +57,12 @@ func newTelemetry(hub *web.Hub) *telemetry {
 		feedback: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "aura_feedback_total", Help: "Outcomes received, by what became of them.",
 		}, []string{"kind"}),
+		control: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "aura_handler_duration_seconds", Help: "Handling of one message of the control plane, all attempts.",
+			Buckets: []float64{.0001, .001, .01, .1, 1, 10},
+		}, []string{"handler", "result"}),
 	}
-	t.registry.MustRegister(t.decisions, t.durations, t.accepted, t.refused, t.feedback,
+	t.registry.MustRegister(t.decisions, t.durations, t.accepted, t.refused, t.feedback, t.control,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, m := range []event.Mode{event.ModeModel, event.ModeSafe} {
 		for _, o := range outcomes {

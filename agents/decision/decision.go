@@ -7,7 +7,7 @@
 // first row stands. What is emitted is always the row read back, never the value just computed.
 //
 // Handle only judges; Finish commits a batch in one call and blocks until the store has it. The package imports
-// agents, agents/{event,bus,desired}, store, mlops/schema.
+// agents, agents/{event,bus,desired,tally,shadow}, store, healing/detect, mlops/schema.
 package decision
 
 import (
@@ -21,6 +21,8 @@ import (
 	"aura/agents/bus"
 	"aura/agents/desired"
 	"aura/agents/event"
+	"aura/agents/shadow"
+	"aura/healing/detect"
 	"aura/mlops/schema"
 	"aura/store"
 )
@@ -42,17 +44,35 @@ type Options struct {
 	Log    *slog.Logger
 	// Observe hears of each decision that this process wrote, once. May be nil.
 	Observe func(*event.Decision)
-	GiveUp  func(context.Context, *bus.Message, error) error
+	// Reference is the sample that scores are counted against, Shadow remembers scores given beside safe mode; both may
+	// be nil.
+	Reference func() *detect.Reference
+	Shadow    *shadow.Scores
+	// SLO is the latency objective, for the counts of shadow scores.
+	SLO    time.Duration
+	GiveUp func(context.Context, *bus.Message, error) error
 }
 
 // Spec describes the agent.
 func Spec(o Options) agents.Spec {
+	c := &counter{reference: o.Reference, shadow: o.Shadow, slo: o.SLO}
 	return agents.Spec{
-		Name:       Name,
-		Inputs:     []agents.Input{{Topic: event.Predictions}, {Topic: event.FeaturesTopic}},
-		NewHandler: func(l agents.Life) agents.Handler { return &handler{Options: o, incarnation: l.Incarnation} },
-		GiveUp:     o.GiveUp,
+		Name:   Name,
+		Inputs: []agents.Input{{Topic: event.Predictions}, {Topic: event.FeaturesTopic}},
+		NewHandler: func(l agents.Life) agents.Handler {
+			return &handler{Options: o, counter: c, incarnation: l.Incarnation}
+		},
+		Counts: c.Take,
+		GiveUp: o.GiveUp,
 	}
+}
+
+// skipFeatures leaves the features alone while the model decides: its predictions come.
+func (o Options) skipFeatures(_ time.Time, _ int, batch []*bus.Message) []*bus.Message {
+	if o.View.Current().Mode == event.ModeSafe {
+		return batch
+	}
+	return nil
 }
 
 // verdict is a judged application that waits for Finish.
@@ -64,6 +84,7 @@ type verdict struct {
 
 type handler struct {
 	Options
+	counter     *counter
 	incarnation int64
 	pending     []verdict
 }
@@ -76,9 +97,11 @@ func (h *handler) Handle(_ context.Context, m *bus.Message, _ *agents.Outbox) er
 			h.pending = append(h.pending, verdict{features: e})
 		}
 	case *event.Prediction:
-		if !e.Shadow {
-			h.pending = append(h.pending, verdict{features: &e.Features, prediction: e})
+		if e.Shadow {
+			h.counter.shadowed(e, h.Now())
+			return nil
 		}
+		h.pending = append(h.pending, verdict{features: &e.Features, prediction: e})
 	default:
 		return fmt.Errorf("decision: %T is neither a prediction nor features", m.Event)
 	}
@@ -114,6 +137,7 @@ func (h *handler) Finish(ctx context.Context, out *agents.Outbox) error {
 			return fmt.Errorf("decision: commit %d decisions: %w", len(rows), err)
 		}
 		pending = pending[:0:0]
+		h.counter.written(results)
 		for i, r := range results {
 			switch r.Status {
 			case store.Stale:

@@ -31,6 +31,8 @@ type State struct {
 	ModeGeneration     int64
 	Champion           int
 	ChampionGeneration int64
+	// Reference is the id of the sample that monitoring compares with, "" for none.
+	Reference string
 }
 
 // Hook hears of a change, with the state before and after it.
@@ -77,6 +79,7 @@ func (v *View) Refresh(ctx context.Context) error {
 	after := State{
 		Mode: event.Mode(row.Mode), ModeGeneration: row.ModeGeneration,
 		Champion: row.Champion, ChampionGeneration: row.ChampionGeneration,
+		Reference: row.Reference,
 	}
 	old := v.state.Load()
 	if old == nil {

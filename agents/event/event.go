@@ -1,7 +1,7 @@
 // Package event is the wire contract: one Go type for each topic, and what every message on the bus carries.
 //
 // It owns the names of the topics, the types of the values and their JSON form. It may import mlops/schema (the values
-// of an application) and nothing else of ours. Values are immutable once published: on the in-memory bus every
+// of an application), healing/detect (what is counted of them) and nothing else of ours. Values are immutable once published: on the in-memory bus every
 // subscriber gets the same pointer. The JSON form is fixed by golden files in testdata; a change there is a change of
 // the contract with users' own tools.
 package event
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"aura/healing/detect"
 	"aura/mlops/schema"
 )
 
@@ -64,6 +65,8 @@ func (s Subject) Key() string { return s.ApplicationID }
 type RawEvent struct {
 	Subject
 	Features schema.Record `json:"features"`
+	// Again marks a publication that is not the first: it counts nowhere.
+	Again bool `json:"again,omitempty"`
 }
 
 // Features is a validated application, as columns and as the model's input.
@@ -169,6 +172,13 @@ type AgentMetrics struct {
 	InFlight   int   `json:"in_flight"`
 	// HandlerUS is the histogram of handling times: counts by power of two of microseconds (index i: [2^i, 2^(i+1))).
 	HandlerUS []int64 `json:"handler_us,omitempty"`
+	// HandlerAgeMS is the age of the oldest handler at work, DeadlineMS the stage deadline that it should keep.
+	HandlerAgeMS int64 `json:"handler_age_ms,omitempty"`
+	DeadlineMS   int64 `json:"deadline_ms,omitempty"`
+	// Cause says why State is CRASHED, HUNG or QUARANTINED.
+	Cause string `json:"cause,omitempty"`
+	// Counts is what the agent counted of applications in this slot, for monitoring.
+	Counts *detect.Counts `json:"counts,omitempty"`
 }
 
 // ConfigUpdate announces that a row of desired state changed. Who hears it reads the row.

@@ -10,6 +10,7 @@ import (
 	"aura/agents/announce"
 	"aura/agents/bus"
 	"aura/agents/event"
+	"aura/healing/detect"
 	"aura/store"
 )
 
@@ -56,7 +57,12 @@ func (d deskTransport) Mailbox(o bus.MailboxOptions) (bus.Mailbox, error) {
 
 // Spec describes the agent.
 func (in *Intake) Spec() agents.Spec {
+	var counts func() *detect.Counts
+	if in.counts != nil {
+		counts = in.counts.take
+	}
 	return agents.Spec{
+		Counts:     counts,
 		Name:       Name,
 		Inputs:     []agents.Input{{Topic: deskTopic}},
 		NewHandler: func(agents.Life) agents.Handler { return &clerk{intake: in} },

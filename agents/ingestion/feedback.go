@@ -37,6 +37,7 @@ func (in *Intake) Feedback(ctx context.Context, outcomes ...Outcome) ([]store.Fe
 	for _, r := range results {
 		in.Counter.Feedback(string(r.Kind))
 		if r.Kind == store.Joined {
+			in.counts.outcome(r.Feedback)
 			messages = append(messages, bus.NewMessage(announce.Feedback(r.Feedback), now))
 		}
 	}

@@ -23,7 +23,9 @@ import (
 	"github.com/google/uuid"
 
 	"aura/agents/bus"
+	"aura/agents/desired"
 	"aura/agents/event"
+	"aura/agents/shadow"
 	"aura/mlops/schema"
 	"aura/store"
 )
@@ -63,17 +65,28 @@ type Options struct {
 	Log       *slog.Logger
 	// SweepAfter is the age at which the sweeper first looks at an application.
 	SweepAfter time.Duration
+	// View, Shadow and SLO serve the counts for monitoring: latencies against the objective, outcomes against what the
+	// model said. A nil View counts nothing.
+	View   *desired.View
+	Shadow *shadow.Scores
+	SLO    time.Duration
 }
 
 // Intake is the way in.
 type Intake struct {
 	Options
-	desk *bus.Memory
+	desk   *bus.Memory
+	counts *latencyCounter
 }
 
 // New makes an intake. Its submissions wait until the agent of Spec runs.
 func New(o Options) *Intake {
-	return &Intake{Options: o, desk: bus.NewMemory(bus.MemoryOptions{Lanes: deskLanes, Logger: o.Log})}
+	in := &Intake{Options: o, desk: bus.NewMemory(bus.MemoryOptions{Lanes: deskLanes, Logger: o.Log})}
+	if o.View != nil {
+		in.counts = &latencyCounter{view: o.View, window: o.Window, shadow: o.Shadow, slo: o.SLO, now: o.Now}
+		o.Window.counts = in.counts
+	}
+	return in
 }
 
 // Application is what somebody asks to be decided.

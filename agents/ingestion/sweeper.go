@@ -249,7 +249,9 @@ func (s *Sweeper) publish(ctx context.Context, now time.Time, events ...*event.R
 	messages := make([]*bus.Message, len(events))
 	ids := make([]string, len(events))
 	for i, e := range events {
-		messages[i] = bus.NewMessage(e, now)
+		again := *e
+		again.Again = true
+		messages[i] = bus.NewMessage(&again, now)
 		messages[i].TraceParent = traceParent(e.TraceID)
 		ids[i] = e.ID
 	}

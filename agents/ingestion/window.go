@@ -17,6 +17,7 @@ type Window struct {
 	reserved int               // places taken by applications that are not committed yet
 	entries  map[string]*entry // by our id
 	freed    chan struct{}     // closed and renewed when room appears
+	counts   *latencyCounter   // nil counts nothing
 }
 
 // entry is one undecided application.
@@ -28,6 +29,8 @@ type entry struct {
 	delay   time.Duration
 	// unpublished is set while no publication of it has succeeded.
 	unpublished bool
+	// overtime is set once it has been counted as slow while in flight.
+	overtime bool
 }
 
 // NewWindow makes a window of the given size.
@@ -133,6 +136,7 @@ func (w *Window) Decided(decisions ...*event.Decision) {
 		}
 		delete(w.entries, d.ID)
 		any = true
+		w.counts.decided(d, x.overtime)
 		for _, c := range x.waiters {
 			c <- d
 		}
@@ -158,6 +162,24 @@ func (w *Window) OldestAge(now time.Time) time.Duration {
 		oldest = max(oldest, now.Sub(x.event.AcceptedAt))
 	}
 	return oldest
+}
+
+// overdue counts the applications in flight since before the given time, and returns when those were accepted that it
+// sees for the first time.
+func (w *Window) overdue(before time.Time) (n int64, fresh []time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, x := range w.entries {
+		if !x.event.AcceptedAt.Before(before) {
+			continue
+		}
+		n++
+		if !x.overtime {
+			x.overtime = true
+			fresh = append(fresh, x.event.AcceptedAt)
+		}
+	}
+	return n, fresh
 }
 
 // due lists the applications whose time to be looked at has come, all of them if now is zero.

@@ -1,0 +1,66 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+
+	"aura/agents/desired"
+	"aura/agents/reference"
+	"aura/healing/detect"
+	"aura/mlops/dataset"
+	"aura/mlops/schema"
+	"aura/store"
+)
+
+// saveReference keeps what monitoring will compare with: the sample that a model version was trained on, and the scores
+// that it gives to rows it has not seen.
+func saveReference(ctx context.Context, st *store.Store, s *schema.Schema, version int, rows []dataset.Row, scores []float64, by string) error {
+	r, err := referenceOf(s, reference.OfModel(version), rows)
+	if err != nil {
+		return err
+	}
+	r.SetScores(version, scores)
+	document, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("reference of version %d: %w", version, err)
+	}
+	return st.PutReference(ctx, store.Reference{
+		ID: r.ID, MadeAt: now(), ModelVersion: version, Rows: r.Rows, Document: document, By: by, Reason: "training sample",
+	})
+}
+
+func referenceOf(s *schema.Schema, id string, rows []dataset.Row) (*detect.Reference, error) {
+	fields := make([]detect.Field, len(s.Features))
+	for i, f := range s.Features {
+		fields[i] = detect.Field{Name: f.Name, Categorical: f.Kind == schema.Categorical}
+	}
+	values := make([][]float64, len(rows))
+	for i := range rows {
+		values[i] = rows[i].Values
+	}
+	r, err := detect.BuildReference(id, fields, values)
+	if err != nil {
+		return nil, fmt.Errorf("reference %s: %w", id, err)
+	}
+	return r, nil
+}
+
+func newReference(st *store.Store, view *desired.View, log *slog.Logger) *reference.Holder {
+	load := func(ctx context.Context, id string) (*detect.Reference, error) {
+		row, err := st.Reference(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		r := &detect.Reference{}
+		return r, json.Unmarshal(row.Document, r)
+	}
+	h := reference.New(load, view, log)
+	view.OnChange(func(ctx context.Context, before, after desired.State) {
+		if before.Reference != after.Reference || before.Champion != after.Champion {
+			h.Follow(ctx)
+		}
+	})
+	return h
+}
