@@ -1,5 +1,7 @@
 package store
 
+import "encoding/json"
+
 // The gorm models of incidents and actions, columns as in migrations.
 
 type storedIncident struct {
@@ -74,4 +76,20 @@ func (r *storedAction) value() ActionRow {
 		ProposedAt: r.ProposedAt.time(), ExecutedAt: r.ExecutedAt.time(), FinishedAt: r.FinishedAt.time(),
 		UndoneAt: r.UndoneAt.time(), Result: r.Result, Document: document(r.Document),
 	}
+}
+
+// text keeps a document readable as JSON where there is none.
+func text(doc json.RawMessage) string {
+	if len(doc) == 0 {
+		return "null"
+	}
+	return string(doc)
+}
+
+// document is the inverse of text.
+func document(text string) json.RawMessage {
+	if text == "null" {
+		return nil
+	}
+	return json.RawMessage(text)
 }
