@@ -40,9 +40,8 @@ func (l *lane) remove(s *strike) {
 	}
 }
 
-// next returns the record whose turn it is, or when the earliest one's turn comes (zero: none is there). No turn comes
-// before earliest.
-func (l *lane) next(now, earliest time.Time) (*strike, time.Time) {
+// next returns the record whose turn it is, or when the earliest one's turn comes (zero: none is there).
+func (l *lane) next(now time.Time) (*strike, time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var first *strike
@@ -56,8 +55,6 @@ func (l *lane) next(now, earliest time.Time) (*strike, time.Time) {
 		return nil, time.Time{}
 	case first.due.After(now):
 		return nil, first.due
-	case earliest.After(now):
-		return nil, earliest
 	}
 	return first, first.due
 }

@@ -123,12 +123,11 @@ func (p *loop) construct() bool {
 	return true
 }
 
-// turn handles a message that was set aside, if one is due, or else what the lane holds. They take turns, and a young
-// life begins with the lane: what made the last one crash must not keep everything else from being done. It reports
-// whether the loop goes on.
+// turn handles a message that was set aside, if one is due, or else what the lane holds. They take turns, so that
+// neither keeps the other from being done. It reports whether the loop goes on.
 func (p *loop) turn() bool {
 	now := time.Now()
-	s, due := p.lane.next(now, p.life.began.Add(asideDelay))
+	s, due := p.lane.next(now)
 	if s != nil && (p.othersTurn || p.lane.queue.Len() == 0) {
 		p.othersTurn = false
 		return p.work(p.again(s))
