@@ -205,3 +205,28 @@ func BenchmarkFourStagesRouter(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// BenchmarkHolds is the sweeper's question about 1,000 applications while 10,000 are on their way.
+func BenchmarkHolds(b *testing.B) {
+	t := bus.NewMemory(bus.MemoryOptions{})
+	defer t.Close()
+	if _, err := t.Mailbox(bus.MailboxOptions{Topic: event.RawEvents, Group: "g"}); err != nil {
+		b.Fatal(err)
+	}
+	keys := map[string]bool{}
+	for i := range 10_000 {
+		e := &event.RawEvent{Subject: subject(i)}
+		if err := t.Publish(context.Background(), bus.NewMessage(e, time.Now())); err != nil {
+			b.Fatal(err)
+		}
+		if i%10 == 0 {
+			keys[e.Key()] = true
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if held, ok := t.Holds(keys, event.RawEvents, event.FeaturesTopic, event.Predictions); !ok || len(held) != len(keys) {
+			b.Fatal(len(held))
+		}
+	}
+}

@@ -100,12 +100,12 @@ func (s *subscriber) SubscribeInitialize(topic string) error {
 	if s.closed {
 		return ErrClosed
 	}
+	s.register()
 	box, err := s.all.open(event.Topic(topic), s.group)
 	if err != nil {
 		return err
 	}
 	if s.group == "" {
-		s.register()
 		s.early[box.topic] = append(s.early[box.topic], box)
 	}
 	return nil
@@ -119,11 +119,11 @@ func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	if s.closed {
 		return nil, ErrClosed
 	}
+	s.register()
 	box, err := s.mailbox(event.Topic(topic))
 	if err != nil {
 		return nil, err
 	}
-	s.register()
 	out := make(chan *message.Message)
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.ctx, cancel)
@@ -154,7 +154,8 @@ func (s *subscriber) mailbox(topic event.Topic) (*mailbox, error) {
 	return s.all.open(topic, s.group)
 }
 
-// register makes the transport's Close find this subscriber.
+// register makes the transport's Close find this subscriber. It comes before a mailbox is opened: whoever opens one just
+// before the transport closes is then waited for.
 func (s *subscriber) register() {
 	s.all.mu.Lock()
 	defer s.all.mu.Unlock()

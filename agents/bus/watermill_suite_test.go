@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
 
@@ -88,6 +89,47 @@ func TestWatermillPrivate(t *testing.T) {
 					func(*testing.T) (message.Publisher, message.Subscriber) { return b.Publisher(), b.Subscriber() })
 			})
 		}
+	}
+}
+
+// TestStoppedHandlerLeavesTheBus: Watermill's router closes publisher and subscriber with the first handler that stops.
+// On a shared GoChannel that was the end of everybody's bus.
+func TestStoppedHandlerLeavesTheBus(t *testing.T) {
+	for name, transport := range inMemory() {
+		t.Run(name, func(t *testing.T) {
+			b := transport.make(bus.MemoryOptions{})
+			defer closed(t, b)
+			router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			nothing := func(*message.Message) ([]*message.Message, error) { return nil, nil }
+			first := router.AddHandler("first", "in", b.GroupSubscriber("first"), "out", b.Publisher(), nothing)
+			router.AddHandler("second", "in", b.GroupSubscriber("second"), "out", b.Publisher(),
+				func(m *message.Message) ([]*message.Message, error) { return []*message.Message{m.Copy()}, nil })
+			out, err := b.Subscriber().Subscribe(t.Context(), "out")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error)
+			go func() { ended <- router.Run(t.Context()) }()
+			<-router.Running()
+			first.Stop()
+			<-first.Stopped()
+			if err := b.Publisher().Publish("in", message.NewMessage("id", []byte("x"))); err != nil {
+				t.Fatal(err)
+			}
+			m := <-out
+			if m.Ack(); m.UUID != "id" {
+				t.Errorf("got %s", m.UUID)
+			}
+			if err := router.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -140,3 +140,38 @@ func testCloseMailbox(t *testing.T, open Open, f Features) {
 		t.Errorf("the other mailbox got %v", got)
 	}
 }
+
+// testComeAndGo opens and closes subscriptions while others publish and read: what a restart under load does to a bus.
+func testComeAndGo(t *testing.T, open Open, f Features) {
+	ctx, b := start(t, open)
+	box := mailbox(t, b, bus.MailboxOptions{Topic: topic, Group: "g", Capacity: 16})
+	perKey := f.load(1000)
+	g := newLedger(f.Ordered, 4*5*perKey)
+	read := reading(ctx, box, g.add)
+	writing := publishers(ctx, b, 4, 5, perKey)
+	done := make(chan error, 1)
+	go func() { done <- writing() }()
+	guests := 0
+	for busy := true; busy; guests++ {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			busy = false
+		default:
+			guest := mailbox(t, b, bus.MailboxOptions{Topic: topic, Capacity: 1}) // soon full: it must hold nobody up once it is gone
+			for _, l := range guest.Lanes() {
+				_, _ = l.Take(ended(), 1)
+			}
+			if err := guest.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := read(); err != nil {
+		t.Fatal(err)
+	}
+	g.check(t)
+	t.Logf("%d subscriptions came and went", guests)
+}

@@ -62,6 +62,7 @@ func Run(t *testing.T, open Open, f Features) {
 		"overflow while blocked":  testOverflowWhileBlocked,
 		"partly published batch":  testPartlyPublished,
 		"readers replaced":        testReadersReplaced,
+		"come and go":             testComeAndGo,
 		"holds":                   testHolds,
 		"holds ignores observers": testHoldsPrivate,
 		"close":                   testClose,
