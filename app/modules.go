@@ -117,7 +117,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("agent health", p.saveHealth(log)),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),
 		{Name: "drain", Stop: p.drain, Within: cfg.Shutdown.Timeout / 2},
-		p.web(cfg),
+		p.web(cfg, log),
 		loop("source", p.Source.run),
 	}, func(s Step) bool { return s.Name == "" })
 }
@@ -146,7 +146,7 @@ func (p parts) drain(ctx context.Context) error {
 }
 
 // web is the HTTP server and the file that tells other commands where it is.
-func (p parts) web(cfg config.Config) Step {
+func (p parts) web(cfg config.Config, log *slog.Logger) Step {
 	if p.Server == nil {
 		return Step{}
 	}
@@ -158,7 +158,15 @@ func (p parts) web(cfg config.Config) Step {
 			}
 			return writeAddr(cfg.Data.Dir, p.Server.Addr())
 		},
-		Stop: func(ctx context.Context) error { return errors.Join(removeAddr(cfg.Data.Dir), p.Server.Stop(ctx)) },
+		Stop: func(ctx context.Context) error {
+			err := p.Server.Stop(ctx)
+			if errors.Is(err, context.DeadlineExceeded) {
+				// A client that is too slow is no failure of ours: what of it was accepted is decided.
+				log.Warn("clients that had not finished were cut off", "err", err)
+				err = nil
+			}
+			return errors.Join(removeAddr(cfg.Data.Dir), err)
+		},
 	}
 }
 

@@ -139,9 +139,12 @@ func (s *storm) reborn(agent string, before int64) int64 {
 // wake ends a hang: its handlers go on in a life that is over, and what they bring must be refused.
 func (s *storm) wake(agent, hang string, refused int64) {
 	s.t.Helper()
-	if s.status(agent).Zombies == 0 {
-		s.t.Errorf("%s: no zombie although a handler hangs", agent)
-	}
+	until(s.t, 10*time.Second, "a zombie", func() string {
+		if s.status(agent).Zombies == 0 {
+			return agent + " has none although a handler hangs"
+		}
+		return ""
+	})
 	if err := s.parts.Faults.Remove(hang); err != nil {
 		s.t.Fatal(err)
 	}
