@@ -60,8 +60,8 @@ func (a *Application) settle() error {
 
 // await queues the parts of a call and waits for all of them.
 func (s *Store) await(ctx context.Context, parts []*request) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	if err := s.w.q.put(parts...); err != nil {
 		return err

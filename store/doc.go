@@ -10,5 +10,6 @@
 // again is harmless (Accept and Decide are idempotent by id). Reads never wait for writes. Errors: *Refused for what the
 // store will not do, *Unavailable for what it could not do now (disk full, locked, I/O; safe to repeat), ErrNotFound.
 //
-// Testing: Open with a temporary directory is fast and real; there is no fake. testing a full disk: Options.MaxPages.
+// Testing: Open with a temporary directory is fast and real; there is no fake. Options.MaxPages makes a full disk. This
+// package's own tests put a file layer under SQLite that forgets what was not synced, fills up, or refuses to sync.
 package store

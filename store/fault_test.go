@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -109,65 +110,49 @@ func TestFaultUnderLoad(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	const callers, each = 8, 30
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	flips := 0
-	faults := make(chan struct{})
-	go func() {
-		defer close(faults)
-		for {
-			select {
-			case <-stop:
-				d.set(func(d *faultyDisk) { d.full, d.deny = false, false })
+	var attempts atomic.Int64
+	// try repeats a call until it succeeds. The disk fills, clears, refuses to sync and syncs again by the attempts.
+	try := func(call func() error) {
+		for ctx.Err() == nil {
+			phase := attempts.Add(1) / 17 % 4
+			d.set(func(d *faultyDisk) { d.full, d.deny = phase == 1, phase == 3 })
+			if call() == nil {
 				return
-			default:
-			}
-			d.set(func(d *faultyDisk) { d.full, d.deny = flips%4 == 1, flips%4 == 3 })
-			flips++
-			for was := s.Stats(); ctx.Err() == nil; { // until something has happened under this state of the disk
-				if now := s.Stats(); now.Transactions+now.Failed > was.Transactions+was.Failed+3 {
-					break
-				}
-				select {
-				case <-stop:
-				case <-time.After(time.Millisecond):
-					continue
-				}
-				break
 			}
 		}
-	}()
+	}
+	var wg sync.WaitGroup
 	for range callers {
 		wg.Go(func() {
 			for range each {
 				a := app(t, "", "1")
-				for ctx.Err() == nil {
-					if _, err := s.Accept(ctx, []Application{a}); err == nil {
-						break
-					}
+				try(func() error {
+					_, err := s.Accept(ctx, []Application{a})
+					return err
+				})
+				var got [2]DecideResult
+				for i := range got {
+					try(func() error {
+						r, err := s.Decide(ctx, []Decision{verdict(a, g, float64(i))})
+						if err == nil {
+							got[i] = r[0]
+						}
+						return err
+					})
 				}
-				var first *Decision
-				for i := 0; i < 2 && ctx.Err() == nil; {
-					r, err := s.Decide(ctx, []Decision{verdict(a, g, float64(i))})
-					if err != nil {
-						continue
-					}
-					if first != nil && !sameDecision(*first, r[0].Decision) {
-						t.Errorf("two decisions of %s", a.ID)
-					}
-					first = &r[0].Decision
-					i++
+				if ctx.Err() == nil && !sameDecision(got[0].Decision, got[1].Decision) {
+					t.Errorf("two decisions of %s", a.ID)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	close(stop)
-	<-faults
+	d.set(func(d *faultyDisk) { d.full, d.deny = false, false })
 	c, err := s.Counts(ctx)
 	must(t, err)
 	equal(t, "rows", [3]int64{c.Applications, c.Decisions, c.Undecided}, [3]int64{callers * each, callers * each, 0})
 	if s.Stats().Failed == 0 {
 		t.Fatal("no fault hit")
 	}
+	t.Logf("%d attempts, %d failed transactions", attempts.Load(), s.Stats().Failed)
 }

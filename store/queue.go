@@ -54,7 +54,7 @@ func (r *request) wait(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	r.state.CompareAndSwap(stateQueued, stateDropped)
-	return context.Cause(ctx)
+	return ctx.Err()
 }
 
 // queue holds what waits for the writer. It is bounded and never blocks.

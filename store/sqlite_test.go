@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -85,22 +86,24 @@ func fileSize(t *testing.T, path string) int64 {
 
 func TestCloseGivesUpAtItsDeadline(t *testing.T) {
 	s := openDir(t, Options{Dir: t.TempDir()})
-	entered, leave := make(chan struct{}), make(chan struct{})
-	go func() { _ = s.w.do(context.Background(), func(*tx) error { close(entered); <-leave; return nil }) }()
+	entered := make(chan struct{})
+	slow := &request{job: func(*tx) error {
+		close(entered)
+		for !s.w.abort.Load() { // a transaction that outlasts the deadline
+			runtime.Gosched()
+		}
+		return nil
+	}}
+	must(t, s.w.q.put(slow))
 	<-entered
 	waiting := &request{accepts: []Application{app(t, "", "1")}, accepted: make([]AcceptResult, 1)}
 	must(t, s.w.q.put(waiting))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	closed := make(chan error, 1)
-	go func() { closed <- s.Close(ctx) }()
-	for !s.w.abort.Load() {
-		time.Sleep(time.Millisecond) // Close has nothing else to show before the transaction ends
-	}
-	close(leave)
-	if err := <-closed; !errors.Is(err, context.Canceled) {
+	if err := s.Close(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
+	must(t, slow.wait(context.Background())) // had begun: committed
 	if err := waiting.wait(context.Background()); !errors.Is(err, ErrClosed) {
 		t.Fatalf("got %v", err)
 	}

@@ -248,14 +248,14 @@ func testCallThatEnds(t *testing.T, s *Store) {
 	})
 	<-entered
 	ctx, cancel := context.WithCancel(t.Context())
-	a := app(t, "late", "1")
-	result := make(chan error, 1)
-	go func() { _, err := s.Accept(ctx, []Application{a}); result <- err }()
-	for s.Stats().QueueAccepts == 0 {
-		time.Sleep(time.Millisecond) // no state to wait on but the queue's own length
-	}
+	late := &request{accepts: []Application{app(t, "late", "1")}, accepted: make([]AcceptResult, 1)}
+	must(t, s.w.q.put(late))
+	equal(t, "queued behind the job", s.Stats().QueueAccepts, 1)
 	cancel()
-	if err := <-result; !errors.Is(err, context.Canceled) {
+	if err := late.wait(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := s.Accept(ctx, []Application{app(t, "late", "1")}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
 	close(leave)

@@ -33,6 +33,9 @@ type writer struct {
 	stmts map[string]*sql.Stmt
 	args  []any
 	memo  memo
+	// said is when a failure was last logged, unsaid how many have happened since.
+	said   time.Time
+	unsaid int
 }
 
 // memo is what the writer remembers of the rows so that it needn't look. It is read again after a failed transaction.
@@ -188,7 +191,7 @@ func (w *writer) runJob(r *request) error {
 // full or locked, throws the connection away. The next transaction makes a new one.
 func (w *writer) recover(cause error) {
 	w.memo.known = false
-	w.log.Error("store: a transaction failed", "code", failureCode(cause), "error", cause)
+	w.complain(cause)
 	if w.conn == nil {
 		return
 	}
@@ -203,10 +206,19 @@ func (w *writer) recover(cause error) {
 	w.disconnect()
 }
 
+// complain logs a failure, at most once a second: a full disk fails every transaction.
+func (w *writer) complain(cause error) {
+	w.unsaid++
+	if now := time.Now(); now.Sub(w.said) >= time.Second {
+		w.log.Error("store: a transaction failed", "code", failureCode(cause), "error", cause, "failed_since_last", w.unsaid)
+		w.said, w.unsaid = now, 0
+	}
+}
+
 // do runs fn in the writer's next transaction and returns when it is committed.
 func (w *writer) do(ctx context.Context, fn func(*tx) error) error {
 	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
+		return err
 	}
 	r := &request{job: fn}
 	if err := w.q.put(r); err != nil {
