@@ -56,7 +56,6 @@ func QueryDir(ctx context.Context, dir, text string, limit int) (QueryResult, er
 	limited, cancel := context.WithTimeout(ctx, queryTime)
 	defer cancel()
 	out, err := s.selectOnly(limited, text, min(max(limit, 1), queryRows))
-	var e *driver.Error
 	switch {
 	case err == nil:
 		return out, nil
@@ -64,10 +63,24 @@ func QueryDir(ctx context.Context, dir, text string, limit int) (QueryResult, er
 		return QueryResult{}, context.Cause(ctx)
 	case limited.Err() != nil:
 		return QueryResult{}, refuse(CodeQueryLimit, "the query took more than %v", queryTime)
-	case errors.As(err, &e) && slices.Contains([]int{sqlite3.SQLITE_ERROR, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}, e.Code()&0xff):
-		return QueryResult{}, refuse(CodeQuery, "%v", e)
+	case wrongQuery(err):
+		return QueryResult{}, refuse(CodeQuery, "%v", err)
 	}
 	return QueryResult{}, readErr("query", err)
+}
+
+// wrongQuery tells the query's own errors from the database's: what SQLite won't compile or compute, and what the driver
+// won't even hand on (a placeholder).
+func wrongQuery(err error) bool {
+	var e *driver.Error
+	if !errors.As(err, &e) {
+		return failureCode(err) == "failed"
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH:
+		return true
+	}
+	return false
 }
 
 // selectOnly opens a connection for the one statement and closes it again.
