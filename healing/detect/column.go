@@ -9,7 +9,7 @@ import (
 const (
 	// referenceBins is how many quantile bins a numeric column is asked for; ties make them fewer.
 	referenceBins = 20
-	// searchWidth is the padded number of edges of the binary search.
+	// searchWidth is the largest number of edges of the binary search; one less than a power of two.
 	searchWidth = 31
 	// gridSize is how many quantiles of a numeric column are kept for naming data bugs.
 	gridSize = 201
@@ -44,7 +44,7 @@ type Column struct {
 	Grid []float64    `json:"grid,omitempty"`
 	Top  []ValueShare `json:"top,omitempty"`
 
-	padded [searchWidth]float64
+	padded [searchWidth + 1]float64
 	codes  []int32 // bin of code i+first
 	first  float64
 }
@@ -72,25 +72,22 @@ func (c *Column) Bin(x float64) int {
 	return search(&c.padded, x)
 }
 
-// search returns the number of edges below x, without branches that the processor could mispredict.
-func search(edges *[searchWidth]float64, x float64) int {
-	i := 0
-	if edges[15] < x {
-		i = 16
+// search returns the number of edges below x. There are no branches that the processor could mispredict: a comparison
+// becomes a number, so that searches of several columns overlap.
+func search(edges *[searchWidth + 1]float64, x float64) int {
+	i := below(edges[15], x) << 4
+	i += below(edges[(i+7)&searchWidth], x) << 3
+	i += below(edges[(i+3)&searchWidth], x) << 2
+	i += below(edges[(i+1)&searchWidth], x) << 1
+	return i + below(edges[i&searchWidth], x)
+}
+
+func below(edge, x float64) int {
+	var n int
+	if edge < x {
+		n = 1
 	}
-	if edges[i+7] < x {
-		i += 8
-	}
-	if edges[i+3] < x {
-		i += 4
-	}
-	if edges[i+1] < x {
-		i += 2
-	}
-	if edges[i] < x {
-		i++
-	}
-	return i
+	return n
 }
 
 func (c *Column) code(x float64) int {

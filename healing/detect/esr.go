@@ -36,28 +36,32 @@ func (d *ESR) Restart(head float64, now time.Time) {
 // so no slot overflows. A slot without events changes nothing.
 func (d *ESR) Step(a *Alternatives, counts []uint32, now time.Time) {
 	var n uint64
-	only := -1
+	var seen []int
+	var buffer [64]int
+	seen = buffer[:0]
 	for b, c := range counts {
-		if n += uint64(c); c != 0 {
-			only = b
+		if c != 0 {
+			n += uint64(c)
+			seen = append(seen, b)
 		}
 	}
 	if n == 0 {
 		return
 	}
 	d.Events += int64(n)
+	if n == 1 {
+		for j := range d.R {
+			d.set(j, (d.R[j]+1)*a.Ratio[j][seen[0]], 1, now)
+		}
+		return
+	}
+	limit := math.Log(d.Cap)
 	for j := range d.R {
-		if n == 1 {
-			d.set(j, (d.R[j]+1)*a.Ratio[j][only], 1, now)
-			continue
+		sum, log := math.Log(d.R[j]+float64(n)), a.Log[j]
+		for _, b := range seen {
+			sum += float64(counts[b]) * log[b]
 		}
-		sum := math.Log(d.R[j] + float64(n))
-		for b, c := range counts {
-			if c != 0 {
-				sum += float64(c) * a.Log[j][b]
-			}
-		}
-		d.set(j, math.Exp(min(sum, math.Log(d.Cap))), float64(n), now)
+		d.set(j, math.Exp(min(sum, limit)), float64(n), now)
 	}
 }
 

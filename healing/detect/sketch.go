@@ -57,9 +57,7 @@ func (s *Sketch) Add(row []float64) {
 		counts := s.Features[i]
 		if !c.Categorical && x == x {
 			counts[search(&c.padded, x)]++
-			if x < c.Min || x > c.Max {
-				counts[len(counts)-1]++
-			}
+			counts[len(counts)-1] += uint32(below(x, c.Min) | below(c.Max, x))
 			continue
 		}
 		bin := c.Bin(x)
