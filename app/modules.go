@@ -65,7 +65,7 @@ func selected(cfg config.Config, name string) bool {
 func provide() fx.Option {
 	return fx.Provide(
 		loadSchema, loadUserData, openStore, newTransport, newTelemetry, newRegistry, newFirstModel,
-		newView, newChampion, newReference, newShadow, newFaults, newWindow, newIntake, newSweeper, newTechnical, newSupervisor,
+		newView, newChampion, newReference, newShadow, newFaults, newWindow, newIntake, newHolders, newSweeper, newTechnical, newSupervisor,
 		newControl, newHub, newServer, newSource,
 	)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"runtime/debug"
 	"time"
@@ -132,9 +133,28 @@ func newShadow() *shadow.Scores { return shadow.New(shadowScores) }
 // sweepTick is how often the window is looked through.
 const sweepTick = 250 * time.Millisecond
 
-func newSweeper(cfg config.Config, in *ingestion.Intake, s *store.Store, t bus.Transport, log *slog.Logger) *ingestion.Sweeper {
+// holders see what is still on its way: in mailboxes, or set aside by the supervisor, which is made later.
+type holders struct {
+	transport  bus.Transport
+	supervisor *agents.Supervisor
+}
+
+func newHolders(t bus.Transport) *holders { return &holders{transport: t} }
+
+// Holds implements ingestion.Holder. What was set aside is looked at first: it goes back to the lanes from there.
+func (h *holders) Holds(keys map[string]bool, upstreamFirst ...event.Topic) (map[string]bool, bool) {
+	aside := h.supervisor.Holds(keys)
+	held, ok := h.transport.Holds(keys, upstreamFirst...)
+	if held == nil {
+		held = map[string]bool{}
+	}
+	maps.Copy(held, aside)
+	return held, ok
+}
+
+func newSweeper(cfg config.Config, in *ingestion.Intake, s *store.Store, h *holders, log *slog.Logger) *ingestion.Sweeper {
 	return ingestion.NewSweeper(ingestion.SweeperOptions{
-		Intake: in, Backlog: s, Holder: t, MaxDelay: cfg.Sweep.MaxAge, Tick: sweepTick, Log: log.With("component", "sweeper"),
+		Intake: in, Backlog: s, Holder: h, MaxDelay: cfg.Sweep.MaxAge, Tick: sweepTick, Log: log.With("component", "sweeper"),
 	})
 }
 
@@ -157,12 +177,13 @@ type supervisorNeeds struct {
 	telemetry *telemetry
 	reference *reference.Holder
 	shadow    *shadow.Scores
+	holders   *holders
 }
 
 func newSupervisor(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, t bus.Transport, view *desired.View,
-	c *model.Champion, f *fault.Registry, tech *decision.Technical, in *ingestion.Intake, sw *ingestion.Sweeper, tel *telemetry, ref *reference.Holder, sh *shadow.Scores,
+	c *model.Champion, f *fault.Registry, tech *decision.Technical, in *ingestion.Intake, sw *ingestion.Sweeper, tel *telemetry, ref *reference.Holder, sh *shadow.Scores, h *holders,
 ) (*agents.Supervisor, error) {
-	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh}
+	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh, h}
 	return n.supervisor()
 }
 
@@ -194,6 +215,7 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 			return nil, err
 		}
 	}
+	n.holders.supervisor = sup
 	bypass := bypassModel(sup)
 	bypass(n.view.Current().Mode)
 	n.view.OnChange(func(_ context.Context, before, after desired.State) {

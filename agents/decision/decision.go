@@ -80,6 +80,7 @@ type verdict struct {
 	features *event.Features
 	// prediction is nil where the rules decide whatever comes.
 	prediction *event.Prediction
+	trace      string // parent, for what comes of it
 }
 
 type handler struct {
@@ -94,14 +95,14 @@ func (h *handler) Handle(_ context.Context, m *bus.Message, _ *agents.Outbox) er
 	switch e := m.Event.(type) {
 	case *event.Features:
 		if h.View.Current().Mode == event.ModeSafe {
-			h.pending = append(h.pending, verdict{features: e})
+			h.pending = append(h.pending, verdict{features: e, trace: m.TraceParent})
 		}
 	case *event.Prediction:
 		if e.Shadow {
 			h.counter.shadowed(e, h.Now())
 			return nil
 		}
-		h.pending = append(h.pending, verdict{features: &e.Features, prediction: e})
+		h.pending = append(h.pending, verdict{features: &e.Features, prediction: e, trace: m.TraceParent})
 	default:
 		return fmt.Errorf("decision: %T is neither a prediction nor features", m.Event)
 	}
@@ -123,7 +124,7 @@ func (h *handler) Finish(ctx context.Context, out *agents.Outbox) error {
 		now := h.Now()
 		for _, v := range pending {
 			if v.prediction == nil && state.Mode == event.ModeModel || v.tooOld(state) {
-				out.Emit(v.again(state))
+				out.EmitFor(v.trace, v.again(state))
 				continue
 			}
 			rows = append(rows, h.judge(v, state, now))
@@ -148,9 +149,9 @@ func (h *handler) Finish(ctx context.Context, out *agents.Outbox) error {
 				continue
 			}
 			d := announce.Decision(r.Decision)
-			out.Emit(d)
+			out.EmitFor(judged[i].trace, d)
 			if r.Joined != nil {
-				out.Emit(announce.Feedback(*r.Joined))
+				out.EmitFor(judged[i].trace, announce.Feedback(*r.Joined))
 			}
 			if r.Status == store.Written && h.Observe != nil {
 				h.Observe(d)
@@ -164,7 +165,7 @@ func (h *handler) Finish(ctx context.Context, out *agents.Outbox) error {
 		}
 		if round == maxRounds {
 			for _, v := range pending {
-				out.Emit(v.again(h.View.Current()))
+				out.EmitFor(v.trace, v.again(h.View.Current()))
 			}
 			return nil
 		}
