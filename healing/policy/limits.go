@@ -1,0 +1,179 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Limits bound what automation may do by itself. Undo and leaving safe mode are never bound.
+type Limits struct {
+	TargetHour int `json:"target_hour" yaml:"target_hour"` // actions on one setting an hour
+	TargetDay  int `json:"target_day" yaml:"target_day"`
+	GlobalHour int `json:"global_hour" yaml:"global_hour"`
+	GlobalDay  int `json:"global_day" yaml:"global_day"`
+	InFlight   int `json:"in_flight" yaml:"in_flight"` // executing or being verified at the same time, all targets
+
+	// Cooldown is the wait between two actions of the same type on the same setting; it doubles with each repeat within an
+	// hour, up to MaxCooldown. "default" is for types without an own one.
+	Cooldown    map[string]time.Duration `json:"cooldown" yaml:"cooldown"`
+	MaxCooldown time.Duration            `json:"max_cooldown" yaml:"max_cooldown"`
+
+	// The breaker opens when BreakerFailures actions within BreakerWindow did not hold, until BreakerReset has passed since
+	// the last of them.
+	BreakerFailures int           `json:"breaker_failures" yaml:"breaker_failures"`
+	BreakerWindow   time.Duration `json:"breaker_window" yaml:"breaker_window"`
+	BreakerReset    time.Duration `json:"breaker_reset" yaml:"breaker_reset"`
+}
+
+// DemoLimits are for a laptop, where faults are injected one after the other.
+func DemoLimits() Limits {
+	return Limits{
+		TargetHour: 20, TargetDay: 100, GlobalHour: 60, GlobalDay: 400, InFlight: 2,
+		Cooldown: map[string]time.Duration{
+			"default": 2 * time.Second, "RESTART_AGENT": time.Second, "TRIGGER_RETRAINING": 10 * time.Second,
+		},
+		MaxCooldown: time.Minute, BreakerFailures: 8, BreakerWindow: 10 * time.Minute, BreakerReset: 5 * time.Minute,
+	}
+}
+
+// StagingLimits are for a system that people depend on: reliability.md §3.5.
+func StagingLimits() Limits {
+	return Limits{
+		TargetHour: 3, TargetDay: 10, GlobalHour: 10, GlobalDay: 30, InFlight: 2,
+		Cooldown:    map[string]time.Duration{"default": 5 * time.Minute, "TRIGGER_RETRAINING": 30 * time.Minute},
+		MaxCooldown: time.Hour, BreakerFailures: 3, BreakerWindow: time.Hour, BreakerReset: 30 * time.Minute,
+	}
+}
+
+// Validate names the first value that makes no sense, and the remedy.
+func (l Limits) Validate() error {
+	for _, f := range []struct {
+		name string
+		n    int
+	}{{"target_hour", l.TargetHour}, {"target_day", l.TargetDay}, {"global_hour", l.GlobalHour}, {"global_day", l.GlobalDay}, {"in_flight", l.InFlight}, {"breaker_failures", l.BreakerFailures}} {
+		if f.n < 1 {
+			return fmt.Errorf("policy: limits.%s is %d; give at least 1 (a limit is always on; profile off stops all actions)", f.name, f.n)
+		}
+	}
+	for _, f := range []struct {
+		name string
+		d    time.Duration
+	}{{"max_cooldown", l.MaxCooldown}, {"breaker_window", l.BreakerWindow}, {"breaker_reset", l.BreakerReset}} {
+		if f.d <= 0 {
+			return fmt.Errorf("policy: limits.%s is %v; give a positive duration", f.name, f.d)
+		}
+	}
+	for action, d := range l.Cooldown {
+		if d < 0 {
+			return fmt.Errorf("policy: limits.cooldown.%s is %v; give 0s or more", action, d)
+		}
+	}
+	return nil
+}
+
+// Use is a forward action that was executed, from the store. What was refused or denied is no use.
+type Use struct {
+	ActionID string
+	Action   string
+	Touches  []string
+	At       time.Time // handed to the executor
+	EndedAt  time.Time // zero: in flight
+	Held     bool      // verified; false with EndedAt: it did not hold
+}
+
+// Verdict is where the limits stand for one request.
+type Verdict struct {
+	Within     bool          `json:"within"`
+	Reason     string        `json:"reason,omitempty"`
+	TargetHour int           `json:"target_hour"`
+	TargetDay  int           `json:"target_day"`
+	GlobalHour int           `json:"global_hour"`
+	GlobalDay  int           `json:"global_day"`
+	InFlight   int           `json:"in_flight"`
+	Cooldown   time.Duration `json:"cooldown"` // still to wait
+	Breaker    bool          `json:"breaker"`
+}
+
+// Check counts past uses (a day is enough, in any order) against the limits. cooldown is the rung's own and counts if it
+// is longer. A use in the future, from a clock that was moved, counts as now.
+func (l Limits) Check(actionID, action string, touches []string, cooldown time.Duration, uses []Use, now time.Time) Verdict {
+	v := Verdict{}
+	var last time.Time
+	repeats, failures := 0, 0
+	var failed time.Time
+	for _, u := range uses {
+		if u.ActionID == actionID {
+			continue // asked again after a crash: it doesn't compete with itself
+		}
+		age := max(0, now.Sub(u.At))
+		same := slices.ContainsFunc(touches, func(s string) bool { return slices.Contains(u.Touches, s) })
+		count(&v.GlobalHour, age < time.Hour)
+		count(&v.GlobalDay, age < 24*time.Hour)
+		count(&v.TargetHour, same && age < time.Hour)
+		count(&v.TargetDay, same && age < 24*time.Hour)
+		count(&v.InFlight, u.EndedAt.IsZero() && age < time.Hour)
+		if same && u.Action == action && age < time.Hour {
+			repeats++
+			if at := now.Add(-age); at.After(last) {
+				last = at
+			}
+		}
+		if !u.EndedAt.IsZero() && !u.Held {
+			ended := max(0, now.Sub(u.EndedAt))
+			count(&failures, ended < l.BreakerWindow)
+			if at := now.Add(-ended); at.After(failed) {
+				failed = at
+			}
+		}
+	}
+	if repeats > 0 {
+		v.Cooldown = max(0, l.cooldown(action, cooldown, repeats)-now.Sub(last))
+	}
+	v.Breaker = failures >= l.BreakerFailures && now.Sub(failed) < l.BreakerReset
+	v.Reason = l.reason(v, failures, touches)
+	v.Within = v.Reason == ""
+	return v
+}
+
+func count(n *int, yes bool) {
+	if yes {
+		*n++
+	}
+}
+
+func (l Limits) cooldown(action string, rung time.Duration, repeats int) time.Duration {
+	d, own := l.Cooldown[action]
+	if !own {
+		d = l.Cooldown["default"]
+	}
+	d = max(d, rung)
+	for range min(repeats-1, 20) {
+		if d *= 2; d >= l.MaxCooldown {
+			break
+		}
+	}
+	return min(d, max(l.MaxCooldown, rung))
+}
+
+func (l Limits) reason(v Verdict, failures int, touches []string) string {
+	switch {
+	case len(touches) == 0:
+		return "the action touches nothing that is known: an empty target is refused"
+	case v.Breaker:
+		return fmt.Sprintf("breaker open: %d actions did not hold", failures)
+	case v.InFlight >= l.InFlight:
+		return fmt.Sprintf("%d actions in flight, %d allowed", v.InFlight, l.InFlight)
+	case v.TargetHour >= l.TargetHour:
+		return fmt.Sprintf("%d actions on this target in an hour, %d allowed", v.TargetHour, l.TargetHour)
+	case v.TargetDay >= l.TargetDay:
+		return fmt.Sprintf("%d actions on this target in a day, %d allowed", v.TargetDay, l.TargetDay)
+	case v.GlobalHour >= l.GlobalHour:
+		return fmt.Sprintf("%d actions in an hour, %d allowed", v.GlobalHour, l.GlobalHour)
+	case v.GlobalDay >= l.GlobalDay:
+		return fmt.Sprintf("%d actions in a day, %d allowed", v.GlobalDay, l.GlobalDay)
+	case v.Cooldown > 0:
+		return fmt.Sprintf("cooldown: %v left", v.Cooldown.Round(time.Millisecond))
+	}
+	return ""
+}
