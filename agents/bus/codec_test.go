@@ -166,7 +166,8 @@ func TestIDs(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	topics := []event.Topic{
 		event.RawEvents, event.FeaturesTopic, event.Predictions, event.Decisions, event.FeedbackTopic, event.Metrics,
-		event.ConfigUpdates, event.Decisions.DLQ(), "nonsense",
+		event.ConfigUpdates, event.Decisions.DLQ(), "nonsense", event.Alerts, event.PolicyRequests, event.PolicyDecisions,
+		event.IncidentLog,
 	}
 	w, err := bus.Encode(sample())
 	if err != nil {
@@ -176,6 +177,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(0, "aura.application.accepted", "2026-03-01T09:30:00Z", []byte(`{"application_id":"A","features":{"x":1,"y":null,"z":"t"}}`))
 	f.Add(6, "", "yesterday", []byte(`{"setting":"mode"}`))
 	f.Add(5, "", "", []byte(`null`))
+	f.Add(10, "", "", []byte(`{"incident_id":"I-1","action":{"kind":"RESTART"}}`))
 	f.Fuzz(func(t *testing.T, topic int, typ, at string, payload []byte) {
 		in := message.NewMessage("", payload)
 		in.Metadata[bus.HeaderType], in.Metadata[bus.HeaderTime] = typ, at

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"aura/agents/event"
+	"aura/healing/detect"
 	"aura/mlops/schema"
 )
 
@@ -64,6 +65,25 @@ func golden() map[string]event.Event {
 		"agent-metrics": &event.AgentMetrics{
 			Agent: "model", Instance: "model-1", Incarnation: 2, State: "RUNNING", At: decided, SlotMS: 100, Handled: 50, Failed: 1,
 			Refused: 2, Watermark: 5000, Queue: 3, QueueAgeMS: 7, InFlight: 1, HandlerUS: []int64{0, 40, 9, 1},
+		},
+		"agent-metrics.hung": &event.AgentMetrics{
+			Agent: "model", Instance: "model-1", Incarnation: 2, State: "HUNG", At: decided, SlotMS: 100, Queue: 3, InFlight: 1,
+			HandlerAgeMS: 1600, DeadlineMS: 1000, Cause: "a handler did not return after its cancel",
+			Counts: &detect.Counts{Overdue: 3},
+		},
+		"alerts": &event.Alert{
+			Kind: "LATENCY_SLO_BREACH", Target: "model", Fingerprint: "latency:model", State: "CONFIRMED", At: decided, Epoch: 4,
+			Signal: json.RawMessage(`{"median_ms":2100}`),
+		},
+		"policy-requests": &event.PolicyRequest{
+			RequestID: "R-1", IncidentID: "I-1", ActionID: "X-1", Action: json.RawMessage(`{"kind":"ENTER_SAFE_MODE"}`), At: decided,
+		},
+		"policy-decisions": &event.PolicyDecision{
+			RequestID: "R-1", IncidentID: "I-1", ActionID: "X-1", Verdict: "ALLOW", Envelope: json.RawMessage(`{"sig":"AA=="}`), At: decided,
+		},
+		"incident-log": &event.IncidentEntry{
+			IncidentID: "I-1", IncidentType: "LATENCY_SLO_BREACH", Target: "model", Status: "OPEN", State: "DIAGNOSED", Step: "diagnose",
+			Text: "The model agent is slow.", At: decided, Detail: json.RawMessage(`{"cause":"SLOW"}`),
 		},
 		"config-updates": &event.ConfigUpdate{Setting: "mode", Generation: 2},
 		"dlq": &event.DeadLetter{
@@ -119,7 +139,7 @@ func TestGolden(t *testing.T) {
 	}
 	for _, topic := range []event.Topic{
 		event.RawEvents, event.FeaturesTopic, event.Predictions, event.Decisions, event.FeedbackTopic, event.Metrics,
-		event.ConfigUpdates, event.Predictions.DLQ(),
+		event.ConfigUpdates, event.Alerts, event.PolicyRequests, event.PolicyDecisions, event.IncidentLog, event.Predictions.DLQ(),
 	} {
 		if !topics[topic] {
 			t.Errorf("no golden file for topic %s", topic)
