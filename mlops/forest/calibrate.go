@@ -2,49 +2,59 @@ package forest
 
 import "math"
 
-// calibrate fits Platt's sigmoid on the log odds of the out-of-bag votes and measures them.
-func calibrate(v votes, bad []bool) (Calibration, Training) {
-	t := Training{Rows: len(bad)}
-	var odds, scores []float64
+// calibrate fits Platt's sigmoid on the log odds of the out-of-bag votes and measures them: all rows alike, whatever their
+// weights. It returns each row's calibrated vote, NaN for one without votes.
+func calibrate(v votes, d Data) (Calibration, Training, []float64) {
+	t := Training{Rows: len(d.Y)}
+	unseen := make([]float64, len(d.Y))
+	var odds, weights, scores []float64
 	var outcome []bool
-	for i, y := range bad {
+	for i, y := range d.Y {
 		if y {
 			t.Bad++
 		}
+		unseen[i] = math.NaN()
 		if v.trees[i] > 0 {
 			p := float64(v.sum[i]) / (float64(v.trees[i]) * unit)
+			unseen[i] = p
 			scores = append(scores, p)
 			odds = append(odds, logit(p))
+			weights = append(weights, float64(d.units(i))/weightUnit)
 			outcome = append(outcome, y)
 		}
 	}
-	c := platt(odds, outcome)
+	c := platt(odds, weights, outcome)
 	if auc := AUC(scores, outcome); auc == auc {
 		t.OutOfBagAUC = auc
 	}
 	for i, p := range scores {
 		scores[i] = c.apply(p)
 	}
+	for i, p := range unseen {
+		unseen[i] = c.apply(p) // NaN stays NaN
+	}
 	if brier := Brier(scores, outcome); brier == brier {
 		t.OutOfBagBrier = brier
 	}
-	return c, t
+	return c, t, unseen
 }
 
 // platt fits 1/(1+exp(-(a*z+b))) by Newton's method on the likelihood with Platt's smoothed targets (Platt 1999; Lin, Lin
 // and Weng 2007). A fit that would turn the ranking round, as on pure noise, is refused: then the votes stand as they are.
-func platt(z []float64, bad []bool) Calibration {
+func platt(z, weights []float64, bad []bool) Calibration {
 	none := Calibration{A: 1}
-	positive := 0
-	for _, y := range bad {
+	var positive, negative float64
+	for i, y := range bad {
 		if y {
-			positive++
+			positive += weights[i]
+		} else {
+			negative += weights[i]
 		}
 	}
-	high := (float64(positive) + 1) / (float64(positive) + 2)
-	low := 1 / (float64(len(bad)-positive) + 2)
+	high := (positive + 1) / (positive + 2)
+	low := 1 / (negative + 2)
 	a, b := 1.0, 0.0
-	loss := plattLoss(z, bad, high, low, a, b)
+	loss := plattLoss(z, weights, bad, high, low, a, b)
 	for range 50 {
 		var ga, gb, haa, hab, hbb float64
 		for i, x := range z {
@@ -53,7 +63,7 @@ func platt(z []float64, bad []bool) Calibration {
 				target = high
 			}
 			p := sigmoid(float64(a*x) + b)
-			d, w := p-target, float64(p*(1-p))
+			d, w := float64(weights[i]*(p-target)), float64(weights[i]*float64(p*(1-p)))
 			ga, gb = ga+float64(d*x), gb+d
 			haa, hab, hbb = haa+float64(float64(w*x)*x), hab+float64(w*x), hbb+w
 		}
@@ -62,7 +72,7 @@ func platt(z []float64, bad []bool) Calibration {
 		da, db := (float64(hbb*ga)-float64(hab*gb))/det, (float64(haa*gb)-float64(hab*ga))/det
 		step := 1.0
 		for ; step > 1e-6; step /= 2 {
-			if l := plattLoss(z, bad, high, low, a-float64(step*da), b-float64(step*db)); l < loss {
+			if l := plattLoss(z, weights, bad, high, low, a-float64(step*da), b-float64(step*db)); l < loss {
 				loss = l
 				break
 			}
@@ -81,7 +91,7 @@ func platt(z []float64, bad []bool) Calibration {
 	return Calibration{A: a, B: b}
 }
 
-func plattLoss(z []float64, bad []bool, high, low, a, b float64) float64 {
+func plattLoss(z, weights []float64, bad []bool, high, low, a, b float64) float64 {
 	loss := 0.0
 	for i, x := range z {
 		target := low
@@ -89,8 +99,8 @@ func plattLoss(z []float64, bad []bool, high, low, a, b float64) float64 {
 			target = high
 		}
 		s := float64(a*x) + b
-		// log(1+exp(s)) - target*s, kept finite for large |s|
-		loss += max(s, 0) + math.Log1p(math.Exp(-math.Abs(s))) - float64(target*s)
+		// weight * (log(1+exp(s)) - target*s), kept finite for large |s|
+		loss += float64(weights[i] * (max(s, 0) + math.Log1p(math.Exp(-math.Abs(s))) - float64(target*s)))
 	}
 	return loss
 }

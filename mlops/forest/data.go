@@ -8,10 +8,29 @@ import (
 
 // Data is a training sample: X[i] is row i, one value a column (NaN = missing), Y[i] whether it went bad.
 // Train reads it and keeps nothing of it.
+//
+// Weights, if not nil, says how much each row counts, above 0 and at most MaxWeight: a tree draws as many rows as the
+// weights sum up to, each with a chance in proportion, and the calibration counts it as much. Weights are rounded to
+// 1/1024 (up to one of them at least), so that the draws are whole numbers and the same on any machine.
 type Data struct {
 	Columns []Column
 	X       [][]float64
 	Y       []bool
+	Weights []float64
+}
+
+// MaxWeight bounds the weight of a row.
+const MaxWeight = 100
+
+// weightUnit is the grain of weights: 1 is this many.
+const weightUnit = 1024
+
+// units returns the weight of row i in whole units.
+func (d *Data) units(i int) int {
+	if d.Weights == nil {
+		return weightUnit
+	}
+	return max(1, int(math.Round(d.Weights[i]*weightUnit)))
 }
 
 // DataError says why a sample or a parameter is refused. Nothing is broken: other input will do.
@@ -49,6 +68,14 @@ func (d Data) check() error {
 	}
 	if len(d.X) > math.MaxInt32 {
 		return &DataError{Problem: "more than 2^31 rows"}
+	}
+	if d.Weights != nil && len(d.Weights) != len(d.X) {
+		return &DataError{Problem: fmt.Sprintf("%d rows but %d weights", len(d.X), len(d.Weights))}
+	}
+	for i, w := range d.Weights {
+		if !(w > 0 && w <= MaxWeight) {
+			return &DataError{Problem: fmt.Sprintf("row %d has weight %v, must be above 0 and at most %d", i, w, MaxWeight)}
+		}
 	}
 	bad := 0
 	for i, row := range d.X {

@@ -1,11 +1,15 @@
 package forest
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // sample is the training data as all trees see it: one byte a value, column by column.
 type sample struct {
 	codes [][]uint8 // [column][row]
 	bad   []uint8   // 1 for a row that went bad
+	upTo  []int     // of weighted rows: the units of all rows up to and with this one; nil where all weigh the same
 	p     Params
 }
 
@@ -91,12 +95,29 @@ func mean(total cell) uint32 {
 	return uint32((bad*unit*2 + n) / (2 * n))
 }
 
-// bootstrap draws as many rows as there are, with replacement.
+// draws is how many rows a tree sees: as many as there are, or as they weigh together.
+func (s *sample) draws() int {
+	if s.upTo == nil {
+		return len(s.bad)
+	}
+	return max(1, s.upTo[len(s.upTo)-1]/weightUnit)
+}
+
+// pick draws a row.
+func (g *grower) pick() int {
+	if g.upTo == nil {
+		return g.rng.below(len(g.bad))
+	}
+	u := g.rng.below(g.upTo[len(g.upTo)-1])
+	row, _ := slices.BinarySearch(g.upTo, u+1)
+	return row
+}
+
+// bootstrap draws rows with replacement.
 func (g *grower) bootstrap() pending {
-	n := len(g.bad)
 	clear(g.drawn)
-	for range n {
-		if d := &g.drawn[g.rng.below(n)]; *d < 1<<16-1 {
+	for range g.draws() {
+		if d := &g.drawn[g.pick()]; *d < 1<<16-1 {
 			*d++
 		}
 	}

@@ -15,6 +15,14 @@ func prepare(ctx context.Context, d Data, p Params) (binner, *sample, error) {
 			s.bad[i] = 1
 		}
 	}
+	if d.Weights != nil {
+		s.upTo = make([]int, len(d.Y))
+		sum := 0
+		for i := range s.upTo {
+			sum += d.units(i)
+			s.upTo[i] = sum
+		}
+	}
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range min(p.Workers, len(d.Columns)) {

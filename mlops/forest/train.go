@@ -13,23 +13,31 @@ import (
 // A sample that can't be learned from is a *DataError or satisfies errors.Is(err, ErrSingleClass).
 // The same Data and Params (Workers apart) give the same forest, bit by bit.
 func Train(ctx context.Context, d Data, p Params, progress func(done, total int)) (*Forest, error) {
+	f, _, err := TrainOutOfBag(ctx, d, p, progress)
+	return f, err
+}
+
+// TrainOutOfBag is Train that also returns, for each row, the calibrated score by those trees only that had not drawn the
+// row: what the forest says of rows like these when it has not seen them. (Its Score of a row it was trained on is too
+// sure.) NaN for a row that every tree had drawn. The model file doesn't hold them.
+func TrainOutOfBag(ctx context.Context, d Data, p Params, progress func(done, total int)) (*Forest, []float64, error) {
 	if err := d.check(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p = p.withDefaults(len(d.Columns))
 	if err := p.check(len(d.Columns)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.Workers <= 0 {
 		p.Workers = runtime.GOMAXPROCS(0)
 	}
 	bins, s, err := prepare(ctx, d, p)
 	if err != nil {
-		return nil, fmt.Errorf("train forest: %w", err)
+		return nil, nil, fmt.Errorf("train forest: %w", err)
 	}
 	trees, v, err := growAll(ctx, s, progress)
 	if err != nil {
-		return nil, fmt.Errorf("train forest: %w", err)
+		return nil, nil, fmt.Errorf("train forest: %w", err)
 	}
 	f := &Forest{columns: append([]Column(nil), d.Columns...), params: p, bins: bins}
 	f.params.Workers = 0
@@ -37,11 +45,12 @@ func Train(ctx context.Context, d Data, p Params, progress func(done, total int)
 		f.addTree(t)
 	}
 	f.finish()
-	f.calibration, f.training = calibrate(v, d.Y)
+	var unseen []float64
+	f.calibration, f.training, unseen = calibrate(v, d)
 	if err := f.seal(); err != nil {
-		return nil, fmt.Errorf("train forest: %w", err)
+		return nil, nil, fmt.Errorf("train forest: %w", err)
 	}
-	return f, nil
+	return f, unseen, nil
 }
 
 // growAll runs the workers. Each takes the next tree's number, so a slow one takes fewer; the trees come back in order.

@@ -157,15 +157,15 @@ func TestOddSamples(t *testing.T) {
 		return c
 	}
 	for name, d := range map[string]Data{
-		"two rows":         {numeric(1), [][]float64{{1}, {2}}, []bool{false, true}},
-		"constant columns": {numeric(3), [][]float64{{1, 2, 3}, {1, 2, 3}, {1, 2, 3}}, []bool{false, true, true}},
-		"all missing":      {numeric(1), [][]float64{{nan}, {nan}}, []bool{false, true}},
-		"infinite":         {numeric(1), [][]float64{{inf}, {-inf}, {inf}, {-inf}, {0}}, []bool{true, false, true, false, false}},
-		"huge":             {numeric(1), [][]float64{{1e300}, {-1e300}, {math.MaxFloat32}}, []bool{true, false, false}},
+		"two rows":         {Columns: numeric(1), X: [][]float64{{1}, {2}}, Y: []bool{false, true}},
+		"constant columns": {Columns: numeric(3), X: [][]float64{{1, 2, 3}, {1, 2, 3}, {1, 2, 3}}, Y: []bool{false, true, true}},
+		"all missing":      {Columns: numeric(1), X: [][]float64{{nan}, {nan}}, Y: []bool{false, true}},
+		"infinite":         {Columns: numeric(1), X: [][]float64{{inf}, {-inf}, {inf}, {-inf}, {0}}, Y: []bool{true, false, true, false, false}},
+		"huge":             {Columns: numeric(1), X: [][]float64{{1e300}, {-1e300}, {math.MaxFloat32}}, Y: []bool{true, false, false}},
 		"no known category": {
-			[]Column{{Name: "a", Categorical: true, Categories: 1}},
-			[][]float64{{7}, {nan}},
-			[]bool{true, false},
+			Columns: []Column{{Name: "a", Categorical: true, Categories: 1}},
+			X:       [][]float64{{7}, {nan}},
+			Y:       []bool{true, false},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -212,16 +212,16 @@ func TestRefusedSamples(t *testing.T) {
 	}{
 		"no columns":      {d: Data{X: x, Y: y}, want: "0 columns"},
 		"no rows":         {d: Data{Columns: one}, want: "no rows"},
-		"outcomes":        {d: Data{one, x, y[:1]}, want: "2 rows but 1 outcomes"},
-		"ragged":          {d: Data{one, [][]float64{{1}, {1, 2}}, y}, want: "row 1 has 2 values for 1 columns"},
-		"unnamed":         {d: Data{[]Column{{}}, x, y}, want: "column 0"},
-		"twice":           {d: Data{[]Column{{Name: "a"}, {Name: "a"}}, x, y}, want: `"a" stands twice`},
-		"categories":      {d: Data{[]Column{{Name: "a", Categorical: true}}, x, y}, want: "0 categories"},
-		"numeric has any": {d: Data{[]Column{{Name: "a", Categories: 3}}, x, y}, want: "numeric"},
-		"trees":           {d: Data{one, x, y}, p: Params{Trees: -1}, want: "trees is -1"},
-		"depth":           {d: Data{one, x, y}, p: Params{Depth: 16}, want: "depth is 16"},
-		"mtry":            {d: Data{one, x, y}, p: Params{Mtry: 2}, want: "mtry is 2"},
-		"bins":            {d: Data{one, x, y}, p: Params{Bins: 257}, want: "bins is 257"},
+		"outcomes":        {d: Data{Columns: one, X: x, Y: y[:1]}, want: "2 rows but 1 outcomes"},
+		"ragged":          {d: Data{Columns: one, X: [][]float64{{1}, {1, 2}}, Y: y}, want: "row 1 has 2 values for 1 columns"},
+		"unnamed":         {d: Data{Columns: []Column{{}}, X: x, Y: y}, want: "column 0"},
+		"twice":           {d: Data{Columns: []Column{{Name: "a"}, {Name: "a"}}, X: x, Y: y}, want: `"a" stands twice`},
+		"categories":      {d: Data{Columns: []Column{{Name: "a", Categorical: true}}, X: x, Y: y}, want: "0 categories"},
+		"numeric has any": {d: Data{Columns: []Column{{Name: "a", Categories: 3}}, X: x, Y: y}, want: "numeric"},
+		"trees":           {d: Data{Columns: one, X: x, Y: y}, p: Params{Trees: -1}, want: "trees is -1"},
+		"depth":           {d: Data{Columns: one, X: x, Y: y}, p: Params{Depth: 16}, want: "depth is 16"},
+		"mtry":            {d: Data{Columns: one, X: x, Y: y}, p: Params{Mtry: 2}, want: "mtry is 2"},
+		"bins":            {d: Data{Columns: one, X: x, Y: y}, p: Params{Bins: 257}, want: "bins is 257"},
 	} {
 		_, err := Train(t.Context(), c.d, c.p, nil)
 		var refused *DataError
@@ -230,7 +230,7 @@ func TestRefusedSamples(t *testing.T) {
 		}
 	}
 	for _, bad := range []bool{true, false} {
-		_, err := Train(t.Context(), Data{one, x, []bool{bad, bad}}, Params{}, nil)
+		_, err := Train(t.Context(), Data{Columns: one, X: x, Y: []bool{bad, bad}}, Params{}, nil)
 		if !errors.Is(err, ErrSingleClass) || !strings.Contains(err.Error(), "all 2 rows are") {
 			t.Errorf("one outcome: error %v", err)
 		}

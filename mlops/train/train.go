@@ -37,7 +37,9 @@ type Options struct {
 	Depth   int    // default 10
 	MinLeaf int    // default 5
 	Workers int    // goroutines; default GOMAXPROCS; never changes the result
-	CV      bool   // 5-fold cross-validation: five fits more
+	// Weights, if not nil, says how much each row counts in a fit (see forest.Data); figures count all rows alike.
+	Weights []float64
+	CV      bool // 5-fold cross-validation: five fits more
 	// From and To say when the rows were observed, if that is known.
 	From, To time.Time
 	// Progress, if not nil, is told how many trees of all fits are done. It is called by several goroutines, one at a
@@ -47,25 +49,30 @@ type Options struct {
 
 // Result of a training run. Its JSON form has the figures and not the model. Figures that were not measured are absent.
 type Result struct {
-	Model      *registry.Model `json:"-"`
-	CVAUC      float64         `json:"cv_auc,omitempty"`
-	HoldoutAUC float64         `json:"holdout_auc"`
-	Brier      float64         `json:"brier"`
-	Accuracy   float64         `json:"accuracy"` // share on the right side of probability 0.5
-	LogLoss    float64         `json:"log_loss"` // nats
-	Rows       int             `json:"rows"`
-	Bad        int             `json:"bad"`
-	Seed       uint64          `json:"seed"`
-	Digest     string          `json:"digest"`
+	Model *registry.Model `json:"-"`
+	// Unseen is, for each row, the calibrated score by those trees of Model that had not drawn it: a sample of the scores that
+	// Model gives when it meets such rows for the first time (its own scores of them are too sure). NaN where every tree had
+	// drawn the row.
+	Unseen     []float64 `json:"-"`
+	CVAUC      float64   `json:"cv_auc,omitempty"`
+	HoldoutAUC float64   `json:"holdout_auc"`
+	Brier      float64   `json:"brier"`
+	Accuracy   float64   `json:"accuracy"` // share on the right side of probability 0.5
+	LogLoss    float64   `json:"log_loss"` // nats
+	Rows       int       `json:"rows"`
+	Bad        int       `json:"bad"`
+	Seed       uint64    `json:"seed"`
+	Digest     string    `json:"digest"`
 }
 
 // Fit trains a model on rows of schema s. Rows that can't be trained on (too few, one outcome only) are a
 // *forest.DataError; ctx ends it early with its error.
 func Fit(ctx context.Context, s *schema.Schema, rows []dataset.Row, o Options) (*Result, error) {
-	data, err := matrix(s, rows)
+	data, err := Matrix(s, rows)
 	if err != nil {
 		return nil, err
 	}
+	data.Weights = o.Weights
 	r := &run{data: data, progress: o.Progress, params: forest.Params{
 		Trees: o.Trees, Depth: o.Depth, MinLeaf: o.MinLeaf, Seed: o.Seed, Workers: o.Workers,
 	}}
@@ -86,10 +93,11 @@ func Fit(ctx context.Context, s *schema.Schema, rows []dataset.Row, o Options) (
 	}
 	res.HoldoutAUC, res.Brier = forest.AUC(held.p, held.bad), forest.Brier(held.p, held.bad)
 	res.Accuracy, res.LogLoss = forest.Accuracy(held.p, held.bad, 0.5), forest.LogLoss(held.p, held.bad)
-	final, err := r.fit(ctx, data)
+	final, unseen, err := r.fit(ctx, data)
 	if err != nil {
 		return nil, err
 	}
+	res.Unseen = unseen
 	res.Model, err = registry.NewModel(s, final, registry.Info{
 		Metrics: registry.Metrics{CVAUC: res.CVAUC, HoldoutAUC: res.HoldoutAUC, Brier: res.Brier, Accuracy: res.Accuracy, LogLoss: res.LogLoss},
 		Window:  registry.Window{From: o.From, To: o.To, Rows: len(rows)}, Seed: o.Seed,
@@ -101,8 +109,9 @@ func Fit(ctx context.Context, s *schema.Schema, rows []dataset.Row, o Options) (
 	return res, nil
 }
 
-// matrix makes the model's inputs of rows, one slice of memory for all.
-func matrix(s *schema.Schema, rows []dataset.Row) (forest.Data, error) {
+// Matrix makes the model's inputs of rows, one slice of memory for all. Rows of fewer than MinPerOutcome of an outcome are a
+// *forest.DataError.
+func Matrix(s *schema.Schema, rows []dataset.Row) (forest.Data, error) {
 	width := len(s.Inputs())
 	d := forest.Data{Columns: registry.Columns(s), X: make([][]float64, len(rows)), Y: make([]bool, len(rows))}
 	flat := make(schema.Vector, 0, len(rows)*width)
@@ -138,21 +147,21 @@ type run struct {
 	done, total int // fits
 }
 
-func (r *run) fit(ctx context.Context, d forest.Data) (*forest.Forest, error) {
+func (r *run) fit(ctx context.Context, d forest.Data) (*forest.Forest, []float64, error) {
 	var progress func(done, total int)
 	if r.progress != nil {
 		progress = func(done, total int) { r.progress(r.done*total+done, r.total*total) }
 	}
-	f, err := forest.Train(ctx, d, r.params, progress)
+	f, unseen, err := forest.TrainOutOfBag(ctx, d, r.params, progress)
 	if err != nil {
 		var refused *forest.DataError
 		if errors.As(err, &refused) || ctx.Err() != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return nil, fmt.Errorf("train: %w", err)
+		return nil, nil, fmt.Errorf("train: %w", err)
 	}
 	r.done++
-	return f, nil
+	return f, unseen, nil
 }
 
 // scored are the probabilities of rows that their forest had not seen.
@@ -171,8 +180,11 @@ func (r *run) measure(ctx context.Context, part []int, held int) (scored, error)
 			continue
 		}
 		rest.X, rest.Y = append(rest.X, r.data.X[i]), append(rest.Y, r.data.Y[i])
+		if i < len(r.data.Weights) {
+			rest.Weights = append(rest.Weights, r.data.Weights[i])
+		}
 	}
-	f, err := r.fit(ctx, rest)
+	f, _, err := r.fit(ctx, rest)
 	if err != nil {
 		return scored{}, err
 	}

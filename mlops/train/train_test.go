@@ -200,3 +200,28 @@ func BenchmarkFirstModel(b *testing.B) {
 		}
 	}
 }
+
+// The score reference that monitoring compares with is made of these: they must look like the scores of new rows.
+func TestUnseenScoresLookLikeScoresOfNewRows(t *testing.T) {
+	rows, fresh := dataset.Synthetic(3000, 4), dataset.Synthetic(3000, 5)
+	res, err := Fit(t.Context(), schema.Builtin(), rows, Options{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	extreme := func(score func(i int) float64) (share float64) {
+		for i := range rows {
+			if p := score(i); p < 0.02 || p > 0.98 {
+				share += 1 / float64(len(rows))
+			}
+		}
+		return share
+	}
+	s := schema.Builtin()
+	unseen := extreme(func(i int) float64 { return res.Unseen[i] })
+	seen := extreme(func(i int) float64 { return res.Model.Score(s.Vector(rows[i].Values)) })
+	met := extreme(func(i int) float64 { return res.Model.Score(s.Vector(fresh[i].Values)) })
+	t.Logf("beyond 0.02 or 0.98: %.3f unseen, %.3f in sample, %.3f of new rows", unseen, seen, met)
+	if math.Abs(unseen-met) > 0.04 || seen < met+0.05 {
+		t.Errorf("share of extreme scores: %.3f unseen, %.3f in sample, %.3f of new rows", unseen, seen, met)
+	}
+}
