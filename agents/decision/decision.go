@@ -188,6 +188,7 @@ func (v verdict) again(s desired.State) *event.Features {
 // judge applies the rules or the policy, under the generations of the state it was judged in.
 func (h *handler) judge(v verdict, s desired.State, now time.Time) store.Decision {
 	f := v.features
+	now = notBefore(now, f.AcceptedAt)
 	d := store.Decision{
 		ID: f.ID, ApplicationID: f.ApplicationID, AcceptedAt: f.AcceptedAt, Source: f.Source, TraceID: f.TraceID,
 		Mode: store.Mode(s.Mode), ModeGeneration: s.ModeGeneration,
@@ -206,4 +207,12 @@ func (h *handler) judge(v verdict, s desired.State, now time.Time) store.Decisio
 	}
 	d.ModelVersion, d.ModelDigest, d.Generation = p.ModelVersion, p.ModelDigest, p.Generation
 	return d
+}
+
+// notBefore keeps a decision from being older than its application where the clock was set back between the two.
+func notBefore(now, accepted time.Time) time.Time {
+	if now.Before(accepted) {
+		return accepted
+	}
+	return now
 }

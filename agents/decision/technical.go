@@ -63,6 +63,7 @@ func (t *Technical) giveUp(ctx context.Context, agent string, m *bus.Message, ca
 // decide returns nil for an application that is gone.
 func (t *Technical) decide(ctx context.Context, s event.Subject, now time.Time) (*event.Decision, error) {
 	state := t.View.Current()
+	now = notBefore(now, s.AcceptedAt)
 	results, err := t.Store.Decide(ctx, []store.Decision{{
 		ID: s.ID, ApplicationID: s.ApplicationID, AcceptedAt: s.AcceptedAt, Source: s.Source, TraceID: s.TraceID,
 		Decision: schema.Refer, Rule: store.RuleTechnical,

@@ -158,7 +158,7 @@ func (in *Intake) receive(a Application, r store.AcceptResult, now time.Time, wa
 	}
 	// New, or committed by a call whose answer got lost: either way it is on its way from here on.
 	e := &event.RawEvent{Subject: subject, Features: a.Record}
-	adopted, decision := in.Window.track(e, now.Add(in.SweepAfter), in.SweepAfter, wait)
+	adopted, decision := in.Window.track(e, time.Now().Add(in.SweepAfter), in.SweepAfter, wait)
 	receipt.Wait = decision
 	if adopted {
 		m := bus.NewMessage(e, now)

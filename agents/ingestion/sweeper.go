@@ -79,7 +79,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 		case <-s.kicked:
 			s.all(ctx)
 		case <-tick.C:
-			s.report(ctx, s.Sweep(ctx, s.Intake.Now()))
+			s.report(ctx, s.Sweep(ctx, time.Now())) // monotonic: a clock that is set back puts nothing off
 		case <-floor.C:
 			s.report(ctx, s.raiseFloor(ctx))
 		}
@@ -156,9 +156,9 @@ func (s *Sweeper) adoptOne(ctx context.Context, a store.Application) error {
 		// Only a damaged row can be here; the feature agent refuses it and it is referred to a person.
 		s.Log.Error("a stored application can't be read", "id", a.ID, "err", err)
 	}
-	now := in.Now()
+	now := time.Now()
 	if adopted, _ := in.Window.track(e, now.Add(in.SweepAfter), in.SweepAfter, false); adopted {
-		s.publish(ctx, now, e)
+		s.publish(ctx, e)
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func (s *Sweeper) adoptOne(ctx context.Context, a store.Application) error {
 // still holds it or it is decided already.
 func (s *Sweeper) Sweep(ctx context.Context, now time.Time) error {
 	waiting, unpublished := s.Intake.Window.due(now)
-	if len(unpublished) > 0 && s.publish(ctx, now, unpublished...) {
+	if len(unpublished) > 0 && s.publish(ctx, unpublished...) {
 		s.Intake.Window.reset(now, s.Intake.SweepAfter)
 	}
 	if len(waiting) == 0 {
@@ -178,7 +178,7 @@ func (s *Sweeper) Sweep(ctx context.Context, now time.Time) error {
 		return err
 	}
 	lost = s.notHeld(now, lost)
-	if len(lost) > 0 && s.publish(ctx, now, lost...) {
+	if len(lost) > 0 && s.publish(ctx, lost...) {
 		s.Log.Info("undecided applications that nothing held were published again", "n", len(lost))
 	}
 	return nil
@@ -194,9 +194,8 @@ func (s *Sweeper) Kick() {
 }
 
 func (s *Sweeper) all(ctx context.Context) {
-	now := s.Intake.Now()
 	waiting, unpublished := s.Intake.Window.due(time.Time{})
-	s.publish(ctx, now, append(waiting, unpublished...)...)
+	s.publish(ctx, append(waiting, unpublished...)...)
 }
 
 // settle tells the window about those that are decided (their announcement was lost) and returns the others.
@@ -242,7 +241,7 @@ func (s *Sweeper) notHeld(now time.Time, events []*event.RawEvent) []*event.RawE
 }
 
 // publish sends applications on their way again and reports whether the bus took them.
-func (s *Sweeper) publish(ctx context.Context, now time.Time, events ...*event.RawEvent) bool {
+func (s *Sweeper) publish(ctx context.Context, events ...*event.RawEvent) bool {
 	if len(events) == 0 {
 		return true
 	}
@@ -251,7 +250,7 @@ func (s *Sweeper) publish(ctx context.Context, now time.Time, events ...*event.R
 	for i, e := range events {
 		again := *e
 		again.Again = true
-		messages[i] = bus.NewMessage(&again, now)
+		messages[i] = bus.NewMessage(&again, s.Intake.Now())
 		messages[i].TraceParent = traceParent(e.TraceID)
 		ids[i] = e.ID
 	}

@@ -24,7 +24,8 @@ type Window struct {
 type entry struct {
 	event   *event.RawEvent
 	waiters []chan *event.Decision
-	// sweepAt is when the sweeper looks at it next, delay what it adds then.
+	// sweepAt is when the sweeper looks at it next (monotonic: no change of the wall clock puts it off), delay what it
+	// adds then.
 	sweepAt time.Time
 	delay   time.Duration
 	// unpublished is set while no publication of it has succeeded.
