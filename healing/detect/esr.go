@@ -12,15 +12,17 @@ type ESR struct {
 	R []float64 `json:"r"`
 	// Events counts the events seen since the last restart.
 	Events int64 `json:"events"`
-	// Low[j] is when (Unix microseconds) R[j] was last as small as without a change: what alternative j sees began later.
-	Low []int64 `json:"low"`
+	// W[j] is the largest log likelihood ratio of alternative j over all times of a change (a CUSUM, at most ln Cap), and
+	// Low[j] when (Unix microseconds) it was last 0: most likely the change that j sees began after it.
+	W   []float64 `json:"w"`
+	Low []int64   `json:"low"`
 	// Cap bounds each R, so that it comes down again after a long change; a cap only lowers R, so the bound holds.
 	Cap float64 `json:"cap"`
 }
 
 // NewESR returns a detector of k alternatives with each R at most limit.
 func NewESR(k int, limit float64) *ESR {
-	return &ESR{R: make([]float64, k), Low: make([]int64, k), Cap: limit}
+	return &ESR{R: make([]float64, k), W: make([]float64, k), Low: make([]int64, k), Cap: limit}
 }
 
 // Restart begins anew with R = head: 0, or A/100 after a verified healing, which finds a failed one sooner at the
@@ -28,7 +30,7 @@ func NewESR(k int, limit float64) *ESR {
 func (d *ESR) Restart(head float64, now time.Time) {
 	d.Events = 0
 	for j := range d.R {
-		d.R[j], d.Low[j] = head, now.UnixMicro()
+		d.R[j], d.W[j], d.Low[j] = head, 0, now.UnixMicro()
 	}
 }
 
@@ -49,26 +51,21 @@ func (d *ESR) Step(a *Alternatives, counts []uint32, now time.Time) {
 		return
 	}
 	d.Events += int64(n)
-	if n == 1 {
-		for j := range d.R {
-			d.set(j, (d.R[j]+1)*a.Ratio[j][seen[0]], 1, now)
-		}
-		return
-	}
 	limit := math.Log(d.Cap)
 	for j := range d.R {
-		sum, log := math.Log(d.R[j]+float64(n)), a.Log[j]
+		sum, log := 0.0, a.Log[j]
 		for _, b := range seen {
 			sum += float64(counts[b]) * log[b]
 		}
-		d.set(j, math.Exp(min(sum, limit)), float64(n), now)
-	}
-}
-
-func (d *ESR) set(j int, r, n float64, now time.Time) {
-	d.R[j] = min(r, d.Cap)
-	if d.R[j] <= n || d.Low[j] == 0 {
-		d.Low[j] = now.UnixMicro()
+		if n == 1 {
+			d.R[j] = min((d.R[j]+1)*a.Ratio[j][seen[0]], d.Cap)
+		} else {
+			d.R[j] = min(math.Exp(min(math.Log(d.R[j]+float64(n))+sum, limit)), d.Cap)
+		}
+		d.W[j] = min(max(d.W[j]+sum, 0), limit)
+		if d.W[j] == 0 || d.Low[j] == 0 {
+			d.Low[j] = now.UnixMicro()
+		}
 	}
 }
 
@@ -81,16 +78,22 @@ func (d *ESR) Statistic(a *Alternatives) float64 {
 	return sum
 }
 
-// Best names the alternative that has gathered most, and estimates when the change it sees began.
+// Best names the alternative that explains best what came since its change began, and estimates when that was.
 func (d *ESR) Best(a *Alternatives) (name string, onset time.Time) {
 	best := 0
-	for j := range d.R {
-		if a.Weights[j]*d.R[j] > a.Weights[best]*d.R[best] {
+	for j := range d.W {
+		if d.W[j] > d.W[best] {
 			best = j
 		}
 	}
-	if len(d.R) == 0 {
+	if len(d.W) == 0 {
 		return "", time.Time{}
 	}
 	return a.Names[best], time.UnixMicro(d.Low[best]).UTC()
+}
+
+// fits reports whether a restored state is one of a detector of a.
+func (d *ESR) fits(a *Alternatives) bool {
+	k := len(a.Ratio)
+	return d != nil && len(d.R) == k && len(d.W) == k && len(d.Low) == k && d.Cap > 0
 }

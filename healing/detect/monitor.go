@@ -257,7 +257,7 @@ func (m *Monitor) Restore(raw []byte, r *Reference) error {
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return fmt.Errorf("detect: checkpoint: %w", err)
 	}
-	if c.State.Latency.Slow == nil || len(c.State.Latency.Slow.R) != len(m.slow.Ratio) {
+	if !c.State.Latency.Slow.fits(m.slow) {
 		return fmt.Errorf("detect: checkpoint: no latency detector of %d alternatives", len(m.slow.Ratio))
 	}
 	m.state = c.State
@@ -272,13 +272,13 @@ func (m *Monitor) Restore(raw []byte, r *Reference) error {
 		return err
 	}
 	for _, name := range sortedKeys(m.state.Drift) {
-		if !m.state.Drift[name].fits(m.column(name)) {
+		if !m.fits(name, m.state.Drift[name]) {
 			delete(m.state.Drift, name)
 		}
 	}
 	if m.state.Perf.Detector != nil {
 		m.perf = NewBernoulli(m.baseError(), RatesAbove(m.baseError()))
-		if len(m.state.Perf.Detector.R) != len(m.perf.Ratio) {
+		if !m.state.Perf.Detector.fits(m.perf) {
 			m.state.Perf.Detector = NewESR(len(m.perf.Ratio), m.limit())
 		}
 	}

@@ -89,11 +89,13 @@ func newDrift(b *columnBets, version int, limit float64) *drift {
 }
 
 // fits reports whether a restored state is one of the column.
-func (d *drift) fits(c *Column) bool {
-	if c == nil || d.Values == nil || d.Missing == nil || d.Outside == nil {
+func (m *Monitor) fits(name string, d *drift) bool {
+	c := m.column(name)
+	if c == nil || d == nil {
 		return false
 	}
-	if len(d.Values.R) != len(NewAlternatives(c.Shares()).Ratio) || len(d.Values.Low) != len(d.Values.R) {
+	bets := m.bets(name, c)
+	if !d.Values.fits(bets.values) || !d.Missing.fits(bets.missing) || !d.Outside.fits(bets.outside) {
 		return false
 	}
 	for _, b := range d.Blocks {
@@ -194,19 +196,18 @@ func (m *Monitor) alarm(bets *columnBets, d *drift) {
 		d.Onset, d.Change, d.Bug = time.Time{}, "", nil
 		return
 	}
-	name, onset := d.Values.Best(bets.values)
-	switch top {
-	case missing:
-		name, onset = d.Missing.Best(bets.missing)
-		name = "missing " + name
-	case outside:
-		name, onset = d.Outside.Best(bets.outside)
-		name = "never seen " + name
+	if was {
+		return
 	}
-	if !was {
-		d.Onset = onset
+	// The kind of change and its onset are those of the alarm: later R is at its cap and tells less.
+	d.Change, d.Onset = d.Values.Best(bets.values)
+	if missing > values && missing >= outside {
+		d.Change, d.Onset = d.Missing.Best(bets.missing)
+		d.Change = "missing " + d.Change
+	} else if outside > values {
+		d.Change, d.Onset = d.Outside.Best(bets.outside)
+		d.Change = "never seen " + d.Change
 	}
-	d.Change = name
 }
 
 // trim keeps the newest blocks that hold at least the rule's minimum; while SUSPECT, all since the onset (bounded).
@@ -361,12 +362,12 @@ func (m *Monitor) driftSignal(now time.Time, s Signal, d *drift, c *Column) Sign
 	}
 	bets := m.bets(s.Target, c)
 	s.State, s.Since, s.Recovered, s.Onset, s.Bug = d.State, d.Since, d.Recovered, d.Onset, d.Bug
-	s.Value, s.N = math.Max(worst.Value, 0), worst.N
+	s.Value, s.N = math.Max(worst.Corrected, 0), worst.N
 	if len(d.Blocks) > 0 {
 		s.Window = d.Last.Sub(d.Blocks[0].From)
 	}
 	s.Evidence = map[string]any{
-		"psi_corrected": worst.Corrected, "psi_lower": worst.Lower, "psi_missing": d.Absent.Value,
+		"psi": worst.Value, "psi_lower": worst.Lower, "psi_missing": d.Absent.Value,
 		"detector": d.Values.Statistic(bets.values), "detector_missing": d.Missing.Statistic(bets.missing),
 		"detector_never_seen": d.Outside.Statistic(bets.outside), "detector_threshold": m.threshold,
 		"reference": m.reference.ID, "reference_rows": c.Present() + c.Missing, "warming": d.Warming,
