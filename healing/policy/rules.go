@@ -164,7 +164,7 @@ func DefaultRules() []Rule {
 		{"paused", `paused && purpose == "FORWARD"`, Denied, "healing is paused"},
 		{"freeze", `freeze && purpose == "FORWARD"`, Denied, "a change freeze is on"},
 		{"platform", `unhealthy > 0.6 && purpose == "FORWARD"`, Denied, "most agents are unhealthy: the platform is at fault, not one of them"},
-		{"limits", `!within_limits && purpose == "FORWARD"`, Denied, "{limit}"},
+		{"limits", `!within_limits && purpose == "FORWARD"`, Denied, "over a limit: {limit}"},
 		{"supervised", `profile == "supervised"`, Escalated, "profile supervised: a person decides"},
 		{"restore", `profile == "demo" && purpose == "RESTORE"`, Approved, "the model was shown healthy"},
 		{"demo", `profile == "demo" && purpose == "FORWARD" && action in ["ENABLE_SAFE_MODE", "ROLLBACK_MODEL", "TRIGGER_RETRAINING", "PROMOTE_MODEL", "ACCEPT_REFERENCE", "RESTORE_REFERENCE", "RESTART_AGENT"]`, Approved, "within budgets"},

@@ -1,0 +1,32 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParse(t *testing.T) {
+	c, p, err := Parse([]byte("profile: supervised\napproval_ttl: 5m\nlimits: {target_hour: 4, cooldown: {default: 1s}}\nrules:\n- {name: all, when: 'true', decide: DENIED, reason: closed}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Limits.TargetHour != 4 || c.Limits.GlobalDay != DemoLimits().GlobalDay || c.Limits.Cooldown["default"] != time.Second || c.ApprovalTTL != 5*time.Minute || len(p.Rules()) != 1 {
+		t.Errorf("%+v", c)
+	}
+	if c, _, err := Parse(nil); err != nil || c.Profile != Demo {
+		t.Errorf("empty: %+v, %v", c, err)
+	}
+	for yaml, want := range map[string]string{
+		"profile: yolo":            "demo, supervised or off",
+		"approval_ttl: -1s":        "approval_ttl",
+		"colour: red":              "colour",
+		"limits: {target_hour: 0}": "limits.target_hour",
+		"rules: []":                "0 rules",
+		"rules: [{name: x, when: 'a b', decide: DENIED}]": "rule x",
+	} {
+		if _, _, err := Parse([]byte(yaml)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", yaml, err, want)
+		}
+	}
+}
