@@ -3,7 +3,6 @@ package detect
 import (
 	"fmt"
 	"math"
-	"slices"
 )
 
 // BugKind names a kind of data bug.
@@ -136,7 +135,7 @@ func stuckBug(c *Column, sorted []float64, raw float64) *Bug {
 		return nil
 	}
 	share := float64(count) / float64(len(sorted))
-	if (c.Categorical || c.share(value) >= commonValue) && share < allButAll {
+	if (c.Categorical || c.share(value) >= commonValue || c.nearBound(value)) && share < allButAll {
 		return nil
 	}
 	keep := int(math.Round(c.share(value) / (1 - c.share(value)) * float64(len(sorted)-count)))
@@ -162,6 +161,24 @@ func stuckBug(c *Column, sorted []float64, raw float64) *Bug {
 	return &Bug{Kind: BugStuck, Feature: c.Name, Share: share, Value: value, PSI: raw, Cleared: cleared, N: len(sorted)}
 }
 
+// nearBound reports whether a value lies near an end of the reference: a population that shifts piles up there.
+func (c *Column) nearBound(x float64) bool {
+	slack := 0.05 * (c.Max - c.Min)
+	return math.Abs(x-c.Min) <= slack && c.densityAtEnd(c.Min) || math.Abs(x-c.Max) <= slack && c.densityAtEnd(c.Max)
+}
+
+// densityAtEnd reports whether an end of the reference is a bound and no thin tail.
+func (c *Column) densityAtEnd(end float64) bool {
+	if len(c.Grid) != gridSize {
+		return true
+	}
+	slack := 0.05 * (c.Max - c.Min)
+	if end == c.Min {
+		return c.Grid[2] <= c.Min+slack
+	}
+	return c.Grid[gridSize-3] >= c.Max-slack
+}
+
 // share is the reference share of a value, as far as it is among the most frequent ones.
 func (c *Column) share(x float64) float64 {
 	for _, t := range c.Top {
@@ -170,87 +187,4 @@ func (c *Column) share(x float64) float64 {
 		}
 	}
 	return 0
-}
-
-// unitBug finds the factor that best explains the values as a mixture of good ones and multiplied ones, and names it if
-// taking it out brings PSI under 0.1 and no smooth change of scale or place explains them better.
-func unitBug(c *Column, sorted []float64, raw float64) *Bug {
-	if raw < bugCleared || len(c.Grid) != gridSize || c.Max == c.Min {
-		return nil
-	}
-	var best *Bug
-	for _, factor := range unitFactors {
-		share, cleared := c.unmix(sorted, factor)
-		if share >= bugShare && cleared < bugCleared && (best == nil || cleared < best.Cleared) {
-			best = &Bug{Kind: BugUnit, Feature: c.Name, Share: share, Factor: factor, PSI: raw, Cleared: cleared, N: len(sorted)}
-		}
-	}
-	if best != nil && c.smooth(sorted) <= best.Cleared+0.02 {
-		return nil
-	}
-	return best
-}
-
-// unmix fits the share of values that were multiplied by factor (expectation maximisation over the two densities) and
-// returns it with the PSI of the values after each was put back by its probability of being multiplied.
-func (c *Column) unmix(sorted []float64, factor float64) (share, cleared float64) {
-	good, bad := make([]float64, len(sorted)), make([]float64, len(sorted))
-	for i, x := range sorted {
-		good[i], bad[i] = c.density(x), c.density(x/factor)/factor
-	}
-	share = 0.5
-	for range 60 {
-		sum := 0.0
-		for i := range sorted {
-			sum += posterior(share, good[i], bad[i])
-		}
-		share = min(max(sum/float64(len(sorted)), 1e-6), 1-1e-6)
-	}
-	shares := make([]float64, c.Bins())
-	for i, x := range sorted {
-		r := posterior(share, good[i], bad[i])
-		shares[c.Bin(x)] += 1 - r
-		shares[c.Bin(x/factor)] += r
-	}
-	counts := make([]int64, len(shares))
-	for b := range shares {
-		counts[b] = int64(math.Round(shares[b]))
-	}
-	return share, max(EstimatePSI(c.grouped(c.Counts), c.grouped(counts), 0).Corrected, 0)
-}
-
-func posterior(share, good, bad float64) float64 {
-	return share * bad / (share*bad + (1-share)*good)
-}
-
-// density is the reference's density at x, from its quantile grid; far outside it is tiny but positive.
-func (c *Column) density(x float64) float64 {
-	const outside = 1e-9
-	span := c.Max - c.Min
-	if x < c.Min || x > c.Max {
-		return outside / span
-	}
-	i, _ := slices.BinarySearch(c.Grid, x)
-	// Four cells each way: smooth enough for a sample, and ties have a width.
-	low, high := max(i-4, 0), min(i+4, gridSize-1)
-	width := max(c.Grid[high]-c.Grid[low], span*1e-4)
-	return float64(high-low) / (gridSize - 1) / width
-}
-
-// smooth returns the least PSI that one change of place or of scale, about the median, leaves.
-func (c *Column) smooth(sorted []float64) float64 {
-	median, was := Quantile(sorted, 0.5), c.Grid[gridSize/2]
-	moved := make([]float64, len(sorted))
-	for i, x := range sorted {
-		moved[i] = x - median + was
-	}
-	least := c.psi(moved)
-	for step := -20; step <= 20; step++ {
-		scale := math.Exp2(float64(step) / 10)
-		for i, x := range sorted {
-			moved[i] = x * scale
-		}
-		least = min(least, c.psi(moved))
-	}
-	return least
 }

@@ -1,0 +1,229 @@
+package detect
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// change makes the service's model agent beat differently.
+func (s *service) change(f func(b *Beat) bool) {
+	beats := s.beats
+	s.beats = func(now time.Time) []Beat {
+		var all []Beat
+		for _, b := range beats(now) {
+			if b.Agent != "model" || f(&b) {
+				all = append(all, b)
+			}
+		}
+		return all
+	}
+}
+
+func TestCrashConvictsAtOnceAndANewLifeAcquits(t *testing.T) {
+	s := newService(t, 20, 1000)
+	s.run(2 * time.Second)
+	s.want(AgentDown, "model", Healthy)
+	beats := s.beats
+	s.change(func(b *Beat) bool { b.State, b.Cause = AgentCrashed, "index out of range"; return true })
+	s.run(step)
+	g := s.signal(AgentDown, "model")
+	if g.State != Confirmed || g.Evidence["cause"] != AgentCrashed || g.Evidence["detail"] != "index out of range" {
+		t.Fatalf("after a panic: %+v", g)
+	}
+	s.want(AgentDown, "feature", Healthy)
+	// The dead life's late beats don't acquit it; two beats of a new one neither, three do.
+	s.beats = beats
+	s.run(time.Second)
+	s.want(AgentDown, "model", Confirmed)
+	s.life = 2
+	s.run(2 * step)
+	s.want(AgentDown, "model", Confirmed)
+	s.run(step)
+	s.want(AgentDown, "model", Healthy)
+	if g := s.signal(AgentDown, "model"); g.Recovered.IsZero() {
+		t.Error("recovered isn't set")
+	}
+}
+
+func TestMissingHeartbeat(t *testing.T) {
+	s := newService(t, 21, 1000)
+	s.run(2 * time.Second)
+	beats := s.beats
+	s.change(func(*Beat) bool { return false })
+	s.run(500 * time.Millisecond)
+	s.want(AgentDown, "model", Healthy)
+	s.run(step)
+	s.want(AgentDown, "model", Suspect)
+	s.run(900 * time.Millisecond)
+	s.want(AgentDown, "model", Suspect)
+	s.run(step)
+	s.want(AgentDown, "model", Confirmed)
+	s.beats = beats
+	s.run(2 * step)
+	s.want(AgentDown, "model", Confirmed)
+	s.run(step)
+	s.want(AgentDown, "model", Healthy)
+}
+
+func TestFailingAttempts(t *testing.T) {
+	s := newService(t, 22, 1000)
+	failures := int64(0)
+	s.touch = func(slot *Slot, _ time.Time) {
+		slot.Attempt("model", 2, failures)
+		slot.Attempt("feature", 2, 0)
+	}
+	s.run(3 * time.Second)
+	failures = 1 // just half is not more than half
+	s.run(3 * time.Second)
+	s.want(AgentDown, "model", Healthy)
+	failures = 2
+	took := s.until(AgentDown, "model", Confirmed, 3*time.Second)
+	if g := s.signal(AgentDown, "model"); g.Evidence["cause"] != downFailing || took > 1200*time.Millisecond {
+		t.Errorf("after %v: %+v", took, g)
+	}
+	s.want(AgentDown, "feature", Healthy)
+	failures = 0
+	s.until(AgentDown, "model", Healthy, 3*time.Second)
+	// Few attempts say nothing.
+	s.touch = func(slot *Slot, now time.Time) {
+		if now.UnixMilli()%500 == 0 {
+			slot.Attempt("model", 1, 1)
+		}
+	}
+	s.run(5 * time.Second)
+	s.want(AgentDown, "model", Healthy)
+}
+
+func TestStuckAgentIsSuspect(t *testing.T) {
+	s := newService(t, 23, 1000)
+	s.run(time.Second)
+	s.change(func(b *Beat) bool { b.Watermark, b.Queue = 7, 3; return true })
+	s.run(7 * time.Second)
+	if g := s.signal(AgentDown, "model"); g.State != Suspect || !strings.Contains(g.Evidence["cause"].(string), "progress") {
+		t.Errorf("no progress: %+v", g)
+	}
+}
+
+func TestStoppedAndReplacedInstances(t *testing.T) {
+	s := newService(t, 24, 1000)
+	s.run(time.Second)
+	beats := s.beats
+	s.beats = func(now time.Time) []Beat {
+		all := beats(now)
+		return append(all, Beat{Agent: "model", Instance: "i2", Incarnation: 9, State: AgentRunning, Watermark: 1})
+	}
+	s.run(time.Second)
+	s.beats = func(now time.Time) []Beat {
+		return append(beats(now), Beat{Agent: "model", Instance: "i2", Incarnation: 9, State: AgentStopped})
+	}
+	s.run(step)
+	s.beats = beats
+	s.run(10 * time.Second)
+	s.want(AgentDown, "model", Healthy) // who said goodbye isn't missed
+	// A replica that dies without a word is missed, though another one lives.
+	s.beats = func(now time.Time) []Beat {
+		return append(beats(now), Beat{Agent: "model", Instance: "i3", Incarnation: 10, State: AgentRunning, Watermark: 1})
+	}
+	s.run(time.Second)
+	s.beats = beats
+	s.run(2 * time.Second)
+	if g := s.signal(AgentDown, "model"); g.State != Confirmed || g.Evidence["instance"] != "i3" {
+		t.Errorf("a lost replica: %+v", g)
+	}
+}
+
+// allUnknown fails unless every signal but BUS_DOWN is UNKNOWN and BUS_DOWN is confirmed of target.
+func (s *service) allUnknown(target string) {
+	s.t.Helper()
+	for _, g := range s.m.Signals(s.now) {
+		switch {
+		case g.Kind == BusDown && (g.State != Confirmed || g.Target != target):
+			s.t.Fatalf("BUS_DOWN: %+v", g)
+		case g.Kind != BusDown && g.State != Unknown:
+			s.t.Fatalf("%s is %s while nothing can be heard", g.Fingerprint(), g.State)
+		}
+	}
+}
+
+func TestBusDownMakesEverythingUnknown(t *testing.T) {
+	s := newService(t, 25, 12_000)
+	s.run(20 * time.Second)
+	beats := s.beats
+	s.mute, s.perSlot, s.labels = true, 0, 0
+	s.beats = func(time.Time) []Beat { return nil }
+	s.run(1600 * time.Millisecond)
+	s.allUnknown(TargetBus)
+	s.run(30 * time.Second)
+	s.allUnknown(TargetBus)
+	// Back: what waited is late, which is nobody's fault now; nothing becomes active.
+	s.mute, s.perSlot, s.labels, s.beats, s.overdue = false, 5, 5, beats, 800
+	backlog := 20
+	s.touch = func(slot *Slot, now time.Time) {
+		if backlog--; backlog < 0 {
+			slot.Overdue = 0
+			return
+		}
+		for range 80 {
+			slot.Decided(Cohort{Accepted: now.Add(-20 * time.Second), Mode: "MODEL", Version: 1}, 20*time.Second, 300*time.Millisecond, true)
+			slot.Overtime(Cohort{Accepted: now.Add(-20 * time.Second), Mode: "MODEL", Version: 1})
+		}
+	}
+	for range 100 {
+		s.run(step)
+		s.quiet()
+	}
+	s.want(BusDown, "", Healthy)
+	s.want(LatencyBreach, TargetService, Healthy)
+}
+
+func TestStoreGoneAndBack(t *testing.T) {
+	s := newService(t, 26, 12_000)
+	up := true
+	var last time.Time
+	s.store = func(now time.Time) time.Time {
+		if up {
+			last = now
+		}
+		return last
+	}
+	s.run(20 * time.Second)
+	up, s.perSlot, s.labels = false, 0, 0
+	s.run(2 * time.Second)
+	s.allUnknown(TargetStore)
+	up, s.perSlot, s.labels = true, 5, 5
+	for range 50 {
+		s.run(step)
+		s.quiet()
+	}
+	s.want(BusDown, "", Healthy)
+}
+
+// TestOwnPause: a process that was stopped, or a clock that jumped, knows nothing until it has listened again.
+func TestOwnPause(t *testing.T) {
+	for name, jump := range map[string]time.Duration{"stopped for 20 s": 20 * time.Second, "clock an hour on": time.Hour, "clock an hour back": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t, 27, 12_000)
+			s.run(20 * time.Second)
+			s.now = s.now.Add(jump)
+			if jump > 0 {
+				s.allUnknown(TargetMonitoring)
+			}
+			s.run(step)
+			s.allUnknown(TargetMonitoring)
+			for range 100 {
+				s.run(step)
+				for _, g := range s.m.Signals(s.now) {
+					if g.Kind != BusDown && g.State.Active() {
+						t.Fatalf("active after a pause: %+v", g)
+					}
+				}
+			}
+			s.want(BusDown, "", Healthy)
+			s.want(AgentDown, "model", Healthy)
+			// And it still sees what happens then.
+			s.change(func(*Beat) bool { return false })
+			s.until(AgentDown, "model", Confirmed, 2*time.Second)
+		})
+	}
+}
