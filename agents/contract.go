@@ -73,6 +73,8 @@ type Spec struct {
 	NewHandler func(Life) Handler
 	// Ready, if not nil, says why the agent cannot work yet (shown, and part of /readyz).
 	Ready func() error
+	// Restart is who starts the agent's next life, where that is not the supervisor's own policy.
+	Restart RestartPolicy
 	// Counts, if not nil, is asked once a slot for what the agent counted in it; it travels with the slot's heartbeat.
 	Counts func() *detect.Counts
 	// GiveUp ends the way of a message whose handler failed three times: it must see to it that the application is

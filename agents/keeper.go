@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +104,7 @@ func (k *keeper) auto() {
 			k.become(Quarantined, fmt.Sprintf("%d abandoned lives still run", o.MaxZombies), k.life.number)
 			return
 		}
-		if o.Restart == RestartGoverned && o.Governed != nil && o.Governed() {
+		if cmp.Or(k.spec.Restart, o.Restart) == RestartGoverned && o.Governed != nil && o.Governed() {
 			k.due.Reset(o.Heartbeat) // look again: the lease may lapse
 			return
 		}

@@ -19,6 +19,7 @@ import (
 	"aura/agents/feature"
 	"aura/agents/ingestion"
 	"aura/agents/model"
+	"aura/agents/monitoring"
 	"aura/agents/reference"
 	"aura/app/config"
 	"aura/mlops/registry"
@@ -40,8 +41,9 @@ func checkSelection(cfg config.Config) error {
 		return nil
 	}
 	for _, name := range cfg.Agents.Select {
-		if name != webName && !slices.Contains(pipeline, name) {
-			return refuse("agents.select: there is no agent %q; choose from %s, %s", name, strings.Join(pipeline, ", "), webName)
+		if name != webName && !slices.Contains(pipeline, name) && !slices.Contains(controlNames, name) {
+			return refuse("agents.select: there is no agent %q; choose from %s, %s, %s",
+				name, strings.Join(pipeline, ", "), strings.Join(controlNames, ", "), webName)
 		}
 	}
 	var missing []string
@@ -65,7 +67,7 @@ func selected(cfg config.Config, name string) bool {
 func provide() fx.Option {
 	return fx.Provide(
 		loadSchema, loadUserData, openStore, newTransport, newTelemetry, newRegistry, newFirstModel,
-		newView, newChampion, newReference, newShadow, newFaults, newWindow, newIntake, newHolders, newSweeper, newTechnical, newSupervisor,
+		newView, newChampion, newReference, newShadow, newFaults, newWindow, newIntake, newHolders, newSweeper, newTechnical, newMonitoring, newSupervisor,
 		newControl, newHub, newServer, newSource,
 	)
 }
@@ -88,6 +90,7 @@ type parts struct {
 	Intake     *ingestion.Intake
 	Sweeper    *ingestion.Sweeper
 	Supervisor *agents.Supervisor
+	Monitoring *monitoring.Monitoring
 	Control    *control
 	Hub        *web.Hub
 	Server     *web.Server `optional:"true"`
@@ -114,6 +117,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		{Name: "faults", Stop: func(context.Context) error { p.Faults.Close(); return nil }},
 		loop("sweeper", p.Sweeper.Run),
 		loop("retention", p.purge(cfg, log)),
+		loop("monitoring watch", p.lookAtMonitoring(log)),
 		loop("agent health", p.saveHealth(log)),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),
 		{Name: "drain", Stop: p.drain, Within: cfg.Shutdown.Timeout / 2},

@@ -20,6 +20,7 @@ import (
 	"aura/agents/feature"
 	"aura/agents/ingestion"
 	"aura/agents/model"
+	"aura/agents/monitoring"
 	"aura/agents/reference"
 	"aura/agents/shadow"
 	"aura/app/config"
@@ -178,12 +179,14 @@ type supervisorNeeds struct {
 	reference *reference.Holder
 	shadow    *shadow.Scores
 	holders   *holders
+	control   []agents.Spec
 }
 
 func newSupervisor(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, t bus.Transport, view *desired.View,
 	c *model.Champion, f *fault.Registry, tech *decision.Technical, in *ingestion.Intake, sw *ingestion.Sweeper, tel *telemetry, ref *reference.Holder, sh *shadow.Scores, h *holders,
+	mon *monitoring.Monitoring,
 ) (*agents.Supervisor, error) {
-	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh, h}
+	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh, h, controlAgents(cfg, mon)}
 	return n.supervisor()
 }
 
@@ -197,7 +200,7 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, spec := range []agents.Spec{
+	for _, spec := range append([]agents.Spec{
 		n.intake.Spec(),
 		feature.Spec(feature.Options{
 			Schema: n.schema, Reference: n.reference.Current, GiveUp: n.technical.GiveUp(feature.Name),
@@ -210,7 +213,7 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 			Observe: n.telemetry.decided, GiveUp: n.technical.GiveUp(decision.Name),
 			Reference: n.reference.Current, Shadow: n.shadow, SLO: latencyObjective,
 		}),
-	} {
+	}, n.control...) {
 		if err := sup.Add(spec); err != nil {
 			return nil, err
 		}

@@ -48,15 +48,7 @@ func referenceOf(s *schema.Schema, id string, rows []dataset.Row) (*detect.Refer
 }
 
 func newReference(st *store.Store, view *desired.View, log *slog.Logger) *reference.Holder {
-	load := func(ctx context.Context, id string) (*detect.Reference, error) {
-		row, err := st.Reference(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		r := &detect.Reference{}
-		return r, json.Unmarshal(row.Document, r)
-	}
-	h := reference.New(load, view, log)
+	h := reference.New(loadReference(st), view, log)
 	view.OnChange(func(ctx context.Context, before, after desired.State) {
 		if before.Reference != after.Reference || before.Champion != after.Champion {
 			h.Follow(ctx)

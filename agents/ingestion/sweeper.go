@@ -228,7 +228,7 @@ func (s *Sweeper) notHeld(now time.Time, events []*event.RawEvent) []*event.RawE
 	for _, e := range events {
 		keys[e.ApplicationID] = true
 	}
-	held, ok := s.Holder.Holds(keys, event.RawEvents, event.FeaturesTopic, event.Predictions)
+	held, ok := s.Holder.Holds(keys, event.RawEvents, event.FeaturesTopic, event.Predictions, event.FeaturesTopic)
 	lost := events[:0:0]
 	for _, e := range events {
 		isHeld := ok && held[e.ApplicationID]

@@ -1,0 +1,145 @@
+// Package monitoring is the agent that watches: it reads what the others count, never every event.
+//
+// It merges the slots of agent-metrics, steps the detectors of healing/detect under a lease, and reports: an alert for
+// each signal that isn't healthy, repeated each second, and a HEARTBEAT alert with the whole report, each second and at
+// once when something changed. It verifies on request (incident-log, step VERIFY): on data of applications accepted after
+// an action. It never acts, and never reads the fault registry.
+//
+// Its clock is its own heartbeat: it steps when that comes back over the bus. Without it nothing is judged; Look, called
+// by whoever owns the process, says so to a person. The state is checkpointed once a second, so that a restart goes on.
+//
+// It imports agents, agents/{event,bus,desired}, store, healing/detect. To test it, hand metrics to a handler and look at
+// what it emits; time comes from Options.Now.
+package monitoring
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"aura/agents"
+	"aura/agents/bus"
+	"aura/agents/desired"
+	"aura/agents/event"
+	"aura/healing/detect"
+	"aura/store"
+)
+
+// Name of the agent.
+const Name = "monitoring"
+
+// Kinds of alerts that are no signal.
+const (
+	KindHeartbeat = "HEARTBEAT"
+)
+
+// StepVerify is the step of an incident that asks for a verification; its detail is a detect.Watch.
+const StepVerify = "VERIFY"
+
+// Store keeps the lease and the checkpoint, and knows what changed and what is open; *store.Store implements it.
+type Store interface {
+	AcquireLease(ctx context.Context, name, holder string, incarnation int64, ttl time.Duration) (store.Lease, error)
+	RenewLease(ctx context.Context, l store.Lease, ttl time.Duration) (store.Lease, error)
+	SaveCheckpoint(ctx context.Context, name string, epoch int64, state []byte) error
+	LoadCheckpoint(ctx context.Context, name string) (state []byte, at time.Time, err error)
+	ConfigHistory(ctx context.Context, limit int, before int64) ([]store.ConfigChange, error)
+	OpenIncidents(ctx context.Context) ([]store.IncidentRow, error)
+}
+
+// Options of the agent.
+type Options struct {
+	Store  Store
+	View   *desired.View
+	Config detect.Config
+	// Reference is the sample in force, nil before the first.
+	Reference func() *detect.Reference
+	// Load reads another reference, for a verification against it.
+	Load func(ctx context.Context, id string) (*detect.Reference, error)
+	// Validated is a model version's accuracy on its hold-out of n rows; 0 where unknown.
+	Validated func(ctx context.Context, version int) (accuracy float64, n int)
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Monitoring is the agent with what outlives its lives: only the newest report, for whoever shows it.
+type Monitoring struct {
+	Options
+
+	mu     sync.Mutex
+	core   *core // of the newest life
+	report detect.Report
+}
+
+// New makes the agent.
+func New(o Options) *Monitoring {
+	o.Log = o.Log.With("component", Name)
+	return &Monitoring{Options: o}
+}
+
+// Spec describes the agent to the supervisor.
+func (m *Monitoring) Spec() agents.Spec {
+	return agents.Spec{
+		Name:       Name,
+		Inputs:     []agents.Input{{Topic: event.Metrics}, {Topic: event.IncidentLog}},
+		NewHandler: m.handler,
+		Restart:    agents.RestartAuto, // nobody heals without it
+		GiveUp:     m.giveUp,
+	}
+}
+
+// giveUp drops a message that could not be read three times: another slot comes.
+func (m *Monitoring) giveUp(_ context.Context, msg *bus.Message, cause error) error {
+	m.Log.Error("a message was left out of monitoring", "id", msg.ID, "err", cause)
+	return nil
+}
+
+// Report is the newest report, zero before the first.
+func (m *Monitoring) Report() detect.Report {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.report
+}
+
+// Look says whether monitoring is blind: it has not reported for longer than limit. Nothing on the bus can tell that.
+func (m *Monitoring) Look(now time.Time, limit time.Duration) (blind bool, since time.Time) {
+	r := m.Report()
+	if r.At.IsZero() || now.Sub(r.At) <= limit {
+		return false, time.Time{}
+	}
+	return true, r.At
+}
+
+func (m *Monitoring) publish(r detect.Report) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.report = r
+}
+
+// handler makes the handler of one lane. All lanes of a life share one core.
+func (m *Monitoring) handler(l agents.Life) agents.Handler {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.core == nil || m.core.life.Incarnation != l.Incarnation {
+		m.core = newCore(m, l)
+	}
+	return &handler{core: m.core}
+}
+
+type handler struct{ core *core }
+
+// Handle implements agents.Handler.
+func (h *handler) Handle(_ context.Context, msg *bus.Message, _ *agents.Outbox) error {
+	switch e := msg.Event.(type) {
+	case *event.AgentMetrics:
+		h.core.hear(e)
+	case *event.IncidentEntry:
+		if e.Step == StepVerify {
+			return h.core.watch(e)
+		}
+	}
+	return nil
+}
+
+// Finish implements agents.Finisher: what was heard together is one slot.
+func (h *handler) Finish(ctx context.Context, out *agents.Outbox) error { return h.core.step(ctx, out) }

@@ -1,0 +1,200 @@
+package monitoring
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"aura/agents/event"
+	"aura/healing/detect"
+)
+
+const (
+	// watchFor is how long a watch lives without being asked for again.
+	watchFor = 15 * time.Second
+	// maxWatches bounds the verifications at once.
+	maxWatches = 64
+)
+
+// watch is one verification under way.
+type watch struct {
+	detect.Watch
+	asked   time.Time
+	rates   *detect.Verification
+	drift   *detect.DriftCheck
+	ref     *detect.Reference
+	finding detect.Finding
+	before  map[string]bool // signals that were confirmed when it began
+}
+
+// watch begins a verification, or keeps one alive.
+func (c *core) watch(e *event.IncidentEntry) error {
+	var w detect.Watch
+	if err := json.Unmarshal(e.Detail, &w); err != nil {
+		return fmt.Errorf("monitoring: a watch can't be read: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known := c.watches[w.ActionID]; known != nil && known.Watch == w {
+		known.asked = c.Now()
+		return nil
+	}
+	if len(c.watches) >= maxWatches {
+		return fmt.Errorf("monitoring: %d verifications are under way; no more", maxWatches)
+	}
+	c.watches[w.ActionID] = &watch{Watch: w, asked: c.Now(), finding: detect.Pending}
+	return nil
+}
+
+// begin prepares what couldn't be prepared when it was asked for.
+func (w *watch) begin(ctx context.Context, c *core, now time.Time, signals []detect.Signal) error {
+	if w.before == nil {
+		w.before = map[string]bool{}
+		for _, s := range signals {
+			w.before[s.Fingerprint()] = s.State == detect.Confirmed
+		}
+	}
+	if w.rates != nil || w.drift != nil {
+		return nil
+	}
+	if w.Kind == detect.DataDrift {
+		r := c.Reference()
+		if w.Reference != "" && (r == nil || r.ID != w.Reference) {
+			var err error
+			if r, err = c.Load(ctx, w.Reference); err != nil {
+				return fmt.Errorf("monitoring: verify against reference %s: %w", w.Reference, err)
+			}
+		}
+		if r == nil {
+			return nil
+		}
+		w.ref, w.drift = r, detect.NewDriftCheck(r, w.Since)
+		return nil
+	}
+	d := c.View.Current()
+	v, err := detect.NewVerification(w.Kind, w.Target, w.Since, c.Config,
+		detect.Desired{Mode: string(d.Mode), Champion: d.Champion, Validated: c.accuracy, ValidatedN: c.rows},
+		detect.VerifyOptions{Shadow: w.Shadow, Incarnation: w.Incarnation, Dwell: w.Dwell})
+	if err != nil {
+		return fmt.Errorf("monitoring: verify: %w", err)
+	}
+	w.rates = v
+	return nil
+}
+
+func (w *watch) step(now time.Time, s detect.Slot) {
+	if w.rates != nil {
+		w.rates.Step(now, s)
+	}
+	if w.drift != nil {
+		_ = w.drift.Step(now, s) // counts against another reference are none of this check's
+	}
+}
+
+// verdicts says what each verification has found; changed tells that one has found something new.
+func (c *core) verdicts(ctx context.Context, now time.Time, signals []detect.Signal) (out []detect.WatchVerdict, changed bool) {
+	for id, w := range c.watches {
+		if now.Sub(w.asked) > watchFor {
+			delete(c.watches, id)
+			continue
+		}
+		if err := w.begin(ctx, c, now, signals); err != nil {
+			c.Log.Warn("a verification can't begin", "action", w.ActionID, "err", err)
+			continue
+		}
+		v := detect.WatchVerdict{IncidentID: w.IncidentID, ActionID: w.ActionID, Worse: w.worse(signals)}
+		switch {
+		case w.rates != nil:
+			v.Verdict = w.rates.Verdict(now)
+		case w.drift != nil:
+			v.Verdict = w.drift.Verdict(now, w.ref, c.Config.Drift, c.View.Current().Champion)
+		default:
+			continue
+		}
+		changed = changed || v.Finding != w.finding
+		w.finding = v.Finding
+		out = append(out, v)
+	}
+	slices.SortFunc(out, func(a, b detect.WatchVerdict) int { return strings.Compare(a.ActionID, b.ActionID) })
+	return out, changed
+}
+
+// worse is another signal that is confirmed now and wasn't when the verification began.
+func (w *watch) worse(signals []detect.Signal) string {
+	own := string(w.Kind) + ":" + w.Target
+	for _, s := range signals {
+		if s.State == detect.Confirmed && s.Fingerprint() != own && !w.before[s.Fingerprint()] {
+			return s.Fingerprint()
+		}
+	}
+	return ""
+}
+
+// shadowView judges the model by the trickle beside safe mode: what came back in the last seconds, and how fast.
+type shadowView struct {
+	seconds []shadowSecond
+	last    time.Time
+}
+
+type shadowSecond struct {
+	at             time.Time
+	n, bad         int64
+	right, labeled int64
+}
+
+const (
+	shadowWindow = 4 * time.Second
+	// shadowLeast is how many answers the window must hold: the trickle is five a second.
+	shadowLeast = 8
+)
+
+func (v *shadowView) step(now time.Time, s detect.Slot) {
+	if s.Desired.Mode != detect.ModeSafe {
+		v.seconds = nil
+		return
+	}
+	var x shadowSecond
+	for _, d := range s.Decisions {
+		if d.Shadow {
+			x.n += d.Fast + d.Slow + d.Failed
+			x.bad += d.Slow + d.Failed
+		}
+	}
+	for _, o := range s.Outcomes {
+		if o.Shadow {
+			x.labeled += o.N
+			x.right += o.Correct
+		}
+	}
+	if len(v.seconds) == 0 || now.Sub(v.seconds[len(v.seconds)-1].at) >= time.Second {
+		v.seconds = append(v.seconds, shadowSecond{at: now})
+	}
+	last := &v.seconds[len(v.seconds)-1]
+	last.n, last.bad, last.labeled, last.right = last.n+x.n, last.bad+x.bad, last.labeled+x.labeled, last.right+x.right
+	for len(v.seconds) > 0 && now.Sub(v.seconds[0].at) > shadowWindow {
+		v.seconds = v.seconds[1:]
+	}
+}
+
+// report says HEALTHY only on enough answers that are all in time.
+func (v *shadowView) report(time.Time) detect.ShadowReport {
+	var n, bad, labeled, right int64
+	for _, s := range v.seconds {
+		n, bad, labeled, right = n+s.n, bad+s.bad, labeled+s.labeled, right+s.right
+	}
+	r := detect.ShadowReport{State: detect.Unknown, N: n, Numbers: map[string]float64{
+		"answers": float64(n), "late_or_failed": float64(bad), "outcomes": float64(labeled), "correct": float64(right),
+	}}
+	switch {
+	case bad > 0:
+		r.State, r.Reason = detect.Confirmed, fmt.Sprintf("%d of %d answers of the model beside safe mode were late or failed", bad, n)
+	case n < shadowLeast:
+		r.Reason = fmt.Sprintf("%d answers of the model beside safe mode, too few to tell", n)
+	default:
+		r.State, r.Reason = detect.Healthy, fmt.Sprintf("%d answers of the model beside safe mode, all in time", n)
+	}
+	return r
+}

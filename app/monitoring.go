@@ -1,0 +1,73 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"aura/agents"
+	"aura/agents/desired"
+	"aura/agents/monitoring"
+	"aura/agents/reference"
+	"aura/app/config"
+	"aura/healing/detect"
+	"aura/mlops/registry"
+	"aura/store"
+)
+
+// controlNames are the agents that watch and heal; a process decides without them.
+var controlNames = []string{monitoring.Name}
+
+// controlAgents are those of them that are selected.
+func controlAgents(cfg config.Config, mon *monitoring.Monitoring) []agents.Spec {
+	var specs []agents.Spec
+	if selected(cfg, monitoring.Name) {
+		specs = append(specs, mon.Spec())
+	}
+	return specs
+}
+
+// holdoutShare is the part of the training rows that a version's accuracy was measured on: one in five.
+const holdoutShare = 5
+
+func newMonitoring(st *store.Store, view *desired.View, ref *reference.Holder, reg *registry.Registry, log *slog.Logger) *monitoring.Monitoring {
+	c := detect.DefaultConfig()
+	c.Latency.SLO = latencyObjective
+	return monitoring.New(monitoring.Options{
+		Store: st, View: view, Config: c, Reference: ref.Current, Load: loadReference(st), Now: now, Log: log,
+		Validated: func(ctx context.Context, version int) (float64, int) {
+			v, err := reg.Version(ctx, version)
+			if err != nil {
+				return 0, 0
+			}
+			return v.Metrics.Accuracy, v.Window.Rows / holdoutShare
+		},
+	})
+}
+
+func loadReference(st *store.Store) reference.Loader {
+	return func(ctx context.Context, id string) (*detect.Reference, error) {
+		row, err := st.Reference(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		r := &detect.Reference{}
+		return r, json.Unmarshal(row.Document, r)
+	}
+}
+
+// blindAfter is how long monitoring may say nothing before a person is told.
+const blindAfter = 3 * time.Second
+
+// lookAtMonitoring tells a person when monitoring says nothing: nothing on the bus could.
+func (p parts) lookAtMonitoring(log *slog.Logger) func(context.Context) {
+	told := false
+	return every(blindAfter/6, func(context.Context) {
+		blind, since := p.Monitoring.Look(now(), blindAfter)
+		if blind && !told {
+			log.Error("BUS_DOWN: monitoring reports nothing; nothing is judged and nothing is healed", "since", since)
+		}
+		told = blind
+	})
+}
