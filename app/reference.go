@@ -31,6 +31,18 @@ func saveReference(ctx context.Context, st *store.Store, s *schema.Schema, versi
 	})
 }
 
+// firstReference puts the first champion's training sample in force, where no reference is.
+func firstReference(ctx context.Context, st *store.Store, version int) error {
+	state, err := st.Desired(ctx)
+	if err != nil || state.Reference != "" {
+		return err
+	}
+	_, err = st.Set(ctx, store.Change{
+		Setting: store.SettingReference, Value: reference.OfModel(version), By: "aura", Reason: "training sample of the first champion",
+	})
+	return err
+}
+
 func referenceOf(s *schema.Schema, id string, rows []dataset.Row) (*detect.Reference, error) {
 	fields := make([]detect.Field, len(s.Features))
 	for i, f := range s.Features {

@@ -14,6 +14,7 @@ import (
 	"aura/mlops/registry"
 	"aura/mlops/schema"
 	"aura/mlops/train"
+	"aura/store"
 )
 
 // firstModel sees to it that there is a champion before the first application comes.
@@ -23,10 +24,11 @@ type firstModel struct {
 	schema   *schema.Schema
 	data     *userData
 	registry *registry.Registry
+	store    *store.Store
 }
 
-func newFirstModel(cfg config.Config, log *slog.Logger, s *schema.Schema, data *userData, r *registry.Registry) *firstModel {
-	return &firstModel{cfg, log, s, data, r}
+func newFirstModel(cfg config.Config, log *slog.Logger, s *schema.Schema, data *userData, r *registry.Registry, st *store.Store) *firstModel {
+	return &firstModel{cfg, log, s, data, r, st}
 }
 
 // ensure trains and promotes the first model where the registry has no champion.
@@ -52,7 +54,13 @@ func (f *firstModel) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := saveReference(ctx, f.store, f.schema, v.Number, rows, result.Unseen, "aura"); err != nil {
+		return err
+	}
 	if _, err := f.registry.Promote(ctx, v.Number, "aura", "the registry was empty"); err != nil {
+		return err
+	}
+	if err := firstReference(ctx, f.store, v.Number); err != nil {
 		return err
 	}
 	f.log.Info("first model trained", "version", v.Number, "rows", result.Rows, "holdout_auc", result.HoldoutAUC, "took", time.Since(began))
@@ -130,6 +138,9 @@ func Train(ctx context.Context, loaded config.Loaded, r cli.TrainRequest) (resul
 	if err != nil {
 		return result, err
 	}
+	if err := saveReference(ctx, st, s, v.Number, rows, fit.Unseen, "cli"); err != nil {
+		return result, err
+	}
 	result = cli.TrainResult{
 		Version: v.Number, Digest: v.Digest, Schema: s.Name, Rows: fit.Rows,
 		Trees: cfg.Training.Trees, Depth: cfg.Training.Depth, Seed: cfg.Seed,
@@ -137,6 +148,9 @@ func Train(ctx context.Context, loaded config.Loaded, r cli.TrainRequest) (resul
 	}
 	if _, _, err := reg.Champion(ctx); err != nil {
 		if _, err := reg.Promote(ctx, v.Number, "cli", "the registry was empty"); err != nil {
+			return result, err
+		}
+		if err := firstReference(ctx, st, v.Number); err != nil {
 			return result, err
 		}
 		result.Champion = true
