@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +102,9 @@ func TestMalformedBodies(t *testing.T) {
 		t.Errorf("%d malformed applications are stored", n)
 	}
 	for _, s := range r.parts.Supervisor.Statuses() {
+		if !slices.Contains(app.Pipeline, s.Agent) {
+			continue // who watches has its own messages
+		}
 		if s.Handled != 0 || s.Failed != 0 || s.Queue != 0 {
 			t.Errorf("something got to the %s agent: %+v", s.Agent, s)
 		}

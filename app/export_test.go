@@ -6,3 +6,6 @@ func (a *App) Parts() Parts { return a.parts }
 
 // Parts is what an App is made of.
 type Parts = parts
+
+// Pipeline names the agents that an application passes.
+var Pipeline = pipeline
