@@ -6,8 +6,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +16,7 @@ import (
 	"aura/agents/bus"
 	"aura/agents/event"
 	"aura/agents/fault"
+	"aura/app"
 	"aura/app/config"
 )
 
