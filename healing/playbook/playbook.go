@@ -1,0 +1,212 @@
+// Package playbook holds what to try, in which order, as data: for each kind of incident a ladder of rungs.
+//
+// It owns the ladder's form, its rules and its defaults. It is pure: text and values in, values out; nothing blocks; a
+// Playbook that Parse returned is sound and is not changed afterwards, so it may be read by many. Parse is strict and its
+// errors name the field and the remedy; whoever reloads keeps the old one on an error.
+//
+// Imports: YAML and the standard library. Test it with values.
+package playbook
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kinds are the incident kinds that have a ladder. BUS_DOWN has none: it only notifies a person.
+var Kinds = []string{"LATENCY_SLO_BREACH", "PERF_DROP", "DATA_DRIFT", "AGENT_DOWN"}
+
+// Actions are what a rung may start with; following are what only follows in a rung.
+var (
+	Actions   = []string{"ENABLE_SAFE_MODE", "ROLLBACK_MODEL", "TRIGGER_RETRAINING", "RESTORE_REFERENCE", "RESTART_AGENT"}
+	following = []string{"PROMOTE_MODEL", "ACCEPT_REFERENCE"}
+)
+
+// Verifications are what can show that a rung helped.
+var Verifications = []string{
+	"signal",    // the opening signal is healthy on data accepted after the action, by a sequential test
+	"agent",     // on-time beats, a canary decided end to end, the watermark advances
+	"reference", // PSI below 0.1 on 500 rows newer than the action
+}
+
+// maxRungs bounds a ladder.
+const maxRungs = 16
+
+// Rung is one step of a ladder.
+type Rung struct {
+	Action string            `json:"action" yaml:"action"`
+	Params map[string]string `json:"params,omitempty" yaml:"params"`
+	// Requires are facts that must hold before it is proposed, such as previous_better or earlier_reference.
+	Requires     []string `json:"requires,omitempty" yaml:"requires"`
+	Verification string   `json:"verification" yaml:"verification"`
+	// Then says which actions follow in the same rung, by the outcome of the first: promote, keep. Other outcomes: the rung
+	// has failed.
+	Then map[string][]string `json:"then,omitempty" yaml:"then"`
+	// Protect: it stands while the next rungs heal, and is judged with them.
+	Protect       bool          `json:"protect,omitempty" yaml:"protect"`
+	ExecuteWithin time.Duration `json:"execute_within,omitempty" yaml:"execute_within"`
+	VerifyWithin  time.Duration `json:"verify_within,omitempty" yaml:"verify_within"`
+	Dwell         time.Duration `json:"dwell,omitempty" yaml:"dwell"`       // healthy that long before it counts
+	Cooldown      time.Duration `json:"cooldown,omitempty" yaml:"cooldown"` // before the same action on the same target
+	Why           string        `json:"why,omitempty" yaml:"-"`             // given by Ladder
+}
+
+// Playbook maps each incident kind to its ladder.
+type Playbook map[string][]Rung
+
+// FieldError is a playbook that can't be used: which field, what is wrong, what to do.
+type FieldError struct{ Field, Problem, Remedy string }
+
+func (e *FieldError) Error() string {
+	return "playbooks." + e.Field + ": " + e.Problem + "; " + e.Remedy
+}
+
+// Default is the playbook that ships.
+func Default() Playbook {
+	safe := Rung{Action: "ENABLE_SAFE_MODE", Verification: "signal", ExecuteWithin: 10 * time.Second, VerifyWithin: 15 * time.Second, Dwell: time.Second}
+	protect := safe
+	protect.Protect = true
+	restart := Rung{Action: "RESTART_AGENT", Verification: "agent", ExecuteWithin: 10 * time.Second, VerifyWithin: 10 * time.Second, Dwell: 300 * time.Millisecond}
+	restartSlow := restart
+	restartSlow.Verification, restartSlow.VerifyWithin, restartSlow.Dwell = "signal", 15*time.Second, time.Second
+	protectModel := protect
+	protectModel.Requires = []string{"model_agent"}
+	retrain := Rung{Action: "TRIGGER_RETRAINING", ExecuteWithin: 5 * time.Minute, Cooldown: 10 * time.Second}
+	drift, perf := retrain, retrain
+	drift.Verification, drift.VerifyWithin = "reference", 10*time.Minute
+	drift.Then = map[string][]string{"promote": {"PROMOTE_MODEL", "ACCEPT_REFERENCE"}, "keep": {"ACCEPT_REFERENCE"}}
+	perf.Verification, perf.VerifyWithin = "signal", 10*time.Minute
+	perf.Then = map[string][]string{"promote": {"PROMOTE_MODEL"}}
+	return Playbook{
+		"LATENCY_SLO_BREACH": {safe, restartSlow},
+		"PERF_DROP": {
+			{Action: "ROLLBACK_MODEL", Requires: []string{"previous_better"}, Verification: "signal", ExecuteWithin: 15 * time.Second, VerifyWithin: 2 * time.Minute, Dwell: time.Second},
+			protect, perf,
+		},
+		"DATA_DRIFT": {
+			{Action: "RESTORE_REFERENCE", Requires: []string{"earlier_reference"}, Verification: "reference", ExecuteWithin: 15 * time.Second, VerifyWithin: 10 * time.Minute},
+			drift,
+		},
+		"AGENT_DOWN": {restart, protectModel},
+	}
+}
+
+// Validate checks a playbook; the error is a *FieldError.
+func (p Playbook) Validate() error {
+	for _, kind := range slices.Sorted(maps.Keys(p)) {
+		if !slices.Contains(Kinds, kind) {
+			return &FieldError{kind, "no such incident kind", "give one of " + strings.Join(Kinds, ", ")}
+		}
+		if err := ladder(kind, p[kind]); err != nil {
+			return err
+		}
+	}
+	for _, kind := range Kinds {
+		if _, given := p[kind]; !given {
+			return &FieldError{kind, "no ladder", "give at least one rung"}
+		}
+	}
+	return nil
+}
+
+func ladder(kind string, rungs []Rung) error {
+	if len(rungs) == 0 {
+		return &FieldError{kind, "an empty ladder", "give at least one rung, or leave the kind out to keep the default"}
+	}
+	if len(rungs) > maxRungs {
+		return &FieldError{kind, fmt.Sprintf("%d rungs", len(rungs)), fmt.Sprintf("give at most %d", maxRungs)}
+	}
+	for i, r := range rungs {
+		if err := r.validate(fmt.Sprintf("%s[%d].", kind, i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r Rung) validate(at string) error {
+	if !slices.Contains(Actions, r.Action) {
+		return &FieldError{at + "action", fmt.Sprintf("unknown action %q", r.Action), "give one of " + strings.Join(Actions, ", ")}
+	}
+	if r.Verification == "" {
+		return &FieldError{at + "verification", "no verification", "say what shows that it helped: " + strings.Join(Verifications, ", ")}
+	}
+	if !slices.Contains(Verifications, r.Verification) {
+		return &FieldError{at + "verification", fmt.Sprintf("unknown verification %q", r.Verification), "give one of " + strings.Join(Verifications, ", ")}
+	}
+	for _, f := range []struct {
+		name string
+		d    time.Duration
+	}{{"execute_within", r.ExecuteWithin}, {"verify_within", r.VerifyWithin}, {"dwell", r.Dwell}, {"cooldown", r.Cooldown}} {
+		if f.d < 0 {
+			return &FieldError{at + f.name, fmt.Sprintf("negative time %v", f.d), "give 0s (the default) or more"}
+		}
+	}
+	if r.VerifyWithin > 0 && r.Dwell >= r.VerifyWithin {
+		return &FieldError{at + "dwell", fmt.Sprintf("%v is not shorter than verify_within %v", r.Dwell, r.VerifyWithin), "shorten it, or nothing can ever be verified"}
+	}
+	return r.validateChain(at)
+}
+
+func (r Rung) validateChain(at string) error {
+	if r.Action == "TRIGGER_RETRAINING" && len(r.Then) == 0 {
+		return &FieldError{at + "then", "nothing follows the training", "say what does, such as then: {promote: [PROMOTE_MODEL]}"}
+	}
+	if len(r.Then) > 0 && r.Protect {
+		return &FieldError{at + "protect", "a rung with follow-ups can't only protect", "remove protect or then"}
+	}
+	for _, outcome := range slices.Sorted(maps.Keys(r.Then)) {
+		field := at + "then." + outcome
+		if len(r.Then[outcome]) == 0 || len(r.Then[outcome]) > 4 {
+			return &FieldError{field, fmt.Sprintf("%d actions", len(r.Then[outcome])), "give 1 to 4, or leave the outcome out: then the rung has failed"}
+		}
+		for _, action := range r.Then[outcome] {
+			if !slices.Contains(following, action) {
+				return &FieldError{field, fmt.Sprintf("unknown action %q", action), "give of " + strings.Join(following, ", ")}
+			}
+		}
+	}
+	return nil
+}
+
+// Rank orders a ladder's actions: order holds indexes into them, why a reason for each position.
+type Rank func(actions []string) (order []int, why []string)
+
+// Ladder is the ladder for a kind, ranked; nil for a kind without one. A ranking that is no permutation of the configured
+// rungs is not followed (D9: memory ranks, it never invents).
+func (p Playbook) Ladder(kind string, rank Rank) []Rung {
+	rungs := slices.Clone(p[kind])
+	for i := range rungs {
+		rungs[i].Why = fmt.Sprintf("position %d of the playbook", i+1)
+	}
+	if rank == nil || len(rungs) == 0 {
+		return rungs
+	}
+	actions := make([]string, len(rungs))
+	for i, r := range rungs {
+		actions[i] = r.Action
+	}
+	order, why := rank(actions)
+	if !permutation(order, len(rungs)) || len(why) != len(rungs) {
+		return rungs
+	}
+	out := make([]Rung, len(rungs))
+	for i, from := range order {
+		out[i] = rungs[from]
+		out[i].Why = why[i]
+	}
+	return out
+}
+
+func permutation(order []int, n int) bool {
+	seen := make([]bool, n)
+	for _, i := range order {
+		if i < 0 || i >= n || seen[i] {
+			return false
+		}
+		seen[i] = true
+	}
+	return len(order) == n
+}

@@ -1,0 +1,117 @@
+package playbook
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+func TestDefaultIsSoundAndSurvivesYAML(t *testing.T) {
+	if err := Default().Validate(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := yaml.Marshal(Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := yaml.Marshal(p)
+	if err != nil || string(again) != string(raw) {
+		t.Errorf("%v\n%s\n%s", err, raw, again)
+	}
+	for kind, first := range map[string]string{"LATENCY_SLO_BREACH": "ENABLE_SAFE_MODE", "PERF_DROP": "ROLLBACK_MODEL", "AGENT_DOWN": "RESTART_AGENT"} {
+		if p[kind][0].Action != first {
+			t.Errorf("%s starts with %s", kind, p[kind][0].Action)
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	p, err := Parse([]byte("LATENCY_SLO_BREACH:\n- {action: RESTART_AGENT, params: {agent: model}, verification: signal, dwell: 1500ms, cooldown: 1m}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := p["LATENCY_SLO_BREACH"]
+	if len(r) != 1 || r[0].Dwell != 1500*time.Millisecond || r[0].Params["agent"] != "model" || len(p["PERF_DROP"]) != len(Default()["PERF_DROP"]) {
+		t.Errorf("%+v", p)
+	}
+	if p, err := Parse(nil); err != nil || len(p) != 4 {
+		t.Errorf("empty: %v, %v", p, err)
+	}
+}
+
+func TestParseNamesFieldAndRemedy(t *testing.T) {
+	for _, c := range []struct{ yaml, field, problem string }{
+		{"FIRE: [{action: RESTART_AGENT, verification: agent}]", "FIRE", "no such incident kind"},
+		{"PERF_DROP: []", "PERF_DROP", "empty ladder"},
+		{"PERF_DROP:", "PERF_DROP", "empty ladder"},
+		{"PERF_DROP: [{action: REBOOT, verification: signal}]", "PERF_DROP[0].action", `"REBOOT"`},
+		{"PERF_DROP: [{verification: signal}]", "PERF_DROP[0].action", "unknown action"},
+		{"PERF_DROP: [{action: PROMOTE_MODEL, verification: signal}]", "PERF_DROP[0].action", "unknown action"},
+		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent}, {action: RESTART_AGENT}]", "AGENT_DOWN[1].verification", "no verification"},
+		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: hope}]", "AGENT_DOWN[0].verification", "hope"},
+		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, dwell: -1s}]", "AGENT_DOWN[0].dwell", "negative"},
+		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, cooldown: -1s}]", "AGENT_DOWN[0].cooldown", "negative"},
+		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, dwell: 5s, verify_within: 5s}]", "AGENT_DOWN[0].dwell", "verify_within"},
+		{"DATA_DRIFT: [{action: TRIGGER_RETRAINING, verification: reference}]", "DATA_DRIFT[0].then", "nothing follows"},
+		{"DATA_DRIFT: [{action: TRIGGER_RETRAINING, verification: reference, then: {keep: []}}]", "DATA_DRIFT[0].then.keep", "0 actions"},
+		{"DATA_DRIFT: [{action: TRIGGER_RETRAINING, verification: reference, then: {keep: [RESTART_AGENT]}}]", "DATA_DRIFT[0].then.keep", "RESTART_AGENT"},
+	} {
+		_, err := Parse([]byte(c.yaml))
+		var bad *FieldError
+		if !errors.As(err, &bad) || bad.Field != c.field || !strings.Contains(bad.Problem, c.problem) || bad.Remedy == "" {
+			t.Errorf("%s: %v; want %s: %s", c.yaml, err, c.field, c.problem)
+		}
+	}
+	for _, yaml := range []string{"PERF_DROP: [{action: RESTART_AGENT, verification: agent, colour: red}]", "- a", "PERF_DROP: [{action: RESTART_AGENT, verification: agent, dwell: soon}]", "a: b\n---\nc: d", "PERF_DROP: [}"} {
+		if _, err := Parse([]byte(yaml)); err == nil || !strings.HasPrefix(err.Error(), "playbooks") {
+			t.Errorf("%s: %v", yaml, err)
+		}
+	}
+}
+
+func TestLadderFollowsOnlyPermutations(t *testing.T) {
+	p := Default()
+	configured := p.Ladder("LATENCY_SLO_BREACH", nil)
+	swapped := p.Ladder("LATENCY_SLO_BREACH", func(a []string) ([]int, []string) {
+		if !slices.Equal(a, []string{"ENABLE_SAFE_MODE", "RESTART_AGENT"}) {
+			t.Errorf("%v", a)
+		}
+		return []int{1, 0}, []string{"worked", "did not"}
+	})
+	if swapped[0].Action != "RESTART_AGENT" || swapped[0].Why != "worked" || swapped[1].Action != "ENABLE_SAFE_MODE" {
+		t.Errorf("%+v", swapped)
+	}
+	for _, order := range [][]int{{0, 0}, {1}, {0, 1, 2}, {-1, 0}, nil} {
+		got := p.Ladder("LATENCY_SLO_BREACH", func([]string) ([]int, []string) { return order, make([]string, len(order)) })
+		for i := range configured {
+			if got[i].Action != configured[i].Action || got[i].Why == "" {
+				t.Errorf("order %v was followed: %+v", order, got)
+			}
+		}
+	}
+	if p.Ladder("BUS_DOWN", nil) != nil {
+		t.Error("BUS_DOWN has a ladder")
+	}
+	if Default()["LATENCY_SLO_BREACH"][0].Why != "" || p["LATENCY_SLO_BREACH"][0].Why != "" {
+		t.Error("the playbook itself was changed")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("PERF_DROP: [{action: RESTART_AGENT, verification: agent}]"))
+	f.Add([]byte("a: &a [*a]"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p, err := Parse(raw)
+		if err == nil && p.Validate() != nil {
+			t.Fatalf("accepted %q", raw)
+		}
+	})
+}
