@@ -17,6 +17,8 @@ const (
 	topValues = 16
 	// maxCodeSpan bounds the table that finds the bin of a category.
 	maxCodeSpan = 4096
+	// hugest bounds reference values, so that quantiles between infinities are numbers and have a JSON form.
+	hugest = 1e300
 )
 
 // ValueShare is one value and its share of a column's present values.
@@ -116,7 +118,7 @@ func buildColumn(f Field, values []float64) Column {
 	present := make([]float64, 0, len(values))
 	for _, x := range values {
 		if !math.IsNaN(x) {
-			present = append(present, x)
+			present = append(present, min(max(x, -hugest), hugest))
 		}
 	}
 	slices.Sort(present)

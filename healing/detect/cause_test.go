@@ -1,0 +1,137 @@
+package detect
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"time"
+)
+
+func signal(k Kind, target string, s State, onset time.Duration) Signal {
+	return Signal{Kind: k, Target: target, State: s, Since: at.Add(onset + time.Second), Onset: at.Add(onset), Value: 1}
+}
+
+func TestRank(t *testing.T) {
+	drift, sd := DataDrift, time.Second
+	bug := signal(drift, "income", Confirmed, 0)
+	bug.Bug = &Bug{Kind: BugUnit, Feature: "income", Factor: 12, Share: 1}
+	back := signal(AgentDown, "model", Healthy, 0)
+	back.Recovered = at.Add(27 * sd)
+	long := back
+	long.Recovered = at.Add(20 * sd)
+	model := []Change{{Kind: "model", Target: "champion", At: at.Add(9 * sd), By: "operator"}}
+	cases := map[string]struct {
+		signals []Signal
+		scene   Scene
+		want    map[string]string // fingerprint -> of
+	}{
+		"hung agent explains latency, not an independent drift": {
+			signals: []Signal{signal(LatencyBreach, "service", Suspect, 0), signal(AgentDown, "model", Confirmed, sd), signal(drift, "income", Confirmed, 0)},
+			want:    map[string]string{"AGENT_DOWN:model": "", "LATENCY_SLO_BREACH:service": "AGENT_DOWN:model", "DATA_DRIFT:income": ""},
+		},
+		"in safe mode the model agent is not on the path": {
+			signals: []Signal{signal(LatencyBreach, "service", Confirmed, 0), signal(AgentDown, "model", Confirmed, sd)},
+			scene:   Scene{Mode: ModeSafe},
+			want:    map[string]string{"AGENT_DOWN:model": "", "LATENCY_SLO_BREACH:service": ""},
+		},
+		"an agent off the path explains nothing": {
+			signals: []Signal{signal(LatencyBreach, "service", Confirmed, 0), signal(AgentDown, "governance", Confirmed, sd)},
+			want:    map[string]string{"AGENT_DOWN:governance": "", "LATENCY_SLO_BREACH:service": ""},
+		},
+		"a backlog just after a restart": {
+			signals: []Signal{signal(LatencyBreach, "service", Confirmed, 0), back},
+			want:    map[string]string{"LATENCY_SLO_BREACH:service": "AGENT_DOWN:model"},
+		},
+		"latency long after a restart": {
+			signals: []Signal{signal(LatencyBreach, "service", Confirmed, 0), long},
+			want:    map[string]string{"LATENCY_SLO_BREACH:service": ""},
+		},
+		"accuracy after drift": {
+			signals: []Signal{signal(PerfDrop, "model", Confirmed, 10*sd), signal(drift, "income", Confirmed, 0), signal(drift, "score", Suspect, sd)},
+			want:    map[string]string{"DATA_DRIFT:income": "", "PERF_DROP:model": "DATA_DRIFT:income", "DATA_DRIFT:score": "DATA_DRIFT:income"},
+		},
+		"accuracy after drift and another model are two": {
+			signals: []Signal{signal(PerfDrop, "model", Confirmed, 10*sd), signal(drift, "income", Confirmed, 0)},
+			scene:   Scene{Changes: model},
+			want:    map[string]string{"DATA_DRIFT:income": "", "PERF_DROP:model": ""},
+		},
+		"accuracy that fell long before the drift": {
+			signals: []Signal{signal(PerfDrop, "model", Confirmed, -20*sd), signal(drift, "income", Confirmed, 0)},
+			want:    map[string]string{"DATA_DRIFT:income": "", "PERF_DROP:model": ""},
+		},
+		"a drift only suspected explains no loss of accuracy": {
+			signals: []Signal{signal(PerfDrop, "model", Confirmed, 10*sd), signal(drift, "income", Suspect, 0)},
+			want:    map[string]string{"DATA_DRIFT:income": "", "PERF_DROP:model": ""},
+		},
+		"an open incident stays its own": {
+			signals: []Signal{signal(PerfDrop, "model", Confirmed, 10*sd), signal(drift, "income", Confirmed, 0)},
+			scene:   Scene{Open: map[string]bool{"PERF_DROP:model": true}},
+			want:    map[string]string{"DATA_DRIFT:income": "", "PERF_DROP:model": ""},
+		},
+		"features that drift together are one population, later ones another": {
+			signals: []Signal{signal(drift, "a", Suspect, 0), signal(drift, "b", Confirmed, sd), signal(drift, "c", Confirmed, 60*sd)},
+			want:    map[string]string{"DATA_DRIFT:b": "", "DATA_DRIFT:a": "DATA_DRIFT:b", "DATA_DRIFT:c": ""},
+		},
+		"an open drift leads": {
+			signals: []Signal{signal(drift, "a", Suspect, 0), signal(drift, "b", Confirmed, sd)},
+			scene:   Scene{Open: map[string]bool{"DATA_DRIFT:a": true}},
+			want:    map[string]string{"DATA_DRIFT:a": "", "DATA_DRIFT:b": "DATA_DRIFT:a"},
+		},
+		"a data bug leads": {
+			signals: []Signal{signal(drift, "a", Confirmed, 0), bug, signal(drift, "score", Confirmed, 0), signal(PerfDrop, "model", Confirmed, 5*sd)},
+			want: map[string]string{
+				"DATA_DRIFT:income": "", "DATA_DRIFT:a": "DATA_DRIFT:income", "DATA_DRIFT:score": "DATA_DRIFT:income", "PERF_DROP:model": "DATA_DRIFT:income",
+			},
+		},
+		"nothing can be heard": {
+			signals: []Signal{signal(BusDown, "bus", Confirmed, 0), signal(AgentDown, "model", Confirmed, 0)},
+			want:    map[string]string{"BUS_DOWN:bus": "", "AGENT_DOWN:model": "BUS_DOWN:bus"},
+		},
+		"two agents are two": {
+			signals: []Signal{signal(AgentDown, "model", Confirmed, 0), signal(AgentDown, "feature", Confirmed, 0), signal(LatencyBreach, "service", Healthy, 0)},
+			want:    map[string]string{"AGENT_DOWN:model": "", "AGENT_DOWN:feature": ""},
+		},
+	}
+	for _, name := range sortedKeys(cases) {
+		c := cases[name]
+		t.Run(name, func(t *testing.T) {
+			c.scene.Now, c.scene.Path = at.Add(30*sd), DefaultPath
+			first := Rank(c.signals, c.scene)
+			got := map[string]string{}
+			for i, x := range first {
+				got[x.Signal.Fingerprint()] = x.Of
+				if x.Reason == "" {
+					t.Errorf("%s has no reason", x.Signal.Fingerprint())
+				}
+				if i > 0 && x.Of == "" && first[i-1].Of != "" {
+					t.Error("a cause comes after a consequence")
+				}
+			}
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+			// The order of the signals doesn't matter.
+			r := rand.New(rand.NewPCG(1, 1))
+			for range 10 {
+				r.Shuffle(len(c.signals), func(i, j int) { c.signals[i], c.signals[j] = c.signals[j], c.signals[i] })
+				if again := Rank(c.signals, c.scene); !reflect.DeepEqual(again, first) {
+					t.Fatalf("another order gives %+v, was %+v", again, first)
+				}
+			}
+		})
+	}
+}
+
+func TestRecentChangesAreEvidence(t *testing.T) {
+	s := signal(PerfDrop, "model", Confirmed, 0)
+	changes := []Change{
+		{Kind: "config", Target: "x", At: at.Add(-11 * time.Minute)},
+		{Kind: "mode", Target: "mode", At: at.Add(5 * time.Second)},
+		{Kind: "restart", Target: "model", At: at.Add(-time.Minute)},
+		{Kind: "model", Target: "champion", At: at.Add(-time.Second)},
+	}
+	got := Rank([]Signal{s}, Scene{Now: at.Add(time.Minute), Changes: changes})[0].Changes
+	if len(got) != 3 || got[0].Kind != "model" || got[1].Kind != "restart" || got[2].Kind != "mode" {
+		t.Errorf("%+v", got)
+	}
+}
