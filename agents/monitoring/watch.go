@@ -134,10 +134,7 @@ func (w *watch) worse(signals []detect.Signal) string {
 }
 
 // shadowView judges the model by the trickle beside safe mode: what came back in the last seconds, and how fast.
-type shadowView struct {
-	seconds []shadowSecond
-	last    time.Time
-}
+type shadowView struct{ seconds []shadowSecond }
 
 type shadowSecond struct {
 	at             time.Time
