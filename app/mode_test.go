@@ -115,6 +115,7 @@ func TestNoDecisionOfTheOldStateAfterTheAnswer(t *testing.T) {
 			t.Parallel()
 			r := run(t, func(c *config.Config) { c.Bus.Kind = bus })
 			s := newStorm(r)
+			stages := r.listen(t)
 			s.start()
 			s.progress(50)
 			db := r.db()
@@ -144,6 +145,7 @@ func TestNoDecisionOfTheOldStateAfterTheAnswer(t *testing.T) {
 			}
 			s.end()
 			r.stop()
+			stages.check(t, false) // what is decided twice on the way is announced as it was decided first
 			moved := map[int64]bool{}
 			for _, a := range answers {
 				moved[a.generation] = true
