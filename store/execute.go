@@ -200,7 +200,7 @@ func (t *tx) recordEffect(p ActionProof, e Effect) error {
 	if err != nil {
 		return err
 	}
-	err = t.w.exec("UPDATE healing_actions SET executed_at = ? WHERE action_id = ? AND executed_at IS NULL", at, p.ActionID)
+	err = t.w.exec("UPDATE healing_actions SET executed_at = ? WHERE action_id = ?", at, p.ActionID)
 	if err != nil {
 		return err
 	}

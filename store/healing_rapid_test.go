@@ -54,7 +54,7 @@ func (m *healingMachine) crash(r *rapid.T) {
 		}
 	}
 	m.close(r)
-	s, err := Open(context.Background(), Options{Dir: dir})
+	s, err := Open(context.Background(), Options{Dir: dir, synchronous: "OFF"})
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -62,6 +62,10 @@ func (m *healingMachine) crash(r *rapid.T) {
 		r.Fatal("that was no crash")
 	}
 	m.s = s
+	a, err := s.VerifyAudit(context.Background())
+	if err != nil || a.Broken != 0 {
+		r.Fatalf("audit: %+v %v", a, err)
+	}
 	if m.holder != "" {
 		m.holder, m.stale = "", append(m.stale, m.epoch)
 	}
@@ -188,10 +192,6 @@ func (m *healingMachine) check(r *rapid.T) {
 		if err != nil || (c == nil) != (m.modeBy == id) {
 			r.Fatalf("%s superseded: %+v %v, but the mode is %s's", id, c, err, m.modeBy)
 		}
-	}
-	a, err := m.s.VerifyAudit(ctx)
-	if err != nil || a.Broken != 0 {
-		r.Fatalf("audit: %+v %v", a, err)
 	}
 }
 

@@ -513,6 +513,8 @@ func testActionRefused(t *testing.T, s *Store) {
 	must(t, err)
 	_, err = s.SetAliasesByAction(ctx, proof("a4", epoch), map[string]int{registry.Champion: 1}, "")
 	code(t, err, CodeHeld)
+	_, err = s.SetAliases(ctx, map[string]int{registry.Champion: 1}, "bob", "a person may")
+	must(t, err)
 	if _, err := s.Hold(ctx, "nothing", true, "ann", ""); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("got %v", err)
 	}
