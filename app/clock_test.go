@@ -18,6 +18,7 @@ import (
 // bus: they are swept when their time has come on the monotonic clock all the same, decisions are not older than their
 // applications, and a fault ends in its time.
 func TestClockSetBack(t *testing.T) {
+	t.Parallel()
 	for name, jump := range map[string]time.Duration{"back": -time.Hour, "forward": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -208,6 +208,7 @@ func TestIdempotency(t *testing.T) {
 // TestFeedback reports outcomes of all kinds over HTTP: each is answered and counted as what it is, the first one
 // stands, and what is joined to a decision is published once.
 func TestFeedback(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"memory", "gochannel"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

@@ -109,6 +109,7 @@ func TestDatabaseLocked(t *testing.T) {
 // TestBrokenChampion starts on a champion whose file is broken or gone: it says so, readyz too, applications are taken
 // and wait, the rules can decide them, and the model decides again when the file is mended or another one promoted.
 func TestBrokenChampion(t *testing.T) {
+	t.Parallel()
 	for _, trouble := range []string{"corrupt", "missing"} {
 		for _, remedy := range []string{"mended", "promoted"} {
 			t.Run(trouble+"/"+remedy, func(t *testing.T) {
@@ -200,6 +201,7 @@ func brokenChampion(t *testing.T, trouble, remedy string) {
 
 // TestBrokenModelIsNotPromoted refuses a target whose file is broken or gone, and the champion stays in charge.
 func TestBrokenModelIsNotPromoted(t *testing.T) {
+	t.Parallel()
 	for _, trouble := range []string{"corrupt", "missing"} {
 		t.Run(trouble, func(t *testing.T) {
 			t.Parallel()
@@ -243,6 +245,7 @@ func TestWindowFull(t *testing.T) {
 // TestPoison sends the model agent a vector that panics in the forest, each time, as a faulty producer on the bus might:
 // the application is referred to a person with a dead letter, the others flow.
 func TestPoison(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"memory", "gochannel"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

@@ -14,6 +14,7 @@ import (
 // TestSafeModeGoesRoundTheModel switches to the rules while the model agent is crashed, hung or slow: what waits and
 // what comes is decided by rule at once; with the fault gone and the mode back, the model decides again.
 func TestSafeModeGoesRoundTheModel(t *testing.T) {
+	t.Parallel()
 	for _, trouble := range []struct {
 		state agents.State
 		fault fault.Fault
@@ -110,6 +111,7 @@ func (j rawJSON) MarshalJSON() ([]byte, error) { return []byte(j), nil }
 // TestNoDecisionOfTheOldStateAfterTheAnswer changes mode and champion under load. Once a change is answered, nothing that
 // is committed from then on was decided under the state before.
 func TestNoDecisionOfTheOldStateAfterTheAnswer(t *testing.T) {
+	t.Parallel()
 	for _, bus := range []string{"memory", "gochannel"} {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
@@ -125,7 +127,7 @@ func TestNoDecisionOfTheOldStateAfterTheAnswer(t *testing.T) {
 				generation int64
 			}
 			var answers []answered
-			for n := range 40 {
+			for n := range 32 {
 				a := answered{what: "mode"}
 				switch n % 4 {
 				case 0:

@@ -62,6 +62,7 @@ func TestRefusedStarts(t *testing.T) {
 
 // TestInterrupt sends Ctrl-C under load: the process decides what it accepted and ends with 0 within 10 s.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	for _, bus := range []string{"memory", "gochannel"} {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
@@ -200,7 +201,7 @@ func TestInterruptWhileNothingCanBeDecided(t *testing.T) {
 	if err := os.CopyFS(dir, twoModels()); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, dir, "--set", "shutdown.timeout=2s")
+	p := start(t, dir, "--set", "shutdown.timeout=1s")
 	if status, err := call(http.MethodPost, p.base+"/api/v1/faults",
 		map[string]any{"target": "model", "kind": "crash", "share": 1, "ttl": "60s", "times": 0}, nil); err != nil || status/100 != 2 {
 		t.Fatalf("fault: %d %v", status, err)

@@ -23,6 +23,7 @@ import (
 // on each bus. Nothing accepted is lost or decided twice, what a zombie brings late is refused and counted, and the
 // stages of each application are in order.
 func TestStorm(t *testing.T) {
+	t.Parallel()
 	for _, bus := range []string{"memory", "gochannel"} {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
@@ -82,24 +83,24 @@ func (s *storm) progress(n int64) {
 
 // strike does to one agent what can be done to it.
 func (s *storm) strike(agent string) {
-	s.progress(100)
+	s.progress(50)
 	life := s.status(agent).Incarnation
 	s.inject(fault.Fault{Target: agent, Kind: fault.Crash, Times: 1})
 	life = s.reborn(agent, life)
-	s.progress(100)
+	s.progress(50)
 
-	s.inject(fault.Fault{Target: agent, Kind: fault.Crash, Times: 3})
-	life = s.reborn(agent, life+2)
-	s.progress(100)
+	s.inject(fault.Fault{Target: agent, Kind: fault.Crash, Times: 2})
+	life = s.reborn(agent, life+1)
+	s.progress(50)
 
 	s.must(http.StatusOK, http.MethodPost, "agents/"+agent+"/restart", map[string]string{"reason": "storm"}, nil)
 	life = s.reborn(agent, life)
-	s.progress(100)
+	s.progress(50)
 
 	refused := s.status(agent).Refused
 	hang := s.inject(fault.Fault{Target: agent, Kind: fault.Hang, Times: 1})
 	life = s.reborn(agent, life) // the watchdog finds it
-	s.progress(100)
+	s.progress(50)
 	s.wake(agent, hang, refused)
 
 	refused = s.status(agent).Refused
@@ -116,9 +117,9 @@ func (s *storm) strike(agent string) {
 		s.t.Fatal(err)
 	}
 	s.reborn(agent, life)
-	s.progress(100)
+	s.progress(50)
 	s.wake(agent, hang, refused)
-	s.progress(100)
+	s.progress(50)
 }
 
 // reborn waits for a life after the given one and returns it.
