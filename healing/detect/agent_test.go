@@ -227,3 +227,62 @@ func TestOwnPause(t *testing.T) {
 		})
 	}
 }
+
+func TestAgentsNeverHeardAreUnknown(t *testing.T) {
+	c := DefaultConfig()
+	c.Agent.Expect = []string{"model", "feature"}
+	m, err := NewMonitor(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range m.Signals(at) {
+		if g.State != Unknown {
+			t.Errorf("before the first step: %+v", g)
+		}
+	}
+	m.Step(at, Slot{At: at, OwnBeat: at, Beats: []Beat{{Agent: "model", Instance: "i", Incarnation: 1, State: AgentRunning}}})
+	got := map[string]State{}
+	for _, g := range m.Signals(at) {
+		if g.Kind == AgentDown {
+			got[g.Target] = g.State
+		}
+	}
+	if len(got) != 2 || got["model"] != Healthy || got["feature"] != Unknown {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestTakeOverIsNoAlarm: a holder that goes on from a checkpoint knows nothing at first, and calls nobody.
+func TestTakeOverIsNoAlarm(t *testing.T) {
+	s := newService(t, 28, 12_000)
+	s.run(20 * time.Second)
+	raw, err := s.m.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, gap := range map[string]time.Duration{"at once": 0, "after a minute": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			fresh, err := NewMonitor(DefaultConfig())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := fresh.Restore(raw, s.ref); err != nil {
+				t.Fatal(err)
+			}
+			s.m, s.now = fresh, s.now.Add(gap)
+			s.run(step)
+			for _, g := range s.m.Signals(s.now) {
+				if g.State.Active() || gap > 0 && g.State != Unknown {
+					t.Fatalf("%+v", g)
+				}
+			}
+			for range 50 {
+				s.run(step)
+				s.quiet()
+			}
+			s.want(AgentDown, "model", Healthy)
+			s.want(LatencyBreach, TargetService, Healthy)
+			s.want(DataDrift, "income", Healthy)
+		})
+	}
+}

@@ -35,42 +35,46 @@ type LatencyConfig struct {
 
 // PerfConfig rules PERF_DROP: accuracy under min(Floor, validated - Margin) on the last Window outcomes.
 type PerfConfig struct {
-	Floor, Margin float64
-	MinSamples    int64
-	Window        int64
+	Floor      float64 `json:"floor"`
+	Margin     float64 `json:"margin"`
+	MinSamples int64   `json:"min_samples"`
+	Window     int64   `json:"window"`
 	// Posterior is the least probability that accuracy really is under the floor.
-	Posterior float64
+	Posterior float64 `json:"posterior"`
 	// Stale is the age at which outcomes no longer count.
-	Stale time.Duration
+	Stale time.Duration `json:"stale_ns"`
 }
 
 // DriftConfig rules DATA_DRIFT: the lower bound of PSI above Confirm, until PSI is below Clear.
 type DriftConfig struct {
-	Confirm, Clear float64
-	MinSamples     int64
+	Confirm    float64 `json:"confirm"`
+	Clear      float64 `json:"clear"`
+	MinSamples int64   `json:"min_samples"`
 	// Alpha is the error of the lower bound, over all features together.
-	Alpha float64
+	Alpha float64 `json:"alpha"`
 	// MinReference is how many reference values the sequential detector needs; below it is WARMING.
-	MinReference int64
+	MinReference int64 `json:"min_reference"`
 	// Stale is how long a feature may go without a value before nothing is known of it.
-	Stale time.Duration
+	Stale time.Duration `json:"stale_ns"`
 }
 
 // AgentConfig rules AGENT_DOWN.
 type AgentConfig struct {
 	// Suspect and Missing are ages of the last heartbeat.
-	Suspect time.Duration
-	Missing time.Duration
+	Suspect time.Duration `json:"suspect_ns"`
+	Missing time.Duration `json:"missing_ns"`
 	// Window, MinAttempts and FailShare: more than FailShare of at least MinAttempts attempts failed within Window.
-	Window      time.Duration
-	MinAttempts int64
-	FailShare   float64
+	Window      time.Duration `json:"window_ns"`
+	MinAttempts int64         `json:"min_attempts"`
+	FailShare   float64       `json:"fail_share"`
 	// Recover is how many beats in a row say that an agent is back.
-	Recover int
+	Recover int `json:"recover_beats"`
 	// Stuck is how long a queue may age without progress before the agent is SUSPECT.
-	Stuck time.Duration
+	Stuck time.Duration `json:"stuck_ns"`
 	// Forget is how long a missing instance is remembered while another instance of the agent lives.
-	Forget time.Duration
+	Forget time.Duration `json:"forget_ns"`
+	// Expect lists agents that should beat: of one that was never heard nothing is known, which is said.
+	Expect []string `json:"expect,omitempty"`
 }
 
 // DefaultConfig returns the usual thresholds.

@@ -1,8 +1,6 @@
 package detect
 
 import (
-	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -28,6 +26,8 @@ type monitorState struct {
 	Blind     track                 `json:"blind"`
 	BlindOf   string                `json:"blind_of,omitempty"`
 	BlindWhy  string                `json:"blind_why,omitempty"`
+	Resumed   bool                  `json:"-"`
+	Brief     bool                  `json:"brief,omitempty"`
 	Settle    time.Time             `json:"settle"`
 	OwnBeat   time.Time             `json:"own_beat"`
 	StoreBeat time.Time             `json:"store_beat"`
@@ -117,83 +117,6 @@ func (m *Monitor) Step(now time.Time, s Slot) {
 	m.stepAgents(now)
 }
 
-// notice finds out whether monitoring can be trusted: it stepped on time, hears its own beat, the store answers.
-func (m *Monitor) notice(now time.Time, s Slot) {
-	st := &m.state
-	gap := now.Sub(st.LastStep)
-	switch {
-	case st.Started.IsZero():
-		st.Started, st.Settle = now, now
-		// The first beats are still on their way.
-		st.OwnBeat, st.StoreBeat = now, time.Time{}
-		st.Latency.After = now
-	case gap > m.config.Pause || gap < 0:
-		st.Settle = now.Add(m.config.Agent.Missing)
-		st.BlindOf, st.BlindWhy = TargetMonitoring, fmt.Sprintf("monitoring itself paused for %v", gap.Round(time.Millisecond))
-		if gap < 0 {
-			st.BlindWhy = fmt.Sprintf("the clock went back by %v", (-gap).Round(time.Millisecond))
-		}
-		m.restartClocks(now)
-	}
-	if s.OwnBeat.After(st.OwnBeat) {
-		st.OwnBeat = s.OwnBeat
-	}
-	if s.StoreBeat.After(st.StoreBeat) {
-		st.StoreBeat = s.StoreBeat
-	}
-	// A beat from the future was sent before the clock went back.
-	st.OwnBeat, st.StoreBeat = earlier(st.OwnBeat, now), earlier(st.StoreBeat, now)
-}
-
-// settle decides whether monitoring is blind now.
-func (m *Monitor) settle(now time.Time) {
-	st := &m.state
-	limit := m.config.Agent.Missing
-	switch {
-	case now.Before(st.Settle):
-		st.Blind.set(Confirmed, now)
-		return
-	case now.Sub(st.OwnBeat) > limit:
-		st.BlindOf, st.BlindWhy = TargetBus, "monitoring doesn't hear its own beat"
-	case !st.StoreBeat.IsZero() && now.Sub(st.StoreBeat) > limit:
-		st.BlindOf, st.BlindWhy = TargetStore, "the store doesn't answer"
-	default:
-		if st.Blind.State == Confirmed && st.BlindOf != TargetMonitoring {
-			// What was missed meanwhile must not count against anybody.
-			m.restartClocks(now)
-		}
-		st.Blind.set(Healthy, now)
-		st.BlindOf, st.BlindWhy = "", ""
-		return
-	}
-	st.Blind.set(Confirmed, now)
-}
-
-// restartClocks forgets what depends on time that passed unseen.
-func (m *Monitor) restartClocks(now time.Time) {
-	st := &m.state
-	st.Ring = nil
-	st.Latency.Breach, st.Latency.Held = time.Time{}, time.Time{}
-	// Applications that waited meanwhile are late for a reason that is over.
-	st.Latency.After, st.Latency.Drained = now, false
-	st.OwnBeat = now
-	if !st.StoreBeat.IsZero() {
-		st.StoreBeat = now
-	}
-	for _, a := range st.Agents {
-		a.Heard, a.Moved = now, now
-	}
-}
-
-func (m *Monitor) blind() bool { return m.state.Blind.State == Confirmed }
-
-func earlier(t, limit time.Time) time.Time {
-	if t.After(limit) {
-		return limit
-	}
-	return t
-}
-
 // setDesired takes over the desired state; another champion starts the judgement of outcomes anew.
 func (m *Monitor) setDesired(now time.Time, d Desired) {
 	st := &m.state
@@ -236,55 +159,6 @@ func (m *Monitor) Restart(now time.Time, k Kind, target string) {
 	}
 }
 
-// MarshalJSON is the monitor's state, for a checkpoint, with the reference's ID but not the reference.
-func (m *Monitor) MarshalJSON() ([]byte, error) {
-	id := ""
-	if m.reference != nil {
-		id = m.reference.ID
-	}
-	return json.Marshal(checkpoint{Reference: id, State: m.state})
-}
-
-type checkpoint struct {
-	Reference string       `json:"reference"`
-	State     monitorState `json:"state"`
-}
-
-// Restore takes over a checkpoint made with the same reference (nil for none). If the reference's ID differs, what was
-// learned about drift is dropped and the rest is kept.
-func (m *Monitor) Restore(raw []byte, r *Reference) error {
-	var c checkpoint
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return fmt.Errorf("detect: checkpoint: %w", err)
-	}
-	if !c.State.Latency.Slow.fits(m.slow) {
-		return fmt.Errorf("detect: checkpoint: no latency detector of %d alternatives", len(m.slow.Ratio))
-	}
-	m.state = c.State
-	if m.state.Agents == nil {
-		m.state.Agents = map[string]*agentView{}
-	}
-	if m.state.Drift == nil || r == nil || r.ID != c.Reference {
-		m.state.Drift = map[string]*drift{}
-	}
-	m.reference, m.rows, m.columns = r, nil, map[string]*columnBets{}
-	if err := m.arm(); err != nil {
-		return err
-	}
-	for _, name := range sortedKeys(m.state.Drift) {
-		if !m.fits(name, m.state.Drift[name]) {
-			delete(m.state.Drift, name)
-		}
-	}
-	if m.state.Perf.Detector != nil {
-		m.perf = NewBernoulli(m.baseError(), RatesAbove(m.baseError()))
-		if !m.state.Perf.Detector.fits(m.perf) {
-			m.state.Perf.Detector = NewESR(len(m.perf.Ratio), m.limit())
-		}
-	}
-	return nil
-}
-
 // Signals returns every signal there is, ordered by kind and target. While monitoring is blind all but BUS_DOWN are
 // UNKNOWN. now later than the last step by more than a pause means that nothing is known any more.
 func (m *Monitor) Signals(now time.Time) []Signal {
@@ -303,25 +177,6 @@ func (m *Monitor) Signals(now time.Time) []Signal {
 	signals = append(signals, m.busSignal(now, late))
 	slices.SortStableFunc(signals, func(a, b Signal) int { return order(a.Fingerprint(), b.Fingerprint()) })
 	return signals
-}
-
-func (m *Monitor) busSignal(now time.Time, late bool) Signal {
-	st := &m.state
-	s := Signal{
-		Kind: BusDown, Target: TargetBus, State: st.Blind.State, Since: st.Blind.Since,
-		Value: now.Sub(st.OwnBeat).Seconds(), Threshold: m.config.Agent.Missing.Seconds(), Evidence: map[string]any{},
-	}
-	switch {
-	case st.Blind.State == "":
-		s.State = Unknown
-	case late:
-		s.State, s.Target, s.Since = Confirmed, TargetMonitoring, st.LastStep
-		s.Evidence["cause"] = "monitoring doesn't step"
-	case st.Blind.State == Confirmed:
-		s.Target = st.BlindOf
-		s.Evidence["cause"] = st.BlindWhy
-	}
-	return s
 }
 
 func order(a, b string) int {

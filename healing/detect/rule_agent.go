@@ -143,6 +143,14 @@ func (m *Monitor) agentSignals(now time.Time) []Signal {
 		}
 	}
 	var signals []Signal
+	for _, agent := range m.config.Agent.Expect {
+		if _, ok := worst[agent]; !ok {
+			signals = append(signals, Signal{
+				Kind: AgentDown, Target: agent, State: Unknown, Since: m.state.Started,
+				Threshold: m.config.Agent.Missing.Seconds(), Evidence: map[string]any{"reason": "never heard"},
+			})
+		}
+	}
 	for _, agent := range sortedKeys(worst) {
 		signals = append(signals, m.agentSignal(now, m.state.Agents[worst[agent]]))
 	}

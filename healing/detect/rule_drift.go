@@ -1,9 +1,6 @@
 package detect
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 const (
 	blockRows  = 50   // least rows of a block of the PSI window, so that checkpoints stay small
@@ -193,7 +190,7 @@ func (m *Monitor) alarm(bets *columnBets, d *drift) {
 	was := d.Alarmed
 	d.Alarmed = !d.Warming && (top >= m.threshold || was && top >= m.threshold/100)
 	if !d.Alarmed {
-		d.Onset, d.Change, d.Bug = time.Time{}, "", nil
+		d.Onset, d.Change = time.Time{}, ""
 		return
 	}
 	if was {
@@ -210,44 +207,13 @@ func (m *Monitor) alarm(bets *columnBets, d *drift) {
 	}
 }
 
-// trim keeps the newest blocks that hold at least the rule's minimum; while SUSPECT, all since the onset (bounded).
-func (d *drift) trim(least int64) {
-	keep := least
-	if d.Alarmed {
-		keep = max(least, suspectMax)
-	}
-	var n int64
-	for i := len(d.Blocks) - 1; i >= 0; i-- {
-		if n >= least && (n >= keep || d.Blocks[i].From.Before(d.Onset)) {
-			d.Blocks = append([]driftBlock(nil), d.Blocks[i+1:]...)
-			return
-		}
-		counts := d.Blocks[i].Counts
-		n += int64(sumCounts(counts[:len(counts)-2]))
-		if len(d.Blocks)-i > suspectMax/blockRows+int(least)/blockRows {
-			d.Blocks = append([]driftBlock(nil), d.Blocks[i:]...)
-			return
-		}
-	}
-}
-
-// estimate computes PSI of values, and of missing against present, over the window. While SUSPECT the whole window since
-// the onset counts, else the newest rows that suffice.
-func (d *drift) estimate(c *Column, rule DriftConfig, z float64) {
-	bins := c.Bins()
-	counts := make([]int64, bins+2)
-	for _, b := range d.Blocks {
-		for i, n := range b.Counts {
-			counts[i] += int64(n)
-		}
-	}
-	d.PSI = EstimatePSI(c.grouped(c.Counts), c.grouped(counts[:bins]), z)
-	present := int64(total(counts[:bins]))
-	d.Absent = EstimatePSI([]int64{c.Present(), c.Missing}, []int64{present, counts[bins]}, z)
-}
-
 // judge applies the rule with its hysteresis. A drift is confirmed only after its data bugs were looked for.
 func (d *drift) judge(now time.Time, rule DriftConfig, checked bool) {
+	defer func() {
+		if d.State == Healthy || d.State == Warming {
+			d.Bug, d.Named = nil, time.Time{}
+		}
+	}()
 	worst := d.worst(rule)
 	fresh := !d.Last.IsZero() && now.Sub(d.Last) <= rule.Stale
 	switch {
@@ -277,107 +243,9 @@ func (d *drift) worst(rule DriftConfig) PSIEstimate {
 	return d.PSI
 }
 
-// sample keeps the newest sampled rows.
-func (m *Monitor) sample(now time.Time, rows []Values) {
-	for _, r := range rows {
-		if len(r) == len(m.reference.Features) {
-			m.rows = append(m.rows, sampledRow{now, r})
-		}
-	}
-	if extra := len(m.rows) - keepRows; extra > 0 {
-		m.rows = append(m.rows[:0], m.rows[extra:]...)
-	}
-}
-
-// since returns the sampled values of a feature after a time.
-func (m *Monitor) since(index int, t time.Time) []float64 {
-	var values []float64
-	for _, r := range m.rows {
-		if r.at.After(t) {
-			values = append(values, r.values[index])
-		}
-	}
-	return values
-}
-
-// nameBug looks for a data bug behind an active signal, once a second. Without an onset the newest rows are taken.
-func (m *Monitor) nameBug(now time.Time, c *Column, index int, d *drift) {
-	if index < 0 || !d.Alarmed && d.PSI.Lower <= m.config.Drift.Confirm && d.Absent.Lower <= m.config.Drift.Confirm {
-		return
-	}
-	if now.Sub(d.Named) < nameEvery && now.Sub(d.Named) >= 0 {
-		return
-	}
-	values := m.since(index, d.Onset)
-	if newest := len(values) - 500; newest > 0 {
-		values = values[newest:]
-	}
-	if len(values) < bugSample {
-		return
-	}
-	d.Named = now
-	if b := NameBug(c, values); b != nil || d.Bug == nil {
-		d.Bug = b
-	}
-}
-
-// checked reports whether data bugs were looked for since the onset; scores have none, and without samples nothing can.
-func (m *Monitor) checked(index int, d *drift) bool {
-	return index < 0 || len(m.rows) == 0 || !d.Named.IsZero() && !d.Named.Before(d.Onset)
-}
-
 func sumCounts(counts []uint32) (n uint32) {
 	for _, c := range counts {
 		n += c
 	}
 	return n
-}
-
-func (m *Monitor) driftSignals(now time.Time) []Signal {
-	if m.reference == nil {
-		return nil
-	}
-	names := make([]string, 0, len(m.reference.Features)+1)
-	for i := range m.reference.Features {
-		names = append(names, m.reference.Features[i].Name)
-	}
-	var signals []Signal
-	for _, name := range append(names, TargetScore) {
-		s := Signal{Kind: DataDrift, Target: name, State: Unknown, Since: m.state.Started, Threshold: m.config.Drift.Confirm}
-		d, c := m.state.Drift[name], m.column(name)
-		if d == nil || c == nil {
-			s.Evidence = map[string]any{"reason": "no reference scores or no data yet"}
-			signals = append(signals, s)
-			continue
-		}
-		signals = append(signals, m.driftSignal(now, s, d, c))
-	}
-	return signals
-}
-
-func (m *Monitor) driftSignal(now time.Time, s Signal, d *drift, c *Column) Signal {
-	worst := d.worst(m.config.Drift)
-	if now.Sub(d.Last) > m.config.Drift.Stale {
-		d.set(Unknown, now)
-	}
-	bets := m.bets(s.Target, c)
-	s.State, s.Since, s.Recovered, s.Onset, s.Bug = d.State, d.Since, d.Recovered, d.Onset, d.Bug
-	s.Value, s.N = math.Max(worst.Corrected, 0), worst.N
-	if len(d.Blocks) > 0 {
-		s.Window = d.Last.Sub(d.Blocks[0].From)
-	}
-	s.Evidence = map[string]any{
-		"psi": worst.Value, "psi_lower": worst.Lower, "psi_missing": d.Absent.Value,
-		"detector": d.Values.Statistic(bets.values), "detector_missing": d.Missing.Statistic(bets.missing),
-		"detector_never_seen": d.Outside.Statistic(bets.outside), "detector_threshold": m.threshold,
-		"reference": m.reference.ID, "reference_rows": c.Present() + c.Missing, "warming": d.Warming,
-		"min_samples": m.config.Drift.MinSamples, "events": d.Values.Events,
-	}
-	if d.Change != "" {
-		s.Evidence["change"] = d.Change
-	}
-	if d.Version != 0 {
-		s.Evidence["model_version"] = d.Version
-	}
-	return s
 }

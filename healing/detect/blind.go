@@ -1,0 +1,112 @@
+package detect
+
+import (
+	"fmt"
+	"time"
+)
+
+// notice finds out whether monitoring can be trusted: it stepped on time, hears its own beat, the store answers.
+func (m *Monitor) notice(now time.Time, s Slot) {
+	st := &m.state
+	gap := now.Sub(st.LastStep)
+	switch {
+	case st.Started.IsZero():
+		st.Started, st.Settle = now, now
+		// The first beats are still on their way.
+		st.OwnBeat, st.StoreBeat = now, time.Time{}
+		st.Latency.After = now
+	case gap > m.config.Pause || gap < 0:
+		st.Settle = now.Add(m.config.Agent.Missing)
+		st.BlindOf, st.BlindWhy = TargetMonitoring, fmt.Sprintf("monitoring itself paused for %v", gap.Round(time.Millisecond))
+		if gap < 0 {
+			st.BlindWhy = fmt.Sprintf("the clock went back by %v", (-gap).Round(time.Millisecond))
+		}
+		// Another holder took over, or the machine was busy for a moment: nothing is known, but nobody needs to come.
+		st.Brief = st.Resumed || gap >= 0 && gap < briefPauses*m.config.Pause
+		m.restartClocks(now)
+	}
+	st.Resumed = false
+	if s.OwnBeat.After(st.OwnBeat) {
+		st.OwnBeat = s.OwnBeat
+	}
+	if s.StoreBeat.After(st.StoreBeat) {
+		st.StoreBeat = s.StoreBeat
+	}
+	// A beat from the future was sent before the clock went back.
+	st.OwnBeat, st.StoreBeat = earlier(st.OwnBeat, now), earlier(st.StoreBeat, now)
+}
+
+// settle decides whether monitoring is blind now.
+func (m *Monitor) settle(now time.Time) {
+	st := &m.state
+	limit := m.config.Agent.Missing
+	switch {
+	case now.Before(st.Settle) && st.Brief:
+		st.Blind.set(Unknown, now)
+		return
+	case now.Before(st.Settle):
+		st.Blind.set(Confirmed, now)
+		return
+	case now.Sub(st.OwnBeat) > limit:
+		st.BlindOf, st.BlindWhy = TargetBus, "monitoring doesn't hear its own beat"
+	case !st.StoreBeat.IsZero() && now.Sub(st.StoreBeat) > limit:
+		st.BlindOf, st.BlindWhy = TargetStore, "the store doesn't answer"
+	default:
+		if m.blind() && st.BlindOf != TargetMonitoring && st.Blind.State != "" {
+			// What was missed meanwhile must not count against anybody.
+			m.restartClocks(now)
+		}
+		st.Blind.set(Healthy, now)
+		st.BlindOf, st.BlindWhy = "", ""
+		return
+	}
+	st.Blind.set(Confirmed, now)
+}
+
+// restartClocks forgets what depends on time that passed unseen.
+func (m *Monitor) restartClocks(now time.Time) {
+	st := &m.state
+	st.Ring = nil
+	st.Latency.Breach, st.Latency.Held = time.Time{}, time.Time{}
+	// Applications that waited meanwhile are late for a reason that is over.
+	st.Latency.After, st.Latency.Drained = now, false
+	st.OwnBeat = now
+	if !st.StoreBeat.IsZero() {
+		st.StoreBeat = now
+	}
+	for _, a := range st.Agents {
+		a.Heard, a.Moved = now, now
+	}
+}
+
+// blind reports whether nothing can be known now: before the first step too.
+func (m *Monitor) blind() bool { return m.state.Blind.State != Healthy }
+
+// briefPauses times the pause limit is a pause that a person is told of.
+const briefPauses = 5
+
+func earlier(t, limit time.Time) time.Time {
+	if t.After(limit) {
+		return limit
+	}
+	return t
+}
+
+func (m *Monitor) busSignal(now time.Time, late bool) Signal {
+	st := &m.state
+	s := Signal{
+		Kind: BusDown, Target: TargetBus, State: st.Blind.State, Since: st.Blind.Since,
+		Value: now.Sub(st.OwnBeat).Seconds(), Threshold: m.config.Agent.Missing.Seconds(), Evidence: map[string]any{},
+	}
+	switch {
+	case st.Blind.State == "":
+		s.State = Unknown
+	case late:
+		s.State, s.Target, s.Since = Confirmed, TargetMonitoring, st.LastStep
+		s.Evidence["cause"] = "monitoring doesn't step"
+	case m.blind():
+		s.Target = st.BlindOf
+		s.Evidence["cause"] = st.BlindWhy
+	}
+	return s
+}
