@@ -1,6 +1,8 @@
 package agents
 
 import (
+	"time"
+
 	"aura/agents/bus"
 	"aura/agents/event"
 )
@@ -11,4 +13,16 @@ func (o *Outbox) EmitFor(traceParent string, e event.Event) {
 	m := bus.NewMessage(e, o.now())
 	m.TraceParent = traceParent
 	o.messages = append(o.messages, m)
+}
+
+// NewOutbox makes an outbox outside of a loop, for the tests of a handler; emitted lists what was put into it.
+func NewOutbox(now func() time.Time) (out *Outbox, emitted func() []event.Event) {
+	out = &Outbox{now: now}
+	return out, func() []event.Event {
+		events := make([]event.Event, len(out.messages))
+		for i, m := range out.messages {
+			events[i] = m.Event
+		}
+		return events
+	}
 }
