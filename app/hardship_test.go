@@ -225,7 +225,10 @@ func TestBrokenModelIsNotPromoted(t *testing.T) {
 // model back there is room.
 func TestWindowFull(t *testing.T) {
 	t.Parallel()
-	r := run(t, func(c *config.Config) { c.Admission.Window = 20 })
+	r := run(t, func(c *config.Config) {
+		c.Admission.Window = 20
+		c.Agents.StageDeadline = 30 * time.Second // nobody gives the hung life up while the window is filled
+	})
 	r.inject(fault.Fault{Target: "model", Kind: fault.Hang, Times: 1})
 	ids := r.accept("w", 20)
 	got, err := r.post("applications", application("one more", 700))

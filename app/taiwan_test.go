@@ -53,6 +53,10 @@ func TestSouthGerman(t *testing.T) {
 }
 
 func stream(t *testing.T, s streamed) {
+	if raceDetector && s.share < 0.9 {
+		s.share = 0.9
+		s.leastAUC, s.leastAccuracy = s.leastAUC-0.1, s.leastAccuracy-0.1 // few rows tell little
+	}
 	rows, bad := countRows(t, s.file, s.label)
 	began := time.Now()
 	r := prepare(t, t.TempDir(), func(c *config.Config) {

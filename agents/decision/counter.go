@@ -31,8 +31,13 @@ func (c *counter) written(results []store.DecideResult) {
 		sketch := sketchOf(counts, r)
 		for i := range results {
 			d := &results[i].Decision
-			if results[i].Status == store.Written && d.Probability != nil {
-				sketch.AddScore(d.ModelVersion, *d.Probability)
+			if results[i].Status != store.Written || d.Probability == nil {
+				continue
+			}
+			sketch.AddScore(d.ModelVersion, *d.Probability)
+			if early := results[i].Joined; early != nil { // an outcome that came before its decision took effect now
+				k := detect.Cohort{Accepted: d.AcceptedAt, Mode: string(d.Mode), Version: d.ModelVersion}
+				counts.Outcome(k, (*d.Probability >= 0.5) == (early.Outcome == store.Defaulted))
 			}
 		}
 	})
