@@ -11,6 +11,7 @@ import (
 	"aura/agents/event"
 	"aura/agents/fault"
 	"aura/agents/ingestion"
+	"aura/app/cli"
 	"aura/mlops/schema"
 	"aura/store"
 	"aura/web"
@@ -64,6 +65,12 @@ func newTelemetry(hub *web.Hub) *telemetry {
 	}
 	t.registry.MustRegister(t.decisions, t.durations, t.accepted, t.refused, t.feedback, t.control,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	b := cli.ReadBuild()
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "aura_build_info", Help: "Always 1; the labels say what runs.",
+	}, []string{"version", "commit", "go"})
+	build.WithLabelValues(b.Version, b.Commit, b.Go).Set(1)
+	t.registry.MustRegister(build)
 	for _, m := range []event.Mode{event.ModeModel, event.ModeSafe} {
 		for _, o := range outcomes {
 			t.decisions.WithLabelValues(string(m), string(o))
