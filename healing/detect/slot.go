@@ -49,7 +49,7 @@ type Slot struct {
 	At      time.Time `json:"at"`
 	Desired Desired   `json:"desired"`
 	Counts
-	// Beats are the beats heard in this slot, at most the newest of each instance.
+	// Beats are the beats heard in this slot, in their order: a notice of death and the next life's first beat may share it.
 	Beats []Beat `json:"beats,omitempty"`
 	// OwnBeat is when monitoring last heard its own beat over the bus; zero if never.
 	OwnBeat time.Time `json:"own_beat,omitzero"`
