@@ -18,6 +18,8 @@ const (
 	leaseTTL = 5 * time.Second
 	// minSlot keeps two batches that come close together in one slot.
 	minSlot = 50 * time.Millisecond
+	// maxBeats bounds the beats of one slot.
+	maxBeats = 1000
 	// reportEvery is how often everything is said again, and the state checkpointed.
 	reportEvery = time.Second
 	// recentChanges is how many changes of desired state are looked at as possible causes.
@@ -34,7 +36,6 @@ type core struct {
 	lease    store.Lease
 	monitor  *detect.Monitor
 	slot     detect.Slot
-	beats    map[string]int // agent/instance -> index in slot.Beats
 	ownBeat  time.Time
 	lastStep time.Time
 	lastSay  time.Time // of the last report
@@ -49,7 +50,7 @@ type core struct {
 }
 
 func newCore(m *Monitoring, l agents.Life) *core {
-	return &core{Monitoring: m, life: l, beats: map[string]int{}, watches: map[string]*watch{}, shadow: &shadowView{}}
+	return &core{Monitoring: m, life: l, watches: map[string]*watch{}, shadow: &shadowView{}}
 }
 
 // hear adds one agent's slot.
@@ -65,11 +66,7 @@ func (c *core) hear(e *event.AgentMetrics) {
 		Watermark: e.Watermark, Queue: e.Queue, QueueAge: ms(e.QueueAgeMS), HandlerAge: ms(e.HandlerAgeMS), Deadline: ms(e.DeadlineMS),
 		Cause: e.Cause,
 	}
-	key := e.Agent + "/" + e.Instance
-	if i, ok := c.beats[key]; ok {
-		c.slot.Beats[i] = b
-	} else {
-		c.beats[key] = len(c.slot.Beats)
+	if len(c.slot.Beats) < maxBeats { // in order: a crash and the life after it may fall into one slot
 		c.slot.Beats = append(c.slot.Beats, b)
 	}
 	if n := e.Handled + e.Failed; n > 0 {
@@ -114,7 +111,6 @@ func (c *core) step(ctx context.Context, out *agents.Outbox) error {
 
 func (c *core) newSlot() {
 	c.slot = detect.Slot{}
-	clear(c.beats)
 }
 
 // lead sees to it that this life holds the lease and has its state; another holder is no error, it judges.
