@@ -70,7 +70,7 @@ func stream(t *testing.T, s streamed) {
 	trained := time.Since(began)
 	live := rows - int(s.share*float64(rows))
 	db := r.db()
-	until(t, 50*time.Second, "all rows decided and joined", func() string {
+	until(t, 3*time.Minute, "all rows decided and joined", func() string {
 		var decided, joined int
 		if err := db.QueryRow(`SELECT (SELECT COUNT(*) FROM decisions), (SELECT COUNT(*) FROM feedback WHERE kind = 'joined')`).Scan(&decided, &joined); err != nil {
 			t.Fatal(err)
@@ -119,6 +119,12 @@ func stream(t *testing.T, s streamed) {
 		t.Errorf("of the approved %.3f defaulted, of the declined %.3f", approved, declined)
 	}
 	_ = db.Close()
+	until(t, time.Minute, "all outcomes published", func() string {
+		if n := heard.n(); n < live {
+			return fmt.Sprintf("%d of %d heard", n, live)
+		}
+		return ""
+	})
 	r.stop()
 	for id, outcomes := range heard.outcomes {
 		if len(outcomes) != 1 {

@@ -115,6 +115,9 @@ const maxRounds = 4
 
 // Finish implements agents.Finisher: it commits what was judged and emits what the store says.
 func (h *handler) Finish(ctx context.Context, out *agents.Outbox) error {
+	// Past the deadline rows are committed all the same, and only the store's answer says which are ours to count and what
+	// outcomes they joined: an agent that is slow waits for it, and loses nothing of it. The store bounds its own waiting.
+	ctx = context.WithoutCancel(ctx)
 	pending := h.pending
 	h.pending = h.pending[:0]
 	for round := 0; len(pending) > 0; round++ {
@@ -160,10 +163,8 @@ func (h *handler) Finish(ctx context.Context, out *agents.Outbox) error {
 		if len(pending) == 0 {
 			return nil
 		}
-		if err := h.View.Refresh(ctx); err != nil {
-			return err
-		}
-		if round == maxRounds {
+		if err := h.View.Refresh(ctx); err != nil || round == maxRounds {
+			// An error would throw away what is emitted above; what is stale goes round by the bus.
 			for _, v := range pending {
 				out.EmitFor(v.trace, v.again(h.View.Current()))
 			}

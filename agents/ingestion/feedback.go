@@ -29,7 +29,8 @@ func (in *Intake) Feedback(ctx context.Context, outcomes ...Outcome) ([]store.Fe
 			ObservedAt: o.ObservedAt, ReceivedAt: now,
 		}
 	}
-	results, err := in.Store.AddFeedback(ctx, rows)
+	// A client that leaves doesn't undo the commit, and only its answer says what is to be published.
+	results, err := in.Store.AddFeedback(context.WithoutCancel(ctx), rows)
 	if err != nil {
 		return nil, fmt.Errorf("ingestion: commit feedback: %w", err)
 	}
