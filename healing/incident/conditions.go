@@ -27,9 +27,12 @@ func (x *step) healed() bool {
 }
 func (x *step) healedSafe() bool { return x.healed() && x.in.Degraded }
 
-// undoFailure: an action stands that should not; a person has to look at it before anything counts as healed.
+// undoFailure: an action stands that should not, and a person has to look at it before anything counts as healed. Safe
+// mode is no such action: what it is worth shows in the signal, and it is left on its own way.
 func (x *step) undoFailure() bool {
-	return x.in.State == Escalated && x.in.Escalation == EscUndoFailed
+	return x.in.State == Escalated && x.in.Escalation == EscUndoFailed && slices.ContainsFunc(x.in.Actions, func(a Action) bool {
+		return a.open() && a.Undo != nil && !a.Undo.OK && (a.Type != EnableSafeMode || a.ExecutedAt.IsZero())
+	})
 }
 
 func (x *step) notifyOnly() bool { return x.in.Kind == BusDown }
@@ -67,7 +70,7 @@ func (x *step) dry() bool { return x.in.DryRun && x.is(Forward) }
 // its rung already did; leaving safe mode needs the shadow.
 func (x *step) mayExecute() bool {
 	switch {
-	case x.ev.Busy != "" || x.expired():
+	case x.ev.Busy != "" || x.expired() || x.in.inFlight(Touches(x.in.current().Type, x.in.current().Params)):
 		return false
 	case x.is(Restore):
 		return !x.shadowIll()
@@ -81,8 +84,13 @@ func (x *step) refusedExpired() bool {
 	a := x.in.current()
 	return x.mine() && x.ev.Expired && a.Asks < x.in.Settings.MaxAsks
 }
-func (x *step) refusedChain() bool   { return x.mine() && x.executedInRung() }
-func (x *step) refusedRestore() bool { return x.mine() && x.is(Restore) }
+
+// refused: an expired envelope is the executor's word only, so a doubled one doesn't refuse what is being asked again.
+func (x *step) refused() bool {
+	return x.mine() && (!x.ev.Expired || x.in.State == Executing)
+}
+func (x *step) refusedChain() bool   { return x.refused() && x.executedInRung() }
+func (x *step) refusedRestore() bool { return x.refused() && x.is(Restore) }
 
 // goesOn: the rung has a further action, after this outcome.
 func (x *step) goesOn() bool { return x.mine() && x.is(Forward) && len(x.links()) > 0 }
@@ -130,6 +138,18 @@ func (x *step) undoneRestore() bool { return x.undoMine() && x.is(Restore) }
 func (x *step) relapsedSafe() bool {
 	return x.confirmed() && !x.in.Signal.WindowFrom.Before(x.in.ChangedAt) && x.in.Signal.ObservedAt.After(x.in.EnteredAt)
 }
+
+// toFence is an action that a person wants to have ended for certain before anything else is tried.
+func (x *step) toFence() *Action {
+	for i := range x.in.Actions {
+		if a := &x.in.Actions[i]; a.uncertain() && (x.unresolved() || a.Purpose == Restore) {
+			return a
+		}
+	}
+	return nil
+}
+func (x *step) mustFence() bool { return x.toFence() != nil }
+
 func (x *step) mayRestore() bool { return x.wantsModel() && x.mayLeave() }
 func (x *step) flapping() bool   { return x.wantsModel() && !x.mayLeave() }
 

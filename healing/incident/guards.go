@@ -73,6 +73,20 @@ func (a Action) open() bool {
 	return !a.SentAt.IsZero() && (a.Result == "" || a.Result == HandedOver)
 }
 
+// uncertain: it may take effect at any time, or its undo did not succeed.
+func (a Action) uncertain() bool {
+	return a.open() && (a.ExecutedAt.IsZero() || a.Undo != nil && !a.Undo.OK)
+}
+
+// inFlight reports whether an earlier action that isn't known to have taken effect touches one of the settings.
+func (in *Incident) inFlight(settings []string) bool {
+	return slices.ContainsFunc(in.Actions, func(a Action) bool {
+		return a.ID != in.CurrentID && a.open() && a.ExecutedAt.IsZero() && slices.ContainsFunc(Touches(a.Type, a.Params), func(s string) bool {
+			return slices.Contains(settings, s)
+		})
+	})
+}
+
 // mayAct: a forward action may be proposed or executed now.
 func (x *step) mayAct() bool {
 	_, more := x.in.rung()
@@ -109,7 +123,7 @@ func (x *step) changes() int {
 func (x *step) mayLeave() bool { return x.changes()+2 <= x.in.Settings.MaxModeChanges }
 
 func (x *step) wantsModel() bool {
-	return x.in.Degraded && !x.in.ResolvedAt.IsZero() && x.shadowWell() && !x.now.Before(x.in.RestoreAfter) && x.ev.Busy == ""
+	return x.in.Degraded && !x.in.ResolvedAt.IsZero() && x.shadowWell() && !x.now.Before(x.in.RestoreAfter) && !x.in.inFlight([]string{"mode"}) && x.ev.Busy == ""
 }
 
 // relapses in the window.
@@ -133,6 +147,9 @@ func (x *step) passOver() string {
 		if holds, known := x.in.Signal.Facts[fact]; known && !holds {
 			return "it needs " + fact + ", and that is not so"
 		}
+	}
+	if x.in.inFlight(Touches(r.Action, x.in.paramsOf(r))) {
+		return "an earlier action on the same target is not known to have ended"
 	}
 	if r.Action == EnableSafeMode && x.in.Degraded {
 		return "safe mode stands already"
@@ -180,7 +197,7 @@ func (x *step) bad() bool {
 }
 
 // executedInRung: an earlier action of the same rung stands.
-func (x *step) executedInRung() bool { return x.nextUndo() != nil }
+func (x *step) executedInRung() bool { return x.nextUndoAfter(x.in.CurrentID) != nil }
 
 // touched: the setting that a person changed is one that this incident has changed or is about to.
 func (x *step) touched() bool {

@@ -25,14 +25,21 @@ func Touches(action string, params map[string]string) []string {
 	}
 }
 
-// Holds names the settings that an incident has in hand: an action is being executed, verified or undone. Nobody else may
+// Holds names the settings that an incident has in hand: an action is being executed, verified or undone, or may still
+// take effect. Nobody else may
 // touch them meanwhile.
 func (in Incident) Holds() []string {
+	var out []string
 	a := in.current()
-	if a == nil || in.State != Executing && in.State != Verifying && in.State != Undoing {
-		return nil
+	if a != nil && (in.State == Executing || in.State == Verifying || in.State == Undoing) {
+		out = Touches(a.Type, a.Params)
 	}
-	return Touches(a.Type, a.Params)
+	for _, other := range in.Actions { // what may still take effect, whoever was called for it
+		if !in.State.Final() && other.ID != in.CurrentID && other.open() && other.ExecutedAt.IsZero() {
+			out = append(out, Touches(other.Type, other.Params)...)
+		}
+	}
+	return out
 }
 
 // Wants names the settings that the next action of an incident changes.
@@ -43,7 +50,7 @@ func (in Incident) Wants() []string {
 	if in.Degraded && !in.ResolvedAt.IsZero() {
 		return []string{"mode"}
 	}
-	if in.RungIndex < len(in.Ladder) {
+	if in.RungIndex >= 0 && in.RungIndex < len(in.Ladder) {
 		return Touches(in.Ladder[in.RungIndex].Action, in.paramsOf(in.Ladder[in.RungIndex]))
 	}
 	return nil

@@ -71,7 +71,7 @@ var table = []transition{
 	{From: from(Executing), On: EvRefused, When: "approval expired: ask again", Guard: (*step).refusedExpired, To: Proposed, Do: (*step).ask},
 	{From: from(Proposed, AwaitingApproval, Approved, Executing), On: EvRefused, When: "refused; something of the rung stands", Guard: (*step).refusedChain, To: Undoing, Do: (*step).refuseAndUndo},
 	{From: from(Proposed, AwaitingApproval, Approved, Executing), On: EvRefused, When: "refused, model stays out", Guard: (*step).refusedRestore, To: Degraded, Do: (*step).refuseRestore},
-	{From: from(Proposed, AwaitingApproval, Approved, Executing), On: EvRefused, When: "refused", Guard: (*step).mine, To: Detected, Do: (*step).refuse},
+	{From: from(Proposed, AwaitingApproval, Approved, Executing), On: EvRefused, When: "refused", Guard: (*step).refused, To: Detected, Do: (*step).refuse},
 
 	// Executing.
 	{From: from(Executing), On: EvSucceeded, When: "the rung goes on", Guard: (*step).goesOn, To: Proposed, Do: (*step).proposeNext},
@@ -104,6 +104,7 @@ var table = []transition{
 	{From: from(Degraded), When: "deadline", Guard: (*step).expired, To: Escalated, Do: because(EscDegraded)},
 
 	// With a person, or in a dry run: still watched.
+	{From: watched, On: EvRetry, When: "a person tries again; an action is not known to have ended", Guard: (*step).mustFence, To: Undoing, Do: (*step).fenceAgain},
 	{From: watched, On: EvRetry, When: "a person starts the ladder again", Guard: (*step).unresolved, To: Detected, Do: (*step).retry},
 	{From: watched, When: "signal healthy, nothing stands", Guard: (*step).gone, To: Cancelled, Do: (*step).cancel},
 	{From: watched, When: "signal healthy on data after the last action; safe mode stands", Guard: (*step).healedSafe, To: Degraded, Do: (*step).settle},

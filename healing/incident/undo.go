@@ -1,5 +1,7 @@
 package incident
 
+import "strconv"
+
 // Undoing: what a rung has executed is taken back, the last action first.
 
 // nextUndo is the last action of the rung in progress that stands.
@@ -29,11 +31,23 @@ func (x *step) startUndo(a *Action, why string) {
 	if a.Undo != nil {
 		return
 	}
-	id := a.ID + "/undo"
+	x.newUndo(a, a.ID+"/undo", why)
+}
+
+func (x *step) newUndo(a *Action, id, why string) {
 	a.Undo = &UndoRecord{ID: id, RequestID: id + "/r1", Reason: why, AskedAt: x.now}
 	if a.Inverse != nil {
 		a.Undo.AGL = AGLPending
 	}
+}
+
+// fenceAgain undoes, for the second time, what could not be undone; the ladder starts from its foot after that.
+func (x *step) fenceAgain() string {
+	a := x.toFence()
+	x.in.Seq++
+	x.newUndo(a, a.ID+"/undo"+strconv.Itoa(x.in.Seq), "a person tries again")
+	x.in.CurrentID, x.in.RungIndex, x.in.Queue, x.in.Escalation = a.ID, -1, nil, ""
+	return a.Type + ": " + x.ev.By + " tries again"
 }
 
 func (x *step) undoThis(why string) string {
