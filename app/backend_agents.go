@@ -89,7 +89,7 @@ func (b *faults) Faults(context.Context) ([]api.Fault, error) {
 func faultOf(f fault.Fault) api.Fault {
 	out := api.Fault{
 		ID: f.ID, Target: f.Target, Kind: string(f.Kind), Share: f.Share, Times: f.Times, Hits: f.Hits,
-		CreatedAt: f.CreatedAt, ExpiresAt: f.ExpiresAt,
+		CreatedAt: f.CreatedAt, ExpiresAt: f.ExpiresAt, FaultChange: api.FaultChange(f.Change),
 	}
 	if f.Delay > 0 {
 		out.Delay = f.Delay.String()

@@ -11,7 +11,7 @@ import (
 
 // Inject implements api.Faults.
 func (b *faults) Inject(_ context.Context, r api.FaultRequest) (api.Fault, error) {
-	f := fault.Fault{Target: r.Target, Kind: fault.Kind(r.Kind), Share: r.Share}
+	f := fault.Fault{Target: r.Target, Kind: fault.Kind(r.Kind), Share: r.Share, Change: fault.Change(r.FaultChange)}
 	var err error
 	if f.TTL, err = time.ParseDuration(r.TTL); err != nil {
 		return api.Fault{}, badDuration("ttl", r.TTL)

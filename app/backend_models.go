@@ -9,6 +9,7 @@ import (
 	"aura/agents/desired"
 	"aura/agents/fault"
 	"aura/agents/model"
+	"aura/mlops/forest"
 	"aura/mlops/registry"
 	"aura/web/api"
 )
@@ -19,6 +20,10 @@ type modelsBackend struct {
 	view     *desired.View
 	champion *model.Champion
 	announce announcer
+}
+
+func newModels(r *registry.Registry, view *desired.View, c *model.Champion, ctl *control) *modelsBackend {
+	return &modelsBackend{registry: r, view: view, champion: c, announce: ctl.announce}
 }
 
 // Models implements api.Models. The cursor is the number of the last version shown.
@@ -181,11 +186,14 @@ func measured(f float64) *float64 {
 func modelRefusal(err error) error {
 	var refused *registry.Refused
 	var invalid *fault.InvalidError
+	var data *forest.DataError
 	switch {
 	case errors.As(err, &refused) && refused.Code == registry.CodeNotFound:
 		return api.Refuse(api.NotFound, "%s", refused.Message)
 	case errors.As(err, &refused):
 		return api.Refuse(api.Conflict, "%s", refused.Message)
+	case errors.As(err, &data):
+		return api.Refuse(api.Conflict, "%s", data.Problem)
 	case errors.As(err, &invalid):
 		return api.RefuseFields(api.Field{Field: invalid.Field, Problem: invalid.Problem, Want: invalid.Remedy})
 	}

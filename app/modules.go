@@ -67,7 +67,7 @@ func selected(cfg config.Config, name string) bool {
 func provide() fx.Option {
 	return fx.Provide(
 		loadSchema, loadUserData, openStore, newTransport, newTelemetry, newRegistry, newFirstModel,
-		newView, newChampion, newReference, newShadow, newFaults, newWindow, newIntake, newHolders, newSweeper, newTechnical, newMonitoring, newSupervisor,
+		newView, newChampion, newReference, newShadow, newModels, newBadModel, newFaults, newWindow, newIntake, newHolders, newSweeper, newTechnical, newMonitoring, newSupervisor,
 		newControl, newHub, newServer, newSource,
 	)
 }

@@ -101,8 +101,10 @@ func newChampion(r *registry.Registry, view *desired.View, log *slog.Logger) *mo
 	return c
 }
 
-func newFaults(cfg config.Config, log *slog.Logger, opened *closers) *fault.Registry {
-	f := fault.New(fault.Options{MaxTTL: cfg.Faults.MaxTTL, Seed: cfg.Seed, Targets: pipeline, Logger: log})
+func newFaults(cfg config.Config, data *userData, s *schema.Schema, bad *badModel, log *slog.Logger, opened *closers) *fault.Registry {
+	f := fault.New(fault.Options{
+		MaxTTL: cfg.Faults.MaxTTL, Seed: cfg.Seed, Targets: pipeline, Logger: log, Data: sourceData(cfg, data, s), BadModel: bad,
+	})
 	opened.add(func(context.Context) error { f.Close(); return nil })
 	return f
 }
@@ -262,7 +264,7 @@ type serverNeeds struct {
 // newServer returns nil where the selection leaves the web out.
 func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, r *registry.Registry, view *desired.View,
 	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
-	ctl *control, hub *web.Hub,
+	ctl *control, models *modelsBackend, hub *web.Hub,
 ) (*web.Server, error) {
 	tel.registry.MustRegister(&live{supervisor: sup, window: w, faults: f, store: s, mode: func() event.Mode { return view.Current().Mode }})
 	if !selected(cfg, webName) {
@@ -270,7 +272,6 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	}
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch}
 	ag := &agentsBackend{sup}
-	models := &modelsBackend{registry: r, view: view, champion: c, announce: ctl.announce}
 	md := &modes{store: s, view: view, publish: ctl.announce}
 	backend := api.Backend{
 		Applications: &applications{schema: sch, intake: in, store: s, count: tel},

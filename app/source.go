@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"path/filepath"
+	"sync"
 
+	"aura/agents/fault"
 	"aura/agents/ingestion"
 	agentsource "aura/agents/source"
 	"aura/app/config"
@@ -41,17 +44,17 @@ type source struct {
 	log    *slog.Logger
 }
 
-func newSource(cfg config.Config, data *userData, s *schema.Schema, in *ingestion.Intake, log *slog.Logger) *source {
-	stream := &agentsource.Stream{Intake: sourceIntake{in, log}, Log: log}
+func newSource(cfg config.Config, data *userData, s *schema.Schema, in *ingestion.Intake, f *fault.Registry, log *slog.Logger) *source {
+	stream := &agentsource.Stream{Intake: sourceIntake{in, log}, Log: log, Tamper: f}
 	src := &source{stream: stream, log: log}
 	switch {
 	case data != nil:
 		stream.Name, stream.Rate, stream.OutcomeDelay = "csv", cfg.Source.Rate, cfg.Source.OutcomeDelay
-		stream.Next = rowsOf(data.live, s)
+		stream.Next = agentsource.Tampered(rowsOf(data.live, s), f)
 		src.what = fmt.Sprintf("%d rows of %s at %s", len(data.live), filepath.Base(cfg.Source.File), rate(cfg.Source.Rate))
-	case cfg.Simulate.Rate > 0 && cfg.Schema.File == "":
+	case simulates(cfg):
 		stream.Name, stream.Rate, stream.OutcomeDelay = "simulator", cfg.Simulate.Rate, cfg.Simulate.OutcomeDelay
-		stream.Next = simulated(synth.New(simulatorSeed(cfg.Seed)))
+		stream.Next = agentsource.Simulator(synth.New(simulatorSeed(cfg.Seed)), f)
 		src.what = "simulator at " + rate(cfg.Simulate.Rate)
 	case cfg.Simulate.Rate > 0:
 		src.stream, src.what = nil, "none (the simulator knows the built-in schema only; name a file with --source)"
@@ -86,11 +89,46 @@ func rate(perSecond float64) string {
 // simulatorSeed draws other applications than those that the first model was trained on.
 func simulatorSeed(seed uint64) uint64 { return seed ^ 0x5ca1ab1e }
 
-func simulated(g *synth.Generator) func() (agentsource.Application, error) {
-	return func() (agentsource.Application, error) {
-		record, defaulted := g.Next()
-		return agentsource.Application{Record: record, Defaulted: defaulted}, nil
+// simulates reports whether the simulator runs where there is no file: it knows the built-in schema only.
+func simulates(cfg config.Config) bool { return cfg.Simulate.Rate > 0 && cfg.Schema.File == "" }
+
+// simulatorSample is how many applications the simulator's means are taken from.
+const simulatorSample = 20_000
+
+// sourceData describes to fault injection what the source sends; nil where there is no source.
+func sourceData(cfg config.Config, data *userData, s *schema.Schema) *fault.Data {
+	rows := func() []dataset.Row { return dataset.Synthetic(simulatorSample, simulatorSeed(cfg.Seed)) }
+	switch {
+	case data != nil:
+		rows = func() []dataset.Row { return data.live }
+	case !simulates(cfg):
+		return nil
 	}
+	means := sync.OnceValue(func() []float64 { return meansOf(rows(), len(s.Features)) })
+	return &fault.Data{Schema: s, Mean: func(feature string) float64 {
+		if i := s.Index(feature); i >= 0 {
+			return means()[i]
+		}
+		return math.NaN()
+	}}
+}
+
+// meansOf returns the mean of each column, NaN for one without values.
+func meansOf(rows []dataset.Row, columns int) []float64 {
+	means := make([]float64, columns)
+	for i := range means {
+		n := 0.0
+		for _, row := range rows {
+			if v := row.Values[i]; !math.IsNaN(v) {
+				n++
+				means[i] += (v - means[i]) / n
+			}
+		}
+		if n == 0 {
+			means[i] = math.NaN()
+		}
+	}
+	return means
 }
 
 // rowsOf yields a file's rows. Their ids make a second run of the same file harmless: they are known then.

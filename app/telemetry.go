@@ -176,7 +176,7 @@ func (l *live) Collect(ch chan<- prometheus.Metric) {
 	for _, f := range l.faults.List() {
 		active[string(f.Kind)]++
 	}
-	for _, k := range []fault.Kind{fault.Latency, fault.Error, fault.Crash, fault.Hang} {
+	for _, k := range fault.Kinds {
 		gauge(faultActive, float64(active[string(k)]), string(k))
 	}
 	s := l.store.Stats()

@@ -87,8 +87,11 @@ func (s *Server) registerFaults(h huma.API) {
 	type output struct{ Body api.Fault }
 	register(s, h, huma.Operation{
 		OperationID: "inject-fault", Method: http.MethodPost, Path: "/api/v1/faults", DefaultStatus: http.StatusCreated,
-		Summary: "Inject a fault into an agent", Tags: []string{"faults"},
-		Description: "It ends by itself after its ttl. Crash and hang end one incarnation and are spent, unless times says otherwise.",
+		Summary: "Inject a fault into an agent, the source or the model", Tags: []string{"faults"},
+		Description: "It ends by itself after its ttl. Crash and hang end one incarnation and are spent, unless times says otherwise. " +
+			"Faults of the source (drift, missing, stuck, unit, label-noise, label-flip) act on what the simulator or the file sends, " +
+			"bad-model puts a worse version in charge until its end.",
+		Metadata: map[string]any{"slow": true},
 	}, func(ctx context.Context, in *struct{ Body api.FaultRequest }) (*output, error) {
 		if err := checkFault(in.Body); err != nil {
 			return nil, err
@@ -134,7 +137,7 @@ const maxTTL = 15 * time.Minute
 // checkFault checks what the schema of the body can't say.
 func checkFault(f api.FaultRequest) error {
 	if f.Target == "" || f.Kind == "" {
-		return api.RefuseFields(api.Field{Field: "target, kind", Problem: "missing", Want: "an agent; latency, error, crash or hang"})
+		return api.RefuseFields(api.Field{Field: "target, kind", Problem: "missing", Want: "an agent, source or model; latency, error, crash, hang, drift, missing, stuck, unit, label-noise, label-flip or bad-model"})
 	}
 	if ttl, err := time.ParseDuration(f.TTL); err != nil || ttl <= 0 || ttl > maxTTL {
 		return invalidDuration("ttl", f.TTL, "a duration up to 15m, e.g. 60s")

@@ -15,7 +15,7 @@ func (r *Registry) Before(ctx context.Context, agent string, life agents.Life) e
 		return nil
 	}
 	for _, a := range (*t)[agent] {
-		if !r.strikes(a, life.Incarnation) {
+		if a.actor != nil || !r.strikes(a, life.Incarnation) {
 			continue
 		}
 		if err := a.act(ctx); err != nil {
@@ -44,7 +44,7 @@ func (r *Registry) strikes(a *active, incarnation int64) bool {
 		return false
 	}
 	a.Hits++
-	if a.Kind == Error && a.Hits == int64(a.Times) {
+	if (a.Kind == Error || a.Target == Source) && a.Hits == int64(a.Times) {
 		r.endLocked(a, "it is spent")
 	}
 	return true

@@ -47,4 +47,5 @@ func outcomeOf(defaulted bool) event.Outcome {
 type due struct {
 	at time.Time
 	Outcome
+	final bool // a Tamper has seen it: a report that is tried again stays the same
 }

@@ -19,7 +19,9 @@ type Stream struct {
 	Rate float64
 	// OutcomeDelay is how long after its acceptance an application's outcome is reported.
 	OutcomeDelay time.Duration
-	Log          *slog.Logger
+	// Tamper, if not nil, changes outcomes as they are reported. Records are its matter in Next.
+	Tamper Tamper
+	Log    *slog.Logger
 
 	pending []due // by time; its length is bounded by rate x delay, or by maxPending
 }
@@ -113,7 +115,7 @@ func (s *Stream) submit(ctx context.Context, batch []Application) (bool, error) 
 		if id == "" {
 			continue
 		}
-		s.pending = append(s.pending, due{at, Outcome{id, outcomeOf(batch[i].Defaulted)}})
+		s.pending = append(s.pending, due{at: at, Outcome: Outcome{id, outcomeOf(batch[i].Defaulted)}})
 	}
 	return true, nil
 }
@@ -129,7 +131,11 @@ func (s *Stream) report(ctx context.Context, now time.Time) error {
 			return nil
 		}
 		outcomes := make([]Outcome, n)
-		for i, d := range s.pending[:n] {
+		for i := range s.pending[:n] {
+			d := &s.pending[i]
+			if s.Tamper != nil && !d.final {
+				d.Outcome.Outcome, d.final = s.Tamper.Outcome(d.Outcome.Outcome), true
+			}
 			outcomes[i] = d.Outcome
 		}
 		if err := s.Intake.Feedback(ctx, outcomes); err != nil {

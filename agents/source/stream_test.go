@@ -21,6 +21,7 @@ type desk struct {
 	outcomes map[string]event.Outcome
 	known    []time.Duration
 	refuse   int
+	deaf     int // calls of Feedback that fail
 	conflict string
 }
 
@@ -40,6 +41,10 @@ func (d *desk) Submit(_ context.Context, _ string, applications []Application) (
 }
 
 func (d *desk) Feedback(_ context.Context, outcomes []Outcome) error {
+	if d.deaf > 0 {
+		d.deaf--
+		return errors.New("not now")
+	}
 	for _, o := range outcomes {
 		if _, twice := d.outcomes[o.ID]; twice {
 			return fmt.Errorf("%s has an outcome already", o.ID)
@@ -134,6 +139,35 @@ func TestStreamReportsNoOutcomeForAnotherApplicationsID(t *testing.T) {
 		stream(t, &d, 0, 10)
 		if _, ok := d.outcomes["r7"]; ok || len(d.outcomes) != 9 {
 			t.Errorf("outcomes %v, want all but r7's", d.outcomes)
+		}
+	})
+}
+
+// inverter counts the outcomes it inverts.
+type inverter struct {
+	Tamper
+	n int
+}
+
+func (i *inverter) Outcome(o event.Outcome) event.Outcome {
+	i.n++
+	if o == event.Repaid {
+		return event.Defaulted
+	}
+	return event.Repaid
+}
+
+// An outcome is tampered with once: a report that is tried again says the same.
+func TestOutcomesAreTamperedWithOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := desk{began: time.Now(), outcomes: map[string]event.Outcome{}, deaf: 3}
+		tamper := &inverter{}
+		s := &Stream{Name: "test", Intake: &d, Next: rows(50), OutcomeDelay: time.Second, Tamper: tamper, Log: slog.New(slog.DiscardHandler)}
+		if err := s.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if tamper.n != 50 || d.outcomes["r3"] != event.Repaid || d.outcomes["r4"] != event.Defaulted {
+			t.Errorf("asked %d times for 50 outcomes; r3 %s, r4 %s", tamper.n, d.outcomes["r3"], d.outcomes["r4"])
 		}
 	})
 }

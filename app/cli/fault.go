@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,42 +15,58 @@ import (
 	"aura/web/api"
 )
 
+// faultKinds says which target a kind has, where it can have one only.
+var faultKinds = []struct{ name, target string }{
+	{"latency", ""},
+	{"error", ""},
+	{"crash", ""},
+	{"hang", ""},
+	{"drift", "source"},
+	{"missing", "source"},
+	{"stuck", "source"},
+	{"unit", "source"},
+	{"label-noise", "source"},
+	{"label-flip", "source"},
+	{"bad-model", "model"},
+}
+
+func faultKindNames() []string {
+	names := make([]string, len(faultKinds))
+	for i, k := range faultKinds {
+		names[i] = k.name
+	}
+	return names
+}
+
+// injectFlags are the flags of a fault as they were given.
+type injectFlags struct {
+	request     api.FaultRequest
+	delay, ttl  time.Duration
+	times       int
+	mean, value float64
+}
+
 func (i *invocation) injectCommand() *cobra.Command {
-	var target string
-	var delay, ttl time.Duration
-	var share float64
-	var times int
-	kinds := []string{"latency", "error", "crash", "hang"}
+	var in injectFlags
 	c := &cobra.Command{
-		Use: "inject latency|error|crash|hang --target AGENT --ttl DURATION", Short: "Inject a fault into an agent", Args: exactly(1), ValidArgs: kinds,
-		Long: `Injects a fault for a limited time: latency delays events, error fails them, crash panics, hang blocks until the fault
-ends. Crash and hang strike once unless --times says otherwise (0 = each time).`,
+		Use: "inject KIND --ttl DURATION", Short: "Inject a fault into an agent, the source or the model", Args: exactly(1), ValidArgs: faultKindNames(),
+		Long: `Injects a fault for a limited time.
+
+Of an agent (--target): latency delays events, error fails them, crash panics, hang blocks until the fault ends. Crash and
+hang strike once unless --times says otherwise (0 = each time).
+Of the source, the simulator or a file: drift is another population (--feature with --mean, --shift, --scale or
+--category), missing, stuck (--value) and unit (--factor) are a broken feed, label-noise inverts a --share of the outcomes,
+label-flip all of them, or with --category those that are repaid or defaulted.
+Of the model: bad-model puts a really worse version in charge, until the fault's end if nobody rolls back before.`,
 		Example: `  aura inject latency --target model --delay 2s --share 1 --ttl 60s
-  aura inject crash --target decision --ttl 60s`,
+  aura inject crash --target decision --ttl 60s
+  aura inject drift --feature credit_score --mean 550 --ttl 5m
+  aura inject label-noise --share 0.4 --ttl 5m`,
 	}
 	i.remote(c, func(c *cobra.Command, s *client, args []string) error {
-		f := api.FaultRequest{Target: target, Kind: args[0], Share: share, TTL: ttl.String()}
-		switch {
-		case !slices.Contains(kinds, args[0]):
-			return usage("take one of latency, error, crash, hang", "unknown kind of fault %q", args[0])
-		case target == "":
-			return usage("name an agent with --target; `aura agent ls` lists them", "no --target")
-		case ttl <= 0:
-			return usage("say when it shall end by itself, such as --ttl 60s", "no --ttl")
-		case args[0] == "latency" && delay <= 0:
-			return usage("say how long, such as --delay 2s", "latency without --delay")
-		case args[0] != "latency" && delay != 0:
-			return usage("leave --delay out, or inject latency", "--delay means nothing for %s", args[0])
-		case !(share > 0 && share <= 1):
-			return usage("take a --share above 0, up to 1", "a share of %g", share)
-		case times < 0:
-			return usage("take --times 0 (each time) or more", "%d times", times)
-		}
-		if delay > 0 {
-			f.Delay = delay.String()
-		}
-		if c.Flags().Changed("times") {
-			f.Times = &times
+		f, err := in.fault(c, args[0])
+		if err != nil {
+			return err
 		}
 		var fault api.Fault
 		raw, err := s.call(c.Context(), http.MethodPost, "/api/v1/faults", f, &fault)
@@ -58,12 +75,67 @@ ends. Crash and hang strike once unless --times says otherwise (0 = each time).`
 		}
 		return i.printFaults(raw, []api.Fault{fault})
 	})
-	c.Flags().StringVar(&target, "target", "", "the agent (mandatory)")
-	c.Flags().DurationVar(&ttl, "ttl", 0, "when the fault ends by itself, such as 60s (mandatory)")
-	c.Flags().DurationVar(&delay, "delay", 0, "added to each event, for latency")
-	c.Flags().Float64Var(&share, "share", 1, "share of the events that are hit")
-	c.Flags().IntVar(&times, "times", 0, "how often at most; 0 = each time (default: 1 for crash and hang)")
+	in.declare(c)
 	return c
+}
+
+func (in *injectFlags) declare(c *cobra.Command) {
+	f, r := c.Flags(), &in.request
+	f.StringVar(&r.Target, "target", "", "the agent (mandatory for latency, error, crash and hang)")
+	f.DurationVar(&in.ttl, "ttl", 0, "when the fault ends by itself, such as 60s (mandatory)")
+	f.DurationVar(&in.delay, "delay", 0, "added to each event, for latency")
+	f.Float64Var(&r.Share, "share", 1, "share of the events, applications or outcomes that are hit")
+	f.IntVar(&in.times, "times", 0, "how often at most; 0 = each time (default: 1 for crash and hang)")
+	f.StringVar(&r.Feature, "feature", "", "the column, for drift, missing, stuck and unit")
+	f.Float64Var(&in.mean, "mean", 0, "drift: the mean to bring numbers to")
+	f.Float64Var(&r.Shift, "shift", 0, "drift: added to numbers")
+	f.Float64Var(&r.Scale, "scale", 0, "drift: what numbers are multiplied by")
+	f.Float64Var(&in.value, "value", 0, "stuck: the number")
+	f.Float64Var(&r.Factor, "factor", 0, "unit: what numbers are multiplied by, such as 12 or 0.001")
+	f.StringVar(&r.Category, "category", "", "drift, stuck: the category; label-flip: repaid or defaulted")
+}
+
+// fault makes the request; what the server can tell better (features, bounds) is left to it.
+func (in *injectFlags) fault(c *cobra.Command, kind string) (api.FaultRequest, error) {
+	f := in.request
+	f.Kind, f.TTL = kind, in.ttl.String()
+	at := slices.IndexFunc(faultKinds, func(k struct{ name, target string }) bool { return k.name == kind })
+	if at < 0 {
+		return f, usage("take one of "+strings.Join(faultKindNames(), ", "), "unknown kind of fault %q", kind)
+	}
+	if f.Target == "" {
+		f.Target = faultKinds[at].target
+	}
+	switch {
+	case f.Target == "":
+		return f, usage("name an agent with --target; `aura agent ls` lists them", "no --target")
+	case in.ttl <= 0:
+		return f, usage("say when it shall end by itself, such as --ttl 60s", "no --ttl")
+	case kind == "latency" && in.delay <= 0:
+		return f, usage("say how long, such as --delay 2s", "latency without --delay")
+	case kind != "latency" && in.delay != 0:
+		return f, usage("leave --delay out, or inject latency", "--delay means nothing for %s", kind)
+	case !(f.Share > 0 && f.Share <= 1):
+		return f, usage("take a --share above 0, up to 1", "a share of %g", f.Share)
+	case kind == "label-noise" && f.Share == 1:
+		return f, usage("say which --share of the outcomes, such as 0.4; label-flip inverts all", "no --share")
+	case in.times < 0:
+		return f, usage("take --times 0 (each time) or more", "%d times", in.times)
+	}
+	if in.delay > 0 {
+		f.Delay = in.delay.String()
+	}
+	flags := c.Flags()
+	if flags.Changed("times") {
+		f.Times = &in.times
+	}
+	if flags.Changed("mean") {
+		f.Mean = &in.mean
+	}
+	if flags.Changed("value") {
+		f.Value = &in.value
+	}
+	return f, nil
 }
 
 func (i *invocation) faultCommand() *cobra.Command {
@@ -115,15 +187,33 @@ func (i *invocation) printFaults(raw []byte, faults []api.Fault) error {
 	if i.output == "json" {
 		return i.printJSON(json.RawMessage(raw))
 	}
-	t := newTable("ID", "TARGET", "KIND", "DELAY", "SHARE", "TIMES", "HITS", "ENDS")
+	t := newTable("ID", "TARGET", "KIND", "CHANGE", "SHARE", "TIMES", "HITS", "ENDS")
 	for _, f := range faults {
 		times := "each"
 		if f.Times > 0 {
 			times = strconv.Itoa(f.Times)
 		}
-		t.add(f.ID, f.Target, f.Kind, dash(f.Delay), strconv.FormatFloat(f.Share, 'g', -1, 64), times, strconv.FormatInt(f.Hits, 10), clock(f.ExpiresAt))
+		t.add(f.ID, f.Target, f.Kind, dash(changeOf(f)), strconv.FormatFloat(f.Share, 'g', -1, 64), times, strconv.FormatInt(f.Hits, 10), clock(f.ExpiresAt))
 	}
 	return i.printTable(t)
+}
+
+// changeOf says in a few words how a fault acts: its delay, or what it does to which column.
+func changeOf(f api.Fault) string {
+	number := func(label string, x float64) string {
+		if x == 0 {
+			return ""
+		}
+		return label + strconv.FormatFloat(x, 'g', 6, 64)
+	}
+	parts := []string{f.Delay, f.Feature, number("x", f.Scale), number("x", f.Factor), number("+", f.Shift), f.Category}
+	if f.Mean != nil {
+		parts = append(parts, "to "+strconv.FormatFloat(*f.Mean, 'g', 6, 64))
+	}
+	if f.Value != nil {
+		parts = append(parts, "= "+strconv.FormatFloat(*f.Value, 'g', 6, 64))
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), " ")
 }
 
 func dash(s string) string {

@@ -49,20 +49,33 @@ type AliasChange struct {
 
 // FaultRequest asks for a fault. Durations are Go's: 2s, 500ms.
 type FaultRequest struct {
-	Target string  `json:"target" minLength:"1" maxLength:"64" doc:"The agent."`
-	Kind   string  `json:"kind" enum:"latency,error,crash,hang"`
+	Target string  `json:"target" minLength:"1" maxLength:"64" doc:"The agent; source for drift, missing, stuck, unit and labels; model for bad-model."`
+	Kind   string  `json:"kind" enum:"latency,error,crash,hang,drift,missing,stuck,unit,label-noise,label-flip,bad-model"`
 	Delay  string  `json:"delay,omitempty" maxLength:"32" doc:"Added to each event, for latency."`
 	Share  float64 `json:"share,omitempty" minimum:"0" maximum:"1" default:"1" doc:"Of events that are hit."`
 	TTL    string  `json:"ttl" minLength:"1" maxLength:"32" doc:"When it ends by itself; at most 15m."`
 	Times  *int    `json:"times,omitempty" minimum:"0" maximum:"1000000" doc:"How often at most; 0 = each time. Crash and hang: 1 if absent."`
+	FaultChange
+}
+
+// FaultChange is what a fault of the source does to what it sends.
+type FaultChange struct {
+	Feature  string   `json:"feature,omitempty" maxLength:"200" doc:"The column, for drift, missing, stuck and unit."`
+	Mean     *float64 `json:"mean,omitempty" doc:"Drift: the mean to bring numbers to, by moving all of them."`
+	Shift    float64  `json:"shift,omitempty" doc:"Drift: added to numbers, after scale."`
+	Scale    float64  `json:"scale,omitempty" minimum:"0" doc:"Drift: what numbers are multiplied by."`
+	Value    *float64 `json:"value,omitempty" doc:"Stuck: the number."`
+	Factor   float64  `json:"factor,omitempty" minimum:"0" doc:"Unit: what numbers are multiplied by, such as 12 or 0.001."`
+	Category string   `json:"category,omitempty" maxLength:"200" doc:"Drift, stuck: the category that a share of applications comes with. Label-flip: the outcomes to invert, repaid or defaulted; both if absent."`
 }
 
 // Fault is an injected fault that is active.
 type Fault struct {
-	ID        string    `json:"id"`
-	Target    string    `json:"target"`
-	Kind      string    `json:"kind" enum:"latency,error,crash,hang"`
-	Delay     string    `json:"delay,omitempty"`
+	ID     string `json:"id"`
+	Target string `json:"target"`
+	Kind   string `json:"kind" enum:"latency,error,crash,hang,drift,missing,stuck,unit,label-noise,label-flip,bad-model"`
+	Delay  string `json:"delay,omitempty"`
+	FaultChange
 	Share     float64   `json:"share"`
 	Times     int       `json:"times" doc:"0 = each time."`
 	Hits      int64     `json:"hits" doc:"How often it has struck."`

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"aura/agents/fault"
+	"aura/mlops/registry"
+	"aura/mlops/train"
+)
+
+// badModelWithin bounds the training and the promotion of a bad model.
+const badModelWithin = time.Minute
+
+// badModel acts out the fault of that kind: it trains a version that is really worse, registers it and puts it in charge
+// as a person would, through the registry. Nothing in the rows it writes says what it is: who judges must find out. When
+// the fault ends, the version that was in charge before is put back, unless somebody has done something about it already.
+type badModel struct {
+	first  *firstModel
+	models *modelsBackend
+	log    *slog.Logger
+
+	mu  sync.Mutex
+	put map[string]put // by fault
+}
+
+// put is a bad version in charge and the one before it.
+type put struct{ version, before int }
+
+// operator is who a person on this machine is.
+const operator = "local"
+
+func newBadModel(first *firstModel, models *modelsBackend, log *slog.Logger) *badModel {
+	return &badModel{first: first, models: models, log: log, put: map[string]put{}}
+}
+
+// Begin implements fault.Actor.
+func (b *badModel) Begin(f fault.Fault) error {
+	ctx, cancel := context.WithTimeout(context.Background(), badModelWithin)
+	defer cancel()
+	reg := b.models.registry
+	champion, _, err := reg.Champion(ctx)
+	if err != nil {
+		return err
+	}
+	rows, err := b.first.rows()
+	if err != nil {
+		return err
+	}
+	o := trainOptions(b.first.cfg)
+	o.Seed += uint64(champion.Number) // another draw each time
+	result, err := train.Worse(ctx, b.first.schema, rows, o)
+	if err != nil {
+		return err
+	}
+	v, err := reg.Register(ctx, result.Model, registry.Note{By: operator, Text: "aura train"})
+	if err != nil {
+		return err
+	}
+	if err := saveReference(ctx, b.first.store, b.first.schema, v.Number, rows, result.Unseen, operator); err != nil {
+		return err
+	}
+	generation, err := reg.Promote(ctx, v.Number, operator, fmt.Sprintf("hold-out accuracy %.3f", result.Accuracy))
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	b.put[f.ID] = put{v.Number, champion.Number}
+	b.mu.Unlock()
+	b.log.Warn("a model that is really worse is in charge", "component", "fault", "id", f.ID, "version", v.Number,
+		"accuracy_claimed", result.Accuracy, "accuracy_true", result.TrueAccuracy)
+	_, err = b.models.switched(ctx, generation)
+	return err
+}
+
+// End implements fault.Actor.
+func (b *badModel) End(f fault.Fault) {
+	b.mu.Lock()
+	p, ok := b.put[f.ID]
+	delete(b.put, f.ID)
+	b.mu.Unlock()
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), badModelWithin)
+	defer cancel()
+	if err := b.undo(ctx, p); err != nil {
+		b.log.Error("the model that was in charge before the fault could not be put back; use aura model promote", "component", "fault",
+			"version", p.before, "err", err)
+	}
+}
+
+func (b *badModel) undo(ctx context.Context, p put) error {
+	champion, _, err := b.models.registry.Champion(ctx)
+	if err != nil || champion.Number != p.version {
+		return err
+	}
+	generation, err := b.models.registry.Promote(ctx, p.before, operator, fmt.Sprintf("back to version %d", p.before))
+	if err != nil {
+		return err
+	}
+	_, err = b.models.switched(ctx, generation)
+	return err
+}
