@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.uber.org/dig"
@@ -157,7 +158,9 @@ func (p parts) web(cfg config.Config, log *slog.Logger) Step {
 	return Step{
 		Name: webName,
 		Start: func(ctx context.Context) error {
-			if err := p.Server.Start(ctx); err != nil {
+			if err := p.Server.Start(ctx); errors.Is(err, syscall.EADDRINUSE) {
+				return refuse("http.addr: %s is taken by another program; choose another with --http, or let it choose one: --http 127.0.0.1:0", cfg.HTTP.Addr)
+			} else if err != nil {
 				return err
 			}
 			return writeAddr(cfg.Data.Dir, p.Server.Addr())

@@ -61,7 +61,7 @@ func stream(t *testing.T, s streamed) {
 	began := time.Now()
 	r := prepare(t, t.TempDir(), func(c *config.Config) {
 		c.Schema.File, c.Source.File = filepath.Join("..", "examples", s.schema), s.file
-		c.Source.Rate, c.Source.TrainShare = 0, s.share
+		c.Source.Rate, c.Source.TrainShare, c.Source.OutcomeDelay = 0, s.share, 0
 		c.Training.Trees = s.trees
 		c.Agents.StageDeadline, c.Agents.Grace = time.Second, 500*time.Millisecond
 	})

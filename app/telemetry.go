@@ -120,7 +120,7 @@ var (
 	agentUp      = describe("aura_agent_up", "1 while the agent's life is running.", "agent")
 	agentBeat    = describe("aura_agent_heartbeat_age_seconds", "Since the agent's last heartbeat.", "agent")
 	agentLife    = describe("aura_agent_incarnation", "The number of the agent's life.", "agent")
-	agentHandled = describe("aura_agent_events_total", "Events by what became of them.", "agent", "result")
+	agentHandled = describe("aura_agent_events_total", "Events by what became of them; ingestion's are submissions, which may hold many applications.", "agent", "result")
 	agentZombies = describe("aura_agent_zombies", "Abandoned handlers that still run.", "agent")
 	agentP50     = describe("aura_agent_handler_seconds", "Handling time over the last seconds.", "agent", "quantile")
 	queueLength  = describe("aura_consumer_lag_messages", "Messages that wait or are at work.", "group")

@@ -133,7 +133,7 @@ func Default() Config {
 		Admission: Admission{Window: 10_000},
 		Sweep:     Sweep{MinAge: 5 * time.Second, MaxAge: time.Minute},
 		Simulate:  Simulate{Rate: 50, OutcomeDelay: 5 * time.Second},
-		Source:    Source{Rate: 200, Order: "seeded", TrainShare: 0.5},
+		Source:    Source{Rate: 200, Order: "seeded", TrainShare: 0.5, OutcomeDelay: 5 * time.Second},
 		Seed:      1,
 		Retention: Retention{Simulated: time.Hour, Applications: 180 * 24 * time.Hour, Every: time.Minute},
 		Training:  Training{Rows: 10_000, Trees: 100, Depth: 10},
