@@ -144,6 +144,9 @@ func randomEvent(c chaos, w *world) Event {
 	case c.chance(80) && w.in.CurrentID != "":
 		v := Verdict{State: state, N: int64(c.IntN(50)), From: at, ObservedAt: at}
 		if c.chance(c.trouble) {
+			v.From = at.Add(-3 * time.Second)
+		}
+		if c.chance(c.trouble) {
 			v.Worse = "DATA_DRIFT"
 		}
 		return Event{Type: EvVerdict, ActionID: w.in.CurrentID, Verdict: &v}

@@ -180,10 +180,19 @@ func TestTimeoutAndSilenceAreNoSuccess(t *testing.T) {
 	if s.in.Escalation != EscWaited {
 		t.Error(s.in.Escalation)
 	}
+	for _, shown := range []Verdict{
+		{State: Healthy, N: 50, From: t0.Add(-time.Second)}, // on data from before the action
+		{State: Healthy, N: 0, From: t0},                    // on none
+		{State: Unknown, N: 50, From: t0},
+	} {
+		s = verifying()
+		for range 10 {
+			shown.ObservedAt = s.wait(time.Second).now
+			s.step(Event{Type: EvVerdict, ActionID: s.in.CurrentID, Verdict: &shown}).is(Verifying, StatusMitigating)
+		}
+	}
 	s = verifying().wait(time.Second)
-	s.step(Event{Type: EvVerdict, ActionID: s.in.CurrentID, Verdict: &Verdict{State: Healthy, N: 50, From: t0.Add(-time.Second), ObservedAt: s.now}}).is(Verifying, StatusMitigating) // old data
-	s.step(Event{Type: EvVerdict, ActionID: s.in.CurrentID, Verdict: &Verdict{State: Healthy, N: 0, From: s.now, ObservedAt: s.now}}).is(Verifying, StatusMitigating)                 // none
-	s.verdict(Healthy).wait(500*time.Millisecond).verdict(Unknown).wait(time.Second).verdict(Healthy).is(Verifying, StatusMitigating)                                                 // the dwell begins anew
+	s.verdict(Healthy).wait(500*time.Millisecond).verdict(Unknown).wait(time.Second).verdict(Healthy).is(Verifying, StatusMitigating) // the dwell begins anew
 	s.step(Event{Type: EvVerdict, ActionID: s.in.CurrentID, Verdict: &Verdict{State: Healthy, Worse: "PERF_DROP", N: 9, From: s.now, ObservedAt: s.now}}).is(Undoing, StatusMitigating)
 	s = opened(t, LatencySLOBreach, latencyLadder()).decide(AGLApproved).wait(time.Minute).step(Event{Type: EvTick}).is(Undoing, StatusMitigating) // it may have taken effect
 	s.wait(2*time.Minute).step(Event{Type: EvTick}).is(Escalated, StatusMitigating)
