@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -281,6 +282,12 @@ func (a *actor) End(f fault.Fault) {
 	a.ended = append(a.ended, f.ID)
 }
 
+func (a *actor) asked() (begun, ended []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.begun), slices.Clone(a.ended)
+}
+
 // Each way in which a fault ends lets its actor undo it, once; agents are left alone.
 func TestActor(t *testing.T) {
 	for name, end := range map[string]func(*fault.Registry, string){
@@ -297,13 +304,13 @@ func TestActor(t *testing.T) {
 				if err := r.Before(ctx, "model", life(1)); err != nil || r.List()[0].Hits != 0 {
 					t.Errorf("the model agent is hit: %v", err)
 				}
-				if len(a.begun) != 1 || len(a.ended) != 0 {
-					t.Errorf("begun %v, ended %v", a.begun, a.ended)
+				if begun, ended := a.asked(); len(begun) != 1 || len(ended) != 0 {
+					t.Errorf("begun %v, ended %v", begun, ended)
 				}
 				end(r, f.ID)
 				r.Close()
-				if fmt.Sprint(a.ended) != fmt.Sprint([]string{f.ID}) || len(r.List()) != 0 {
-					t.Errorf("ended %v, active %v", a.ended, r.List())
+				if _, ended := a.asked(); !slices.Equal(ended, []string{f.ID}) || len(r.List()) != 0 {
+					t.Errorf("ended %v, active %v", ended, r.List())
 				}
 			})
 		})

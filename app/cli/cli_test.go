@@ -144,6 +144,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{2, "--delay 2s", []string{"inject", "latency", "--target", "model", "--ttl", "60s"}},
 		{2, "leave --delay out", []string{"inject", "crash", "--target", "model", "--ttl", "60s", "--delay", "1s"}},
 		{2, "--share above 0", []string{"inject", "error", "--target", "model", "--ttl", "60s", "--share", "0"}},
+		{2, "such as 0.4", []string{"inject", "label-noise", "--ttl", "60s"}},
 		{2, "--times 0", []string{"inject", "error", "--target", "model", "--ttl", "60s", "--times", "-1"}},
 		{2, "latency, error, crash, hang", []string{"inject", "slowness", "--target", "model", "--ttl", "60s"}},
 		{2, "aura inject --help", []string{"inject", "crash", "--ttl", "soon"}},

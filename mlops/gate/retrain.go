@@ -69,6 +69,9 @@ func Retrain(ctx context.Context, s *schema.Schema, champion *registry.Model, ro
 	if !c.admit(rows) {
 		return c.out, nil
 	}
+	if !c.soundFeed(slices.Concat(c.fit, c.held), old) {
+		return c.out, nil
+	}
 	c.divideOld(old)
 	c.measureChampion()
 	candidates, err := c.candidates(ctx)
