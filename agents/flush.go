@@ -45,11 +45,12 @@ func (p *loop) finish() stumble {
 	p.finishing = true
 	p.out.parent = "" // what Finish emits is about many; it can use EmitFor
 	err := p.finisher.Finish(p.watch.enter(p.sup.clock()), &p.out)
-	inTime := p.watch.leave()
-	p.finishing = false
-	if !inTime {
+	if inTime := p.watch.leave(); inTime {
+		p.finishing = false
+	} else {
 		p.watch.renew(p.base)
-		if !p.lane.owned(p, nil) {
+		// Under the lane's lock: the watchdog may be looking at what this loop was doing when it hung.
+		if !p.lane.owned(p, func() { p.finishing = false }) {
 			p.life.agent.refuse(p.cursor - p.flushed)
 			return stumble{kind: fenced}
 		}

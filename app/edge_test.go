@@ -212,7 +212,10 @@ func TestFeedback(t *testing.T) {
 	for _, kind := range []string{"memory", "gochannel"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			r := run(t, func(c *config.Config) { c.Bus.Kind = kind })
+			r := run(t, func(c *config.Config) {
+				c.Bus.Kind = kind
+				c.Agents.StageDeadline = 30 * time.Second // nobody gives the hung life up before the outcomes are in
+			})
 			heard := r.hearFeedback(t)
 			r.decide("decided")
 			r.inject(fault.Fault{Target: "model", Kind: fault.Hang, Times: 1})

@@ -17,7 +17,7 @@ func TestSlowCommitsLoseNoOutcome(t *testing.T) {
 	r := prepare(t, t.TempDir(), func(c *config.Config) {
 		c.Schema.File, c.Source.File = filepath.Join("..", "examples", "south_german.yaml"), file
 		c.Source.Rate, c.Source.TrainShare, c.Training.Trees = 0, 0.2, 10
-		c.Agents.StageDeadline, c.Agents.Grace = 10*time.Millisecond, 10*time.Second
+		c.Agents.StageDeadline, c.Agents.Grace = 10*time.Millisecond, time.Second
 	})
 	heard := r.hearFeedback(t)
 	r.begin()

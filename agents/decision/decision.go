@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"aura/agents"
-	"aura/agents/announce"
 	"aura/agents/bus"
 	"aura/agents/desired"
 	"aura/agents/event"
@@ -88,6 +87,8 @@ type handler struct {
 	counter     *counter
 	incarnation int64
 	pending     []verdict
+	under       *commit // under way since an earlier Finish
+	owed        []owed
 }
 
 // Handle implements agents.Handler.
@@ -115,63 +116,50 @@ const maxRounds = 4
 
 // Finish implements agents.Finisher: it commits what was judged and emits what the store says.
 func (h *handler) Finish(ctx context.Context, out *agents.Outbox) error {
-	// Past the deadline rows are committed all the same, and only the store's answer says which are ours to count and what
-	// outcomes they joined: an agent that is slow waits for it, and loses nothing of it. The store bounds its own waiting.
-	ctx = context.WithoutCancel(ctx)
 	pending := h.pending
 	h.pending = h.pending[:0]
-	for round := 0; len(pending) > 0; round++ {
-		rows := make([]store.Decision, 0, len(pending))
-		judged := pending[:0:0]
-		state := h.View.Current()
-		now := h.Now()
-		for _, v := range pending {
-			if v.prediction == nil && state.Mode == event.ModeModel || v.tooOld(state) {
-				out.EmitFor(v.trace, v.again(state))
-				continue
-			}
-			rows = append(rows, h.judge(v, state, now))
-			judged = append(judged, v)
-		}
-		if len(rows) == 0 {
-			return nil
-		}
-		results, err := h.Store.Decide(ctx, rows)
-		if err != nil {
-			return fmt.Errorf("decision: commit %d decisions: %w", len(rows), err)
-		}
-		pending = pending[:0:0]
-		h.counter.written(results)
-		for i, r := range results {
-			switch r.Status {
-			case store.Stale:
-				pending = append(pending, judged[i])
-				continue
-			case store.Gone:
-				// Deleted by age while it travelled: nobody waits for it any more.
-				continue
-			}
-			d := announce.Decision(r.Decision)
-			out.EmitFor(judged[i].trace, d)
-			if r.Joined != nil {
-				out.EmitFor(judged[i].trace, announce.Feedback(*r.Joined))
-			}
-			if r.Status == store.Written && h.Observe != nil {
-				h.Observe(d)
-			}
-		}
-		if len(pending) == 0 {
-			return nil
-		}
-		if err := h.View.Refresh(ctx); err != nil || round == maxRounds {
-			// An error would throw away what is emitted above; what is stale goes round by the bus.
-			for _, v := range pending {
-				out.EmitFor(v.trace, v.again(h.View.Current()))
-			}
-			return nil
+	if h.under != nil { // of an earlier Finish; what was stale there has come again
+		if _, err := h.settle(ctx); err != nil {
+			return err
 		}
 	}
+	for round := 0; len(pending) > 0; round++ {
+		rows, judged := h.judgeAll(pending)
+		if len(rows) == 0 {
+			break
+		}
+		h.begin(ctx, rows, judged)
+		var err error
+		if pending, err = h.settle(ctx); err != nil {
+			return err
+		}
+		if len(pending) == 0 {
+			break
+		}
+		if err := h.View.Refresh(ctx); err != nil || round == maxRounds {
+			for _, v := range pending {
+				h.owe(v.trace, v.again(h.View.Current()))
+			}
+			break
+		}
+	}
+	h.pay(out)
 	return nil
+}
+
+// judgeAll judges what can be decided in the present state; the rest goes round again.
+func (h *handler) judgeAll(pending []verdict) (rows []store.Decision, judged []verdict) {
+	rows, judged = make([]store.Decision, 0, len(pending)), make([]verdict, 0, len(pending))
+	state, now := h.View.Current(), h.Now()
+	for _, v := range pending {
+		if v.prediction == nil && state.Mode == event.ModeModel || v.tooOld(state) {
+			h.owe(v.trace, v.again(state))
+			continue
+		}
+		rows = append(rows, h.judge(v, state, now))
+		judged = append(judged, v)
+	}
+	return rows, judged
 }
 
 // tooOld reports that the champion has moved on since the prediction was made.
