@@ -36,6 +36,7 @@ type core struct {
 	notified  map[string]bool
 	era       int64 // of desired state as last read
 	paused    bool
+	mode      store.Mode
 }
 
 // entry is an incident in memory, as saved or a little newer (signals without consequence are not saved).
@@ -43,6 +44,7 @@ type entry struct {
 	in      incident.Incident
 	version int64
 	saved   map[string]string // action rows as saved, by id
+	seen    time.Time         // when something was last heard of its signal
 }
 
 type pending struct {
