@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"strconv"
-	"time"
 
 	"aura/healing/incident"
 	"aura/store"
@@ -47,9 +46,14 @@ func (r *resolver) resolve(ctx context.Context, in incident.Incident, a incident
 	case incident.AcceptReference:
 		return r.accept(ctx, a.ID, params)
 	case incident.RestoreReference:
-		return r.earlier(ctx, params, since(in))
+		return r.earlier(ctx, params)
 	case incident.RestartAgent:
-		return r.restart(ctx, params)
+		now, err := r.targets.Agents.Incarnation(ctx, params[paramAgent])
+		if err != nil {
+			return nil, nil, err
+		}
+		params[paramLeast] = strconv.FormatInt(now+1, 10)
+		return params, nil, nil
 	}
 	return nil, nil, &Refused{"there is no action " + a.Type}
 }
@@ -121,12 +125,12 @@ func (r *resolver) accept(ctx context.Context, actionID string, params map[strin
 }
 
 // earlier resolves the return to a reference that was in force before, with its model if another one is in charge.
-func (r *resolver) earlier(ctx context.Context, params map[string]string, since time.Time) (map[string]string, *incident.Inverse, error) {
+func (r *resolver) earlier(ctx context.Context, params map[string]string) (map[string]string, *incident.Inverse, error) {
 	now, err := r.targets.References.InForce(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	id, version, err := r.targets.References.Earlier(ctx, since)
+	id, model, err := r.targets.References.Earlier(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -139,8 +143,8 @@ func (r *resolver) earlier(ctx context.Context, params map[string]string, since 
 	}
 	params[paramReference] = id
 	back := map[string]string{paramReference: now}
-	if version != 0 && version != champion.Version {
-		checked, err := r.targets.Models.Check(ctx, version)
+	if model.Version != 0 && model.Version != champion.Version {
+		checked, err := r.targets.Models.Check(ctx, model.Version)
 		if err != nil {
 			return nil, nil, refusal(err)
 		}
@@ -148,21 +152,4 @@ func (r *resolver) earlier(ctx context.Context, params map[string]string, since 
 		setModel(back, champion, previous.Version)
 	}
 	return params, &incident.Inverse{Type: incident.RestoreReference, Params: back}, nil
-}
-
-// restart resolves to the next life of the agent that is named, or that makes decisions late.
-func (r *resolver) restart(ctx context.Context, params map[string]string) (map[string]string, *incident.Inverse, error) {
-	if params[paramAgent] == "" {
-		agent, err := r.targets.Agents.Slowest(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		params[paramAgent] = agent
-	}
-	now, err := r.targets.Agents.Incarnation(ctx, params[paramAgent])
-	if err != nil {
-		return nil, nil, err
-	}
-	params[paramLeast] = strconv.FormatInt(now+1, 10)
-	return params, nil, nil
 }
