@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -21,12 +22,13 @@ var public = map[string]bool{"/livez": true}
 // (DNS rebinding) comes with its own name. On other addresses the token protects, which such a page doesn't know, and
 // names are checked only if some are configured.
 type guard struct {
-	digest   [sha256.Size]byte // of the token
-	token    bool
-	anyHost  bool
-	hosts    map[string]bool
-	origins  *http.CrossOriginProtection
-	maxBytes int64
+	digest     [sha256.Size]byte // of the token
+	token      bool
+	principals Principals
+	anyHost    bool
+	hosts      map[string]bool
+	origins    *http.CrossOriginProtection
+	maxBytes   int64
 }
 
 func newGuard(o Options) (*guard, error) {
@@ -35,11 +37,11 @@ func newGuard(o Options) (*guard, error) {
 		return nil, fmt.Errorf("web: address %q: %w", o.Addr, err)
 	}
 	loopback := isLoopback(host)
-	if !loopback && o.Token == "" {
+	if !loopback && o.Token == "" && o.Principals == nil {
 		return nil, ErrTokenRequired
 	}
 	g := &guard{
-		digest: sha256.Sum256([]byte(o.Token)), token: o.Token != "",
+		digest: sha256.Sum256([]byte(o.Token)), token: o.Token != "", principals: o.Principals,
 		anyHost: !loopback && len(o.Hosts) == 0,
 		hosts:   map[string]bool{strings.ToLower(host): true},
 		origins: http.NewCrossOriginProtection(), maxBytes: o.MaxBody,
@@ -63,7 +65,8 @@ func isLoopback(host string) bool {
 // wrap checks every request before anything else sees it.
 func (g *guard) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if refusal := g.check(r); refusal != nil {
+		r, known := g.identify(r)
+		if refusal := g.check(r, known); refusal != nil {
 			if refusal.Code == api.Unauthorized {
 				w.Header().Add("WWW-Authenticate", `Bearer realm="aura"`)
 				if strings.Contains(r.Header.Get("Accept"), "text/html") {
@@ -80,11 +83,11 @@ func (g *guard) wrap(next http.Handler) http.Handler {
 	})
 }
 
-func (g *guard) check(r *http.Request) *api.Refusal {
+func (g *guard) check(r *http.Request, known bool) *api.Refusal {
 	if !g.hostAllowed(r.Host) {
 		return api.Refuse(api.Misdirected, "this server doesn't answer to that host name; use its address, or configure the name")
 	}
-	if g.token && !public[r.URL.Path] && !g.authorized(r) {
+	if !known && !public[r.URL.Path] {
 		return api.Refuse(api.Unauthorized, "the token is missing or wrong: Authorization: Bearer <AURA_TOKEN>")
 	}
 	if isSafe(r.Method) {
@@ -135,12 +138,19 @@ func (g *guard) hostAllowed(hostport string) bool {
 
 // authorized compares digests in constant time, so that neither the token nor its length can be guessed by timing.
 func (g *guard) authorized(r *http.Request) bool {
-	given := ""
-	if _, password, ok := r.BasicAuth(); ok {
-		given = password
-	} else if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
-		given = token
-	}
+	given := givenToken(r)
 	digest := sha256.Sum256([]byte(given))
 	return given != "" && subtle.ConstantTimeCompare(digest[:], g.digest[:]) == 1
+}
+
+// identify finds who asks, where principals are set up. The process' own token stands for the local administrator.
+func (g *guard) identify(r *http.Request) (*http.Request, bool) {
+	if g.principals == nil || g.token && g.authorized(r) {
+		return r, !g.token || g.authorized(r)
+	}
+	p, ok := g.principals.Principal(givenToken(r))
+	if !ok {
+		return r, false
+	}
+	return r.WithContext(context.WithValue(r.Context(), principalKey{}, p)), true
 }

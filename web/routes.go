@@ -39,6 +39,10 @@ func (s *Server) routes() (http.Handler, error) {
 	if s.options.Backend.Faults != nil {
 		s.registerFaults(h)
 	}
+	s.registerIncidents(r, h)
+	s.registerApprovals(h)
+	s.registerHealing(h)
+	s.registerRecords(h)
 	s.registerHealth(h)
 	s.registerEvents(r, h)
 

@@ -37,6 +37,8 @@ type Options struct {
 	Addr string
 	// Token is the bearer token. If set, everything but /livez asks for it; other addresses than loopback need one.
 	Token string
+	// Principals knows people by their tokens; nil = whoever passes the guard is local. With it each request needs a token.
+	Principals Principals
 	// Hosts are further names that requests may use in their Host header.
 	Hosts []string
 	// Backend answers. Every interface but Faults must be there.
@@ -116,7 +118,8 @@ func New(options Options) (*Server, error) {
 	o := options.withDefaults()
 	b := o.Backend
 	if b.Applications == nil || b.Feedback == nil || b.Agents == nil || b.Models == nil || b.Modes == nil ||
-		b.Health == nil || b.Overview == nil {
+		b.Health == nil || b.Overview == nil || b.Incidents == nil || b.Signals == nil || b.Approvals == nil || b.Healing == nil ||
+		b.Records == nil {
 		return nil, errors.New("web: every interface of the backend but Faults must be there")
 	}
 	g, err := newGuard(o)
@@ -158,7 +161,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("web: listen on %s: %w", s.options.Addr, err)
 	}
-	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && s.options.Token == "" {
+	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && s.options.Token == "" && s.options.Principals == nil {
 		return errors.Join(ErrTokenRequired, l.Close()) // a name that resolved to something else than it seemed
 	}
 	s.listener = newLimitListener(l, s.options.MaxConns)

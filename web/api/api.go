@@ -24,6 +24,11 @@ type Backend struct {
 	Faults       Faults
 	Health       Health
 	Overview     Overviews
+	Incidents    Incidents
+	Signals      Signals
+	Approvals    Approvals
+	Healing      Healer
+	Records      Records
 }
 
 // Applications takes applications and knows their records.
@@ -102,6 +107,52 @@ type Health interface {
 // Overviews gives the page all it shows in one value. It is asked once a second, whoever looks, and must be cheap.
 type Overviews interface {
 	Overview(ctx context.Context) (Overview, error)
+}
+
+// Incidents shows what happened and what was done about it. Refusals: NotFound, Malformed (cursor).
+type Incidents interface {
+	// Incidents lists them, newest first.
+	Incidents(ctx context.Context, f IncidentFilter, limit int, cursor string) (List[Incident], error)
+	Incident(ctx context.Context, id string) (IncidentDetail, error)
+	// Actions lists them, newest first, of one incident or of all.
+	Actions(ctx context.Context, incidentID string, limit int, cursor string) (List[Action], error)
+	// Memories lists what actions were worth, newest first, for one type of incident or all.
+	Memories(ctx context.Context, incidentType string, limit int) ([]Memory, error)
+	Scoreboard(ctx context.Context, window time.Duration) (Scoreboard, error)
+	// Graph is the machine of every incident, as its code declares it.
+	Graph() Graph
+}
+
+// IncidentFilter selects incidents; empty fields select all.
+type IncidentFilter struct{ Status, Type string }
+
+// Signals shows what monitoring says.
+type Signals interface {
+	Signals(ctx context.Context) (SignalReport, error)
+}
+
+// Approvals shows policy requests and lets people decide them.
+type Approvals interface {
+	// Approvals lists what waits, oldest first, or (decided) what was decided, newest first.
+	Approvals(ctx context.Context, decided bool, limit int, cursor string) (List[Approval], error)
+	// Decide approves (or denies) for a person. Refusals: NotFound, Conflict (too late: decided, withdrawn or expired),
+	// Forbidden (role, or their own proposal), Unavailable (no governance runs).
+	Decide(ctx context.Context, requestID string, approve bool, by Principal, reason string) (Approval, error)
+}
+
+// Healer is the loop's switch. Pause stops new forward actions within a second; what is under way is finished or undone.
+// Refusals: Unavailable (no healing agent runs).
+type Healer interface {
+	Healing(ctx context.Context) (Healing, error)
+	Pause(ctx context.Context, by Change) (Healing, error)
+	Resume(ctx context.Context, by Change) (Healing, error)
+}
+
+// Records shows the audit and answers read-only queries. Refusals: Malformed (cursor), Invalid (the query).
+type Records interface {
+	Audit(ctx context.Context, subject string, limit int, cursor string) (List[AuditEntry], error)
+	VerifyAudit(ctx context.Context) (AuditReport, error)
+	Query(ctx context.Context, sql string, limit int) (QueryResult, error)
 }
 
 // MaxDepth is how deep the JSON of a body may nest.

@@ -116,4 +116,12 @@ type Overview struct {
 	// Latency from acceptance to decision over the last seconds, in ms; Known is false where nothing was decided.
 	LatencyKnown bool
 	P50MS, P99MS float64
+
+	Healing    Healing
+	Signals    SignalReport
+	Incidents  []Incident       // newest first, at most some ten
+	Current    []IncidentDetail // the open ones, or the newest if none is open
+	Approvals  []Approval       // what waits for a decision
+	Memories   []Memory         // newest first
+	Scoreboard Scoreboard
 }

@@ -1,0 +1,111 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"aura/web/api"
+)
+
+func (s *Server) registerApprovals(h huma.API) {
+	approvals := s.options.Backend.Approvals
+	register(s, h, huma.Operation{
+		OperationID: "list-approvals", Method: http.MethodGet, Path: "/api/v1/approvals",
+		Summary: "Actions that wait for leave, or those decided", Tags: []string{"governance"},
+	}, func(ctx context.Context, in *struct {
+		pageInput
+		Status string `query:"status" enum:"pending,decided" default:"pending"`
+	},
+	) (*listOutput[api.Approval], error) {
+		list, err := approvals.Approvals(ctx, in.Status == "decided", in.Limit, in.Cursor)
+		return filteredList("/api/v1/approvals", &in.pageInput, map[string][]string{"status": {in.Status}}, list), err
+	})
+	type decision struct {
+		Decision string `json:"decision" enum:"APPROVED,DENIED"`
+		Reason   string `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the decision."`
+	}
+	register(s, h, huma.Operation{
+		OperationID: "decide-approval", Method: http.MethodPost, Path: "/api/v1/approvals/{id}/decision",
+		Summary: "Approve or deny an action", Tags: []string{"governance"},
+		Description: "Who decides is who holds the token. Nobody decides their own proposal (403); what is decided, withdrawn or expired " +
+			"stays so (409).",
+	}, func(ctx context.Context, in *struct {
+		ID   string `path:"id" maxLength:"128"`
+		Body decision
+	},
+	) (*struct{ Body api.Approval }, error) {
+		a, err := approvals.Decide(ctx, in.ID, in.Body.Decision == "APPROVED", principalOf(ctx), in.Body.Reason)
+		return &struct{ Body api.Approval }{a}, err
+	})
+}
+
+func (s *Server) registerHealing(h huma.API) {
+	healer := s.options.Backend.Healing
+	type output struct{ Body api.Healing }
+	register(s, h, huma.Operation{
+		OperationID: "get-healing", Method: http.MethodGet, Path: "/api/v1/healing",
+		Summary: "Whether the loop heals, and who paused it", Tags: []string{"governance"},
+	}, func(ctx context.Context, _ *struct{}) (*output, error) {
+		state, err := healer.Healing(ctx)
+		return &output{state}, err
+	})
+	for _, verb := range []struct {
+		name, summary, description string
+		do                         func(context.Context, api.Change) (api.Healing, error)
+	}{
+		{
+			"pause", "Stop healing: no new action is begun",
+			"What was executed is still verified, and undone where it doesn't hold. Incidents are still detected and recorded.", healer.Pause,
+		},
+		{"resume", "Let it heal again", "", healer.Resume},
+	} {
+		register(s, h, huma.Operation{
+			OperationID: verb.name + "-healing", Method: http.MethodPost, Path: "/api/v1/healing/" + verb.name,
+			Summary: verb.summary, Description: verb.description, Tags: []string{"governance"},
+		}, func(ctx context.Context, in *struct{ Body reasonBody }) (*output, error) {
+			state, err := verb.do(ctx, byPrincipal(ctx, in.Body.change()))
+			return &output{state}, err
+		})
+	}
+}
+
+func (s *Server) registerRecords(h huma.API) {
+	records := s.options.Backend.Records
+	register(s, h, huma.Operation{
+		OperationID: "list-audit", Method: http.MethodGet, Path: "/api/v1/audit",
+		Summary: "Who changed what, latest first", Tags: []string{"audit"},
+	}, func(ctx context.Context, in *struct {
+		pageInput
+		Subject string `query:"subject" maxLength:"200" doc:"Only about this: a setting, an incident's or action's id."`
+	},
+	) (*listOutput[api.AuditEntry], error) {
+		list, err := records.Audit(ctx, in.Subject, in.Limit, in.Cursor)
+		return filteredList("/api/v1/audit", &in.pageInput, map[string][]string{"subject": {in.Subject}}, list), err
+	})
+	register(s, h, huma.Operation{
+		OperationID: "verify-audit", Method: http.MethodGet, Path: "/api/v1/audit/verify",
+		Summary: "Recompute the audit's hash chain", Tags: []string{"audit"},
+		Description: "Names the first record that was changed or is missing.",
+		Metadata:    map[string]any{"slow": true},
+	}, func(ctx context.Context, _ *struct{}) (*struct{ Body api.AuditReport }, error) {
+		report, err := records.VerifyAudit(ctx)
+		return &struct{ Body api.AuditReport }{report}, err
+	})
+	type query struct {
+		SQL   string `json:"sql" minLength:"1" maxLength:"20000" doc:"One SELECT."`
+		Limit int    `json:"limit,omitempty" minimum:"1" maximum:"10000" default:"1000"`
+	}
+	register(s, h, huma.Operation{
+		OperationID: "query", Method: http.MethodPost, Path: "/api/v1/query",
+		Summary: "Run one read-only query on the store", Tags: []string{"audit"},
+		Description: "It has a connection that can only read, and five seconds.",
+	}, func(ctx context.Context, in *struct{ Body query }) (*struct{ Body api.QueryResult }, error) {
+		result, err := records.Query(ctx, in.Body.SQL, in.Body.Limit)
+		if result.Rows == nil {
+			result.Rows = [][]any{}
+		}
+		return &struct{ Body api.QueryResult }{result}, err
+	})
+}

@@ -1,0 +1,44 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"aura/web/api"
+)
+
+// Principals knows who holds a token. Where there is none, whoever passes the guard is api.Local.
+type Principals interface {
+	// Principal returns who holds the token; false for nobody.
+	Principal(token string) (api.Principal, bool)
+}
+
+type principalKey struct{}
+
+// principalOf is who made the request, as the guard found out.
+func principalOf(ctx context.Context) api.Principal {
+	if p, ok := ctx.Value(principalKey{}).(api.Principal); ok {
+		return p
+	}
+	return api.Local()
+}
+
+// byPrincipal puts the name of who asked on a change, where names are known: nobody acts under another's.
+func byPrincipal(ctx context.Context, c api.Change) api.Change {
+	if p, ok := ctx.Value(principalKey{}).(api.Principal); ok {
+		c.By = p.Name
+	}
+	return c
+}
+
+// givenToken is the token of a request: a bearer's, or the password that a browser asked for.
+func givenToken(r *http.Request) string {
+	if _, password, ok := r.BasicAuth(); ok {
+		return password
+	}
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
+		return token
+	}
+	return ""
+}
