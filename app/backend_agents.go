@@ -12,6 +12,8 @@ import (
 	"aura/agents/feature"
 	"aura/agents/ingestion"
 	"aura/agents/model"
+	"aura/agents/monitoring"
+	"aura/store"
 	"aura/web/api"
 )
 
@@ -59,6 +61,10 @@ var topicsOf = map[string][]string{
 	feature.Name:   {string(event.RawEvents)},
 	model.Name:     {string(event.FeaturesTopic)},
 	decision.Name:  {string(event.Predictions), string(event.FeaturesTopic)},
+	// Those that watch and heal.
+	monitoring.Name: {string(event.Metrics), string(event.IncidentLog)},
+	"healing":       {string(event.Alerts), string(event.PolicyDecisions)},
+	"governance":    {string(event.PolicyRequests)},
 }
 
 func agentOf(s agents.Status) api.Agent {
@@ -74,7 +80,10 @@ func agentOf(s agents.Status) api.Agent {
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 
 // faults answers for injected faults.
-type faults struct{ registry *fault.Registry }
+type faults struct {
+	registry *fault.Registry
+	store    *store.Store
+}
 
 // Faults implements api.Faults.
 func (b *faults) Faults(context.Context) ([]api.Fault, error) {

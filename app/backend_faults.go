@@ -2,15 +2,17 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
 	"aura/agents/fault"
+	"aura/store"
 	"aura/web/api"
 )
 
 // Inject implements api.Faults.
-func (b *faults) Inject(_ context.Context, r api.FaultRequest) (api.Fault, error) {
+func (b *faults) Inject(ctx context.Context, r api.FaultRequest) (api.Fault, error) {
 	f := fault.Fault{Target: r.Target, Kind: fault.Kind(r.Kind), Share: r.Share, Change: fault.Change(r.FaultChange)}
 	var err error
 	if f.TTL, err = time.ParseDuration(r.TTL); err != nil {
@@ -29,7 +31,21 @@ func (b *faults) Inject(_ context.Context, r api.FaultRequest) (api.Fault, error
 	if err != nil {
 		return api.Fault{}, refusal(err)
 	}
-	return faultOf(injected), nil
+	out := faultOf(injected)
+	return out, b.record(ctx, out)
+}
+
+// record keeps what was injected, for the scoreboard afterwards. A fault that can't be recorded doesn't stay.
+func (b *faults) record(ctx context.Context, f api.Fault) error {
+	detail, err := json.Marshal(f)
+	if err == nil {
+		err = b.store.AppendAudit(ctx, store.AuditEntry{At: f.CreatedAt, Actor: "api", Kind: kindFaultInjected, Subject: f.ID, Detail: detail})
+	}
+	if err != nil {
+		_ = b.registry.Remove(f.ID) // it may have ended by itself
+		return refusal(err)
+	}
+	return nil
 }
 
 func badDuration(field, got string) error {

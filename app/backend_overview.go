@@ -14,6 +14,7 @@ type overview struct {
 	models  *modelsBackend
 	modes   *modes
 	started time.Time
+	loop    loopBackend
 }
 
 // lastDecisions is how many the page lists.
@@ -44,7 +45,7 @@ func (o *overview) Overview(ctx context.Context) (api.Overview, error) {
 	if out.Champion, out.Previous, err = o.models.champions(ctx); err != nil {
 		return out, err
 	}
-	faults := &faults{registry: o.faults}
+	faults := &faults{registry: o.faults, store: o.store}
 	if out.Faults, err = faults.Faults(ctx); err != nil {
 		return out, err
 	}
@@ -55,5 +56,5 @@ func (o *overview) Overview(ctx context.Context) (api.Overview, error) {
 	for _, d := range rows {
 		out.Decisions = append(out.Decisions, decidedRecord(d))
 	}
-	return out, nil
+	return out, o.loop.show(ctx, &out)
 }

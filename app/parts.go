@@ -264,7 +264,7 @@ type serverNeeds struct {
 // newServer returns nil where the selection leaves the web out.
 func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, r *registry.Registry, view *desired.View,
 	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
-	ctl *control, models *modelsBackend, hub *web.Hub,
+	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring,
 ) (*web.Server, error) {
 	tel.registry.MustRegister(&live{supervisor: sup, window: w, faults: f, store: s, mode: func() event.Mode { return view.Current().Mode }})
 	if !selected(cfg, webName) {
@@ -273,15 +273,18 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch}
 	ag := &agentsBackend{sup}
 	md := &modes{store: s, view: view, publish: ctl.announce}
+	loop := newLoopBackend(s, view, ctl.announce, mon, tel, nil)
 	backend := api.Backend{
 		Applications: &applications{schema: sch, intake: in, store: s, count: tel},
 		Feedback:     &feedback{intake: in, now: now},
 		Agents:       ag, Models: models, Modes: md,
-		Health:   &health{n},
-		Overview: &overview{serverNeeds: n, agents: ag, models: models, modes: md, started: now()},
+		Health:    &health{n},
+		Overview:  &overview{serverNeeds: n, agents: ag, models: models, modes: md, started: now(), loop: loop},
+		Incidents: loop.incidents, Signals: loop.signals, Approvals: loop.approvals, Healing: loop.healing,
+		Records: &recordsBackend{s},
 	}
 	if cfg.Faults.Enabled {
-		backend.Faults = &faults{registry: f}
+		backend.Faults = &faults{registry: f, store: s}
 	}
 	server, err := web.New(web.Options{
 		Addr: cfg.HTTP.Addr, Token: cfg.HTTP.Token, Hosts: cfg.HTTP.Hosts, Backend: backend,

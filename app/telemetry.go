@@ -15,6 +15,7 @@ import (
 	"aura/mlops/schema"
 	"aura/store"
 	"aura/web"
+	"aura/web/api"
 )
 
 // telemetry counts what this process does: for /metrics, and for the page. Names are a contract with dashboards.
@@ -32,6 +33,8 @@ type telemetry struct {
 	latency   latencies
 	nAccepted atomic.Int64
 	nDecided  atomic.Int64
+	nInTime   atomic.Int64
+	started   time.Time
 	nOutcome  [3]atomic.Int64 // by index in outcomes
 }
 
@@ -40,6 +43,7 @@ var outcomes = [3]schema.Outcome{schema.Approve, schema.Refer, schema.Decline}
 func newTelemetry(hub *web.Hub) *telemetry {
 	t := &telemetry{
 		hub:      hub,
+		started:  now(),
 		registry: prometheus.NewRegistry(),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "aura_decisions_total", Help: "Decisions written by this process.",
@@ -88,6 +92,9 @@ func (t *telemetry) decided(d *event.Decision) {
 	t.decisions.WithLabelValues(string(d.Mode), string(d.Decision)).Inc()
 	t.durations.WithLabelValues(string(d.Mode)).Observe(d.LatencyMS / 1e3)
 	t.latency.observe(time.Now(), time.Duration(d.LatencyMS*float64(time.Millisecond)))
+	if d.LatencyMS <= millis(latencyObjective) {
+		t.nInTime.Add(1)
+	}
 	t.nDecided.Add(1)
 	publishDecision(t.hub, d)
 	for i, o := range outcomes {
@@ -95,6 +102,12 @@ func (t *telemetry) decided(d *event.Decision) {
 			t.nOutcome[i].Add(1)
 		}
 	}
+}
+
+// slo is how many decisions of this process were in time.
+func (t *telemetry) slo() api.SLO {
+	inTime, n := t.nInTime.Load(), t.nDecided.Load()
+	return api.SLO{Share: shareOf(min(inTime, n), n), LimitMS: millis(latencyObjective), Target: sloTarget, From: t.started}
 }
 
 // Accepted, Refused and Feedback implement ingestion.Counter.

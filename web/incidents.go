@@ -1,13 +1,12 @@
 package web
 
 import (
-	"encoding/json"
-	"io"
-	"strings"
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"

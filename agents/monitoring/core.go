@@ -233,8 +233,9 @@ func (c *core) say(ctx context.Context, now time.Time, due bool, out *agents.Out
 		At: now, Epoch: c.lease.Epoch, Mode: string(d.Mode), Champion: d.Champion, Signals: signals,
 		Causes: detect.Rank(signals, c.scene), Shadow: c.shadow.report(now), Verdicts: verdicts, Threshold: c.monitor.Threshold(),
 	}
+	var histograms map[string]detect.Histogram // for who looks: once a second is enough
 	if due {
-		c.lastSay = now
+		c.lastSay, histograms = now, c.monitor.Histograms()
 	}
 	c.said = states
 	raw, err := json.Marshal(r)
@@ -253,7 +254,7 @@ func (c *core) say(ctx context.Context, now time.Time, due bool, out *agents.Out
 			At: now, Epoch: r.Epoch, Signal: detail,
 		})
 	}
-	c.publish(r)
+	c.publish(r, histograms)
 	return nil
 }
 

@@ -66,9 +66,10 @@ type Options struct {
 type Monitoring struct {
 	Options
 
-	mu     sync.Mutex
-	core   *core // of the newest life
-	report detect.Report
+	mu         sync.Mutex
+	core       *core // of the newest life
+	report     detect.Report
+	histograms map[string]detect.Histogram
 }
 
 // New makes the agent.
@@ -101,6 +102,13 @@ func (m *Monitoring) Report() detect.Report {
 	return m.report
 }
 
+// Histograms compare what came lately with the reference, by drift target; as of the newest full report.
+func (m *Monitoring) Histograms() map[string]detect.Histogram {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.histograms
+}
+
 // Look says whether monitoring is blind: it has not reported for longer than limit. Nothing on the bus can tell that.
 func (m *Monitoring) Look(now time.Time, limit time.Duration) (blind bool, since time.Time) {
 	r := m.Report()
@@ -110,10 +118,13 @@ func (m *Monitoring) Look(now time.Time, limit time.Duration) (blind bool, since
 	return true, r.At
 }
 
-func (m *Monitoring) publish(r detect.Report) {
+func (m *Monitoring) publish(r detect.Report, histograms map[string]detect.Histogram) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.report = r
+	if histograms != nil {
+		m.histograms = histograms
+	}
 }
 
 // handler makes the handler of one lane. All lanes of a life share one core.

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"aura/app/config"
+	"aura/web/api"
 )
 
 // Streams are where a command reads and writes.
@@ -24,6 +25,9 @@ type Commands struct {
 	Run   func(ctx context.Context, c config.Loaded, s Streams) error
 	Train func(ctx context.Context, c config.Loaded, r TrainRequest) (TrainResult, error)
 	Bench func(ctx context.Context, c config.Loaded, r BenchRequest) (Report, error)
+	// Query and VerifyAudit read a data directory that no running server answers for.
+	Query       func(ctx context.Context, dir, sql string, limit int) (api.QueryResult, error)
+	VerifyAudit func(ctx context.Context, dir string) (api.AuditReport, error)
 }
 
 // Main runs one command line (without the program's name) and returns the exit code.

@@ -59,6 +59,7 @@ func paged[T any](i *invocation, c *cobra.Command, path string, header []string,
 		if cursor != "" {
 			query.Set("cursor", cursor)
 		}
+		filterOf(c, query)
 		var page api.List[T]
 		raw, err := s.call(c.Context(), http.MethodGet, path+"?"+query.Encode(), nil, &page)
 		if err != nil {

@@ -101,6 +101,9 @@ func printable(text string) string {
 var colours = map[string]string{
 	"RUNNING": "32", "APPROVE": "32", "MODEL": "32",
 	"SLOW": "33", "STARTING": "33", "REFER": "33", "SAFE_MODE": "33",
+	"RESOLVED": "32", "HEALTHY": "32", "APPROVED": "32", "ACTIVE": "32", "done": "32",
+	"MITIGATING": "33", "SUSPECT": "33", "ESCALATED": "33", "PENDING": "33", "PAUSED": "33", "now": "33",
+	"OPEN": "31", "FAILED": "31", "CONFIRMED": "31", "DENIED": "31", "failed": "31",
 	"HUNG": "31", "CRASHED": "31", "QUARANTINED": "31", "DECLINE": "31",
 }
 

@@ -13,12 +13,16 @@ func (i *invocation) root() *cobra.Command {
 	root := group("aura", "Decides credit applications, and keeps doing so",
 		i.runCommand(), i.trainCommand(), i.benchCommand(),
 		i.injectCommand(), i.faultCommand(), i.modeCommand(), i.agentCommand(), i.modelCommand(), i.applicationCommand(), i.feedbackCommand(),
+		i.incidentCommand(), i.approvalCommand(), i.healCommand(), i.driftCommand(), i.memoryCommand(), i.scoreboardCommand(),
+		i.auditCommand(), i.queryCommand(),
 		i.configCommand(), i.versionCommand())
 	root.Long = `AURA decides credit applications online and keeps the pipeline healthy.
 
   aura run                          start everything on this machine and decide simulated applications
   aura application show ID          look at one application and its decision
   aura mode set SAFE_MODE --reason  decide by rule, without the model
+  aura incident watch               see the next incident being healed, step by step
+  aura scoreboard                   how well it heals
 
 Settings come from flags, the environment (AURA_...), ./config.yaml and defaults, in this order of precedence.
 Exit codes: 0 ok, 1 error, 2 usage, 3 configuration refused, 4 timeout, 5 denied, 6 not found or not possible now,

@@ -3,6 +3,7 @@ package chart
 import (
 	"fmt"
 	"html"
+	"slices"
 	"strings"
 )
 
@@ -35,12 +36,15 @@ type Pipeline struct {
 	// Around names that way; AroundActive says that it is in use.
 	Around       string
 	AroundActive bool
+	// Control are the agents that watch and heal, in a row of their own, and what flows between them, as Flows.
+	Control      []Node
+	ControlFlows []string
 }
 
 // description says the figure in words.
 func (p Pipeline) description() string {
 	words := make([]string, 0, len(p.Nodes)+1)
-	for _, n := range p.Nodes {
+	for _, n := range slices.Concat(p.Nodes, p.Control) {
 		w := fmt.Sprintf("%s is %s, %s", n.Name, n.State, n.Rate)
 		for _, f := range n.Facts {
 			w += fmt.Sprintf(", %s %s", f.Name, f.Value)
@@ -60,45 +64,63 @@ const (
 
 // Wide draws it from left to right.
 func (p Pipeline) Wide() string {
-	n := float64(len(p.Nodes))
+	n := float64(max(len(p.Nodes), len(p.Control)))
 	width := n*nodeWidth + (n+1)*gap
-	const top = 40.0
-	var s svg
-	s.open("pipeline wide", width, top+nodeHeight+4, "xMidYMid meet", p.Title, p.description())
-	middle := top + nodeHeight/2
-	x := func(i int) float64 { return gap + float64(i)*(nodeWidth+gap) }
-	for i := 0; i <= len(p.Nodes); i++ {
-		begin, end := x(i)-gap+4, x(i)-6
-		s.path(p.edge(i), fmt.Sprintf("M%s %sH%s", number(begin), number(middle), number(end-7)))
-		s.path("head "+p.edge(i), fmt.Sprintf("M%s %sl-9 -5v10z", number(end), number(middle)))
-		if i < len(p.Flows) {
-			s.text("flow", (begin+end)/2, middle-10, p.Flows[i])
-		}
+	const top, second = 40.0, 40.0 + nodeHeight + 34
+	height := top + nodeHeight + 4
+	if len(p.Control) > 0 {
+		height = second + nodeHeight + 4
 	}
+	var s svg
+	s.open("pipeline wide", width, height, "xMidYMid meet", p.Title, p.description())
+	p.row(&s, p.Nodes, p.Flows, top)
 	if p.From != p.To && p.To < len(p.Nodes) {
-		begin, end := x(p.From)+nodeWidth/2, x(p.To)+nodeWidth/2
+		begin, end := column(p.From)+nodeWidth/2, column(p.To)+nodeWidth/2
 		s.path(p.around(), fmt.Sprintf("M%s %sV22q0 -8 8 -8H%sq8 0 8 8V%s",
 			number(begin), number(top-2), number(end-8), number(top-10)))
 		s.path("head "+p.around(), fmt.Sprintf("M%s %sl-5 -9h10z", number(end), number(top-2)))
 		s.label((begin+end)/2, 14, p.Around, p.AroundActive)
 	}
-	for i, node := range p.Nodes {
-		s.node(node, x(i), top, nodeWidth, nodeHeight)
-	}
+	p.row(&s, p.Control, p.ControlFlows, second)
 	return s.close()
+}
+
+// column is where the i-th node of a row begins.
+func column(i int) float64 { return gap + float64(i)*(nodeWidth+gap) }
+
+// row draws nodes side by side, with what flows between them.
+func (p Pipeline) row(s *svg, nodes []Node, flows []string, top float64) {
+	middle := top + nodeHeight/2
+	for i := 0; i <= len(nodes) && len(nodes) > 0; i++ {
+		begin, end := column(i)-gap+4, column(i)-6
+		s.path(edge(nodes, i), fmt.Sprintf("M%s %sH%s", number(begin), number(middle), number(end-7)))
+		s.path("head "+edge(nodes, i), fmt.Sprintf("M%s %sl-9 -5v10z", number(end), number(middle)))
+		if i < len(flows) {
+			s.text("flow", (begin+end)/2, middle-10, flows[i])
+		}
+	}
+	for i, node := range nodes {
+		s.node(node, column(i), top, nodeWidth, nodeHeight)
+	}
 }
 
 // Tall draws it from top to bottom, for narrow screens.
 func (p Pipeline) Tall() string {
 	const width, height, between, side = 340.0, 104.0, 34.0, 30.0
 	n := float64(len(p.Nodes))
+	whole := n*height + (n+1)*between
+	control := func(i int) float64 { return whole + 12 + float64(i)*(height+12) }
+	end := whole
+	if len(p.Control) > 0 {
+		end = control(len(p.Control))
+	}
 	var s svg
-	s.open("pipeline tall", width, n*height+(n+1)*between, "xMidYMid meet", p.Title, p.description())
+	s.open("pipeline tall", width, end, "xMidYMid meet", p.Title, p.description())
 	y := func(i int) float64 { return between + float64(i)*(height+between) }
 	for i := 0; i <= len(p.Nodes); i++ {
 		begin, end := y(i)-between+3, y(i)-4
-		s.path(p.edge(i), fmt.Sprintf("M%s %sV%s", number(width/2), number(begin), number(end-7)))
-		s.path("head "+p.edge(i), fmt.Sprintf("M%s %sl-5 -9h10z", number(width/2), number(end)))
+		s.path(edge(p.Nodes, i), fmt.Sprintf("M%s %sV%s", number(width/2), number(begin), number(end-7)))
+		s.path("head "+edge(p.Nodes, i), fmt.Sprintf("M%s %sl-5 -9h10z", number(width/2), number(end)))
 		if i < len(p.Flows) {
 			s.text("flow side", width/2+14, (begin+end)/2+4, p.Flows[i])
 		}
@@ -112,12 +134,15 @@ func (p Pipeline) Tall() string {
 	for i, node := range p.Nodes {
 		s.node(node, side, y(i), width-side-4, height)
 	}
+	for i, node := range p.Control {
+		s.node(node, side, control(i), width-side-4, height)
+	}
 	return s.close()
 }
 
 // edge is the class of the arrow before node i: quiet where it leads to or from a bypassed node.
-func (p Pipeline) edge(i int) string {
-	if i < len(p.Nodes) && p.Nodes[i].Bypassed || i > 0 && p.Nodes[i-1].Bypassed {
+func edge(nodes []Node, i int) string {
+	if i < len(nodes) && nodes[i].Bypassed || i > 0 && nodes[i-1].Bypassed {
 		return "edge is-off"
 	}
 	return "edge"

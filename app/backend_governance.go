@@ -1,0 +1,158 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+
+	"aura/healing/policy"
+	"aura/store"
+	"aura/web/api"
+)
+
+// approvalDesk is what people's decisions need of governance: it judges the person, signs and keeps the verdict.
+// Its refusals are *store.Refused (late) and policy's errors of principals.
+type approvalDesk interface {
+	Decide(ctx context.Context, by policy.Principal, requestID string, approve bool, reason string) error
+}
+
+// approvalsBackend answers for policy requests. desk is nil where no governance runs here.
+type approvalsBackend struct {
+	store *store.Store
+	desk  approvalDesk
+}
+
+// Approvals implements api.Approvals.
+func (b *approvalsBackend) Approvals(ctx context.Context, decided bool, limit int, cursor string) (api.List[api.Approval], error) {
+	if decided {
+		return b.decided(ctx, limit, cursor)
+	}
+	rows, err := b.store.PendingRequests(ctx, limit)
+	if err != nil {
+		return api.List[api.Approval]{}, refusal(err)
+	}
+	list := api.List[api.Approval]{Items: make([]api.Approval, len(rows))}
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		list.Items[i], ids[i] = approvalOf(r), r.ID
+	}
+	if len(ids) == 0 {
+		return list, nil
+	}
+	// Why a request was handed to a person is in the verdict that did so.
+	handed, err := b.store.PolicyDecisions(ctx, store.DecisionFilter{RequestIDs: ids}, 0, len(ids))
+	if err != nil {
+		return list, refusal(err)
+	}
+	for i := range list.Items {
+		for _, d := range handed {
+			if d.RequestID == list.Items[i].RequestID {
+				list.Items[i].Rule, list.Items[i].Reason = d.Rule, d.Reason
+			}
+		}
+	}
+	return list, nil
+}
+
+// decided lists final verdicts; the cursor is the id of the last one shown.
+func (b *approvalsBackend) decided(ctx context.Context, limit int, cursor string) (api.List[api.Approval], error) {
+	before, err := number(cursor)
+	if err != nil {
+		return api.List[api.Approval]{}, err
+	}
+	verdicts, err := b.store.PolicyDecisions(ctx, store.DecisionFilter{FinalOnly: true}, int64(before), limit+1)
+	if err != nil {
+		return api.List[api.Approval]{}, refusal(err)
+	}
+	list := api.List[api.Approval]{Items: make([]api.Approval, 0, min(limit, len(verdicts)))}
+	for i, d := range verdicts {
+		if i == limit {
+			list.NextCursor = strconv.FormatInt(verdicts[limit-1].ID, 10)
+			break
+		}
+		r, err := b.store.Request(ctx, d.RequestID)
+		if err != nil {
+			return list, refusal(err)
+		}
+		list.Items = append(list.Items, decidedApproval(r, d))
+	}
+	return list, nil
+}
+
+// Decide implements api.Approvals.
+func (b *approvalsBackend) Decide(ctx context.Context, id string, approve bool, by api.Principal, reason string) (api.Approval, error) {
+	request, err := b.store.Request(ctx, id)
+	if err != nil {
+		return api.Approval{}, notFoundOr(err, "no policy request has this id; GET /api/v1/approvals lists those that wait")
+	}
+	if b.desk == nil {
+		return api.Approval{}, api.RefuseUnavailable("no governance agent runs in this process", retryAfter, nil)
+	}
+	if err := b.desk.Decide(ctx, principalOf(by), id, approve, reason); err != nil {
+		return api.Approval{}, deskRefusal(err)
+	}
+	if request, err = b.store.Request(ctx, id); err != nil {
+		return api.Approval{}, refusal(err)
+	}
+	verdicts, err := b.store.PolicyDecisions(ctx, store.DecisionFilter{RequestIDs: []string{id}, FinalOnly: true}, 0, 1)
+	if err != nil || len(verdicts) == 0 {
+		return approvalOf(request), err
+	}
+	return decidedApproval(request, verdicts[0]), nil
+}
+
+func principalOf(p api.Principal) policy.Principal {
+	out := policy.Principal{Name: p.Name}
+	for _, r := range p.Roles {
+		out.Roles = append(out.Roles, policy.Role(r))
+	}
+	return out
+}
+
+func approvalOf(r store.PolicyRequest) api.Approval {
+	a := api.Approval{
+		RequestID: r.ID, IncidentID: r.IncidentID, ActionID: r.ActionID, ActionType: r.ActionType, Target: r.Target, Digest: r.Digest,
+		Proposer: r.Proposer, Status: r.Status, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt,
+	}
+	if a.Status == "" {
+		a.Status = store.RequestPending
+	}
+	var proposal struct {
+		Action policy.Action `json:"action"`
+		Why    string        `json:"why"`
+	}
+	if json.Unmarshal(r.Action, &proposal) != nil {
+		return a
+	}
+	action := proposal.Action
+	a.Params, a.Reason = action.Params, proposal.Why
+	if action.Inverse != nil {
+		a.Inverse = action.Inverse.Type
+	}
+	return a
+}
+
+func decidedApproval(r store.PolicyRequest, d store.PolicyDecision) api.Approval {
+	a := approvalOf(r)
+	a.Status, a.Rule, a.Reason, a.DecidedBy, a.DecidedAt = d.Verdict, d.Rule, d.Reason, d.By, d.DecidedAt
+	return a
+}
+
+// deskRefusal turns what governance says of a person's decision into the API's words.
+func deskRefusal(err error) error {
+	for _, mine := range []error{policy.ErrRole, policy.ErrSelfApproval, policy.ErrAgentDecides, policy.ErrNoName} {
+		if errors.Is(err, mine) {
+			return api.Refuse(api.Forbidden, "%s", strings.TrimPrefix(mine.Error(), "policy: "))
+		}
+	}
+	return notFoundOr(err, "no policy request has this id")
+}
+
+func notFoundOr(err error, detail string) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return api.Refuse(api.NotFound, "%s", detail)
+	}
+	return refusal(err)
+}

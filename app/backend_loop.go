@@ -1,0 +1,117 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"aura/agents/desired"
+	"aura/agents/monitoring"
+	"aura/store"
+	"aura/web/api"
+)
+
+// loopBackend answers for everything that watches and heals. Most of it are rows, so it works without those agents.
+type loopBackend struct {
+	incidents *incidentsBackend
+	signals   *signalsBackend
+	approvals *approvalsBackend
+	healing   *healingBackend
+	board     *boardCache
+}
+
+// loopAgents is what of the loop runs in this process; nil for nothing.
+type loopAgents struct {
+	desk    approvalDesk
+	profile string
+	dryRun  bool
+}
+
+func newLoopBackend(s *store.Store, view *desired.View, announce announcer, mon *monitoring.Monitoring, tel *telemetry, loop *loopAgents,
+) loopBackend {
+	b := loopBackend{
+		incidents: &incidentsBackend{store: s, slo: tel.slo},
+		signals:   &signalsBackend{mon},
+		approvals: &approvalsBackend{store: s},
+		healing:   &healingBackend{store: s, view: view, announce: announce},
+	}
+	if loop != nil {
+		b.approvals.desk = loop.desk
+		b.healing.heals, b.healing.profile, b.healing.dryRun = true, loop.profile, loop.dryRun
+	}
+	b.board = &boardCache{ask: b.incidents.Scoreboard}
+	return b
+}
+
+// How much of each the page shows.
+const (
+	lastIncidents = 8
+	lastMemories  = 8
+	boardWindow   = 24 * time.Hour
+	boardAge      = 5 * time.Second
+)
+
+// show adds what the page shows of the loop.
+func (b loopBackend) show(ctx context.Context, out *api.Overview) error {
+	var err error
+	if out.Healing, err = b.healing.Healing(ctx); err != nil {
+		return err
+	}
+	if out.Signals, err = b.signals.Signals(ctx); err != nil {
+		return err
+	}
+	rows, err := b.incidents.store.Incidents(ctx, store.IncidentFilter{}, "", lastIncidents)
+	if err != nil {
+		return refusal(err)
+	}
+	for _, r := range rows {
+		in := incidentOf(r)
+		out.Incidents = append(out.Incidents, in)
+		if !in.Open() {
+			continue
+		}
+		d, err := b.incidents.detail(ctx, r)
+		if err != nil {
+			return err
+		}
+		out.Current = append(out.Current, d)
+	}
+	if len(out.Current) == 0 && len(rows) > 0 {
+		d, err := b.incidents.detail(ctx, rows[0])
+		if err != nil {
+			return err
+		}
+		out.Current = append(out.Current, d)
+	}
+	waiting, err := b.approvals.Approvals(ctx, false, lastIncidents, "")
+	if err != nil {
+		return err
+	}
+	out.Approvals = waiting.Items
+	if out.Memories, err = b.incidents.Memories(ctx, "", lastMemories); err != nil {
+		return err
+	}
+	out.Scoreboard, err = b.board.get(ctx)
+	return err
+}
+
+// boardCache asks for the scoreboard each few seconds: it reads every incident of its window.
+type boardCache struct {
+	ask func(context.Context, time.Duration) (api.Scoreboard, error)
+
+	mu    sync.Mutex
+	board api.Scoreboard
+}
+
+func (c *boardCache) get(ctx context.Context) (api.Scoreboard, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now().Sub(c.board.At).Abs() < boardAge {
+		return c.board, nil
+	}
+	board, err := c.ask(ctx, boardWindow)
+	if err == nil {
+		c.board = board
+	}
+	return board, err
+}

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"aura/app/cli"
+	"aura/store"
+	"aura/web/api"
+)
+
+// recordsBackend answers for the audit and for people's own queries.
+type recordsBackend struct{ store *store.Store }
+
+// Audit implements api.Records. The cursor is the seq of the last record shown.
+func (b *recordsBackend) Audit(ctx context.Context, subject string, limit int, cursor string) (api.List[api.AuditEntry], error) {
+	before, err := number(cursor)
+	if err != nil {
+		return api.List[api.AuditEntry]{}, err
+	}
+	rows, err := b.store.Audit(ctx, store.AuditFilter{Subject: subject}, int64(before), limit+1)
+	return listOf(rows, limit, err, auditOf, func(e store.AuditEntry) string { return strconv.FormatInt(e.Seq, 10) })
+}
+
+func auditOf(e store.AuditEntry) api.AuditEntry {
+	return api.AuditEntry{
+		Seq: e.Seq, At: e.At, Actor: e.Actor, Kind: e.Kind, Subject: e.Subject, Detail: e.Detail, Prev: e.Prev, Hash: e.Hash,
+	}
+}
+
+// VerifyAudit implements api.Records.
+func (b *recordsBackend) VerifyAudit(ctx context.Context) (api.AuditReport, error) {
+	r, err := b.store.VerifyAudit(ctx)
+	if err != nil {
+		return api.AuditReport{}, refusal(err)
+	}
+	return auditReportOf(r), nil
+}
+
+func auditReportOf(r store.AuditReport) api.AuditReport {
+	return api.AuditReport{OK: r.Broken == 0, Records: r.Records, Broken: r.Broken, Problem: r.Problem, Head: r.Head}
+}
+
+// Query implements api.Records.
+func (b *recordsBackend) Query(ctx context.Context, sql string, limit int) (api.QueryResult, error) {
+	r, err := b.store.ReadOnlyQuery(ctx, sql, limit)
+	var refused *store.Refused
+	if errors.As(err, &refused) {
+		return api.QueryResult{}, api.RefuseFields(api.Field{Field: "sql", Problem: refused.Reason})
+	}
+	if err != nil {
+		return api.QueryResult{}, refusal(err)
+	}
+	return api.QueryResult{Columns: r.Columns, Rows: r.Rows, Truncated: r.Truncated}, nil
+}
+
+// Query runs a read-only query on a data directory that this process has not opened.
+func Query(ctx context.Context, dir, sql string, limit int) (api.QueryResult, error) {
+	r, err := store.QueryDir(ctx, dir, sql, limit)
+	var refused *store.Refused
+	switch {
+	case errors.As(err, &refused):
+		return api.QueryResult{}, cli.Exit(cli.ExitUsage, err, "write one SELECT")
+	case errors.Is(err, store.ErrNotFound):
+		return api.QueryResult{}, cli.Exit(cli.ExitPrecondition, err, "name the data directory with --data")
+	case err != nil:
+		return api.QueryResult{}, err
+	}
+	return api.QueryResult{Columns: r.Columns, Rows: r.Rows, Truncated: r.Truncated}, nil
+}
+
+// VerifyAudit tests the audit of a data directory that no process has open.
+func VerifyAudit(ctx context.Context, dir string) (_ api.AuditReport, err error) {
+	if _, err := os.Stat(filepath.Join(dir, "aura.db")); err != nil {
+		return api.AuditReport{}, cli.Exit(cli.ExitPrecondition, err, "name the data directory with --data")
+	}
+	s, err := store.Open(ctx, store.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return api.AuditReport{}, err
+	}
+	defer func() { err = errors.Join(err, s.Close(ctx)) }()
+	r, err := s.VerifyAudit(ctx)
+	return auditReportOf(r), err
+}

@@ -1,0 +1,186 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"slices"
+	"time"
+
+	"aura/healing/incident"
+	"aura/store"
+	"aura/web/api"
+)
+
+// maxScored bounds how many incidents one scoreboard reads.
+const maxScored = 5000
+
+// sloTarget is the share of decisions that shall be in time.
+const sloTarget = .999
+
+// recoveryTargets are what recovery may take from detection, in seconds.
+var recoveryTargets = map[string]float64{
+	incident.LatencySLOBreach: 60, incident.PerfDrop: 120, incident.DataDrift: 300, incident.AgentDown: 60,
+}
+
+// Scoreboard implements api.Incidents. Faults are joined here, afterwards, and nowhere else: who heals never sees them.
+func (b *incidentsBackend) Scoreboard(ctx context.Context, window time.Duration) (api.Scoreboard, error) {
+	at := now()
+	out := api.Scoreboard{At: at, From: at.Add(-window), WindowS: window.Seconds(), SLO: b.slo()}
+	if out.SLO.From.Before(out.From) {
+		out.SLO.From = out.From // more is counted than was asked for, never less
+	}
+	faults, err := b.faultRecords(ctx, out.From)
+	if err != nil {
+		return out, err
+	}
+	all := &tally{kind: "ALL"}
+	kinds := []*tally{all}
+	for _, k := range []string{incident.LatencySLOBreach, incident.PerfDrop, incident.DataDrift, incident.AgentDown} {
+		kinds = append(kinds, &tally{kind: k})
+	}
+	after, n := "", 0
+	for {
+		rows, err := b.store.Incidents(ctx, store.IncidentFilter{DetectedSince: out.From}, after, 200)
+		if err != nil {
+			return out, refusal(err)
+		}
+		for _, r := range rows {
+			in := documentOf(r)
+			for _, t := range kinds {
+				if t == all || t.kind == r.Type {
+					t.add(r, in, faults)
+				}
+			}
+		}
+		if n += len(rows); n >= maxScored || len(rows) < 200 {
+			out.Truncated = n >= maxScored
+			break
+		}
+		after = rows[len(rows)-1].ID
+	}
+	for _, t := range kinds {
+		out.Items = append(out.Items, t.score())
+	}
+	return out, nil
+}
+
+// tally is what one line of the scoreboard counts.
+type tally struct {
+	kind               string
+	incidents, open    int
+	detection, onset   []float64 // seconds
+	ended, healed      int64
+	executed, needless int64
+}
+
+func (t *tally) add(r store.IncidentRow, in incident.Incident, faults []faultRecord) {
+	if in.State == incident.Cancelled && in.DetectedAt.IsZero() && in.ID != "" {
+		return // a suspicion that was never confirmed is no incident
+	}
+	t.incidents++
+	ended := r.Status == store.IncidentResolved || r.Status == store.IncidentFailed
+	if !ended {
+		t.open++
+	}
+	self := in.SelfRecovered
+	for _, a := range in.Actions {
+		if a.ExecutedAt.IsZero() || a.Purpose != incident.Forward {
+			continue
+		}
+		t.executed++
+		if self || a.Verdict != nil && a.Verdict.SelfRecovered {
+			t.needless++
+		}
+	}
+	if !ended || in.State == incident.Superseded {
+		return // a person took it over: neither success nor failure of ours
+	}
+	t.ended++
+	if r.Status != store.IncidentResolved {
+		return
+	}
+	if in.Escalations == 0 {
+		t.healed++
+	}
+	t.detection = append(t.detection, r.ResolvedAt.Sub(r.DetectedAt).Seconds())
+	if f, ok := explains(faults, r); ok {
+		t.onset = append(t.onset, r.ResolvedAt.Sub(f.At).Seconds())
+	}
+}
+
+func (t *tally) score() api.Score {
+	return api.Score{
+		Type: t.kind, Incidents: t.incidents, Open: t.open, FromDetection: timesOf(t.detection), FromOnset: timesOf(t.onset),
+		Success: shareOf(t.healed, t.ended), Needless: shareOf(t.needless, t.executed), TargetS: recoveryTargets[t.kind],
+	}
+}
+
+func shareOf(count, n int64) api.Share {
+	s := api.Share{Count: count, N: n}
+	if n > 0 {
+		v := float64(count) / float64(n)
+		s.Share = &v
+	}
+	return s
+}
+
+// timesOf are nearest-rank quantiles.
+func timesOf(seconds []float64) api.Times {
+	t := api.Times{N: len(seconds)}
+	if t.N == 0 {
+		return t
+	}
+	slices.Sort(seconds)
+	at := func(q float64) *float64 {
+		v := max(seconds[int(math.Ceil(q*float64(t.N)))-1], 0)
+		return &v
+	}
+	t.P50S, t.P95S = at(.5), at(.95)
+	return t
+}
+
+// kindFaultInjected is the audit's kind of an injected fault.
+const kindFaultInjected = "fault.injected"
+
+// faultRecord is a fault as the audit keeps it.
+type faultRecord struct {
+	At      time.Time
+	Kind    string    `json:"kind"`
+	Target  string    `json:"target"`
+	Expires time.Time `json:"expires_at"`
+}
+
+// faultLag is how long after its end a fault may still be detected: outcomes come late.
+const faultLag = time.Minute
+
+func (b *incidentsBackend) faultRecords(ctx context.Context, from time.Time) ([]faultRecord, error) {
+	var out []faultRecord
+	for before := int64(0); ; {
+		rows, err := b.store.Audit(ctx, store.AuditFilter{Kind: kindFaultInjected}, before, 200)
+		if err != nil {
+			return nil, refusal(err)
+		}
+		for _, r := range rows {
+			f := faultRecord{At: r.At}
+			if r.At.Before(from) || json.Unmarshal(r.Detail, &f) != nil {
+				continue
+			}
+			out = append(out, f)
+		}
+		if len(rows) < 200 || rows[len(rows)-1].At.Before(from) {
+			return out, nil
+		}
+		before = rows[len(rows)-1].Seq
+	}
+}
+
+// explains finds the fault that was injected last before the incident was detected, and had not long ended.
+func explains(faults []faultRecord, r store.IncidentRow) (faultRecord, bool) {
+	for _, f := range faults { // latest first
+		if !f.At.After(r.DetectedAt) && !r.DetectedAt.After(f.Expires.Add(faultLag)) {
+			return f, true
+		}
+	}
+	return faultRecord{}, false
+}

@@ -1,0 +1,222 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"aura/healing/incident"
+	"aura/store"
+	"aura/web/api"
+)
+
+// detail is an incident with all that was done; times of execution come from the actions' rows, which the effect's own
+// transaction wrote.
+func (b *incidentsBackend) detail(ctx context.Context, row store.IncidentRow) (api.IncidentDetail, error) {
+	in := documentOf(row)
+	rows, err := b.store.Actions(ctx, store.ActionFilter{IncidentID: row.ID}, "", 200)
+	if err != nil {
+		return api.IncidentDetail{}, refusal(err)
+	}
+	out := api.IncidentDetail{
+		Incident: incidentView(row, in), OrderReason: in.OrderReason, DryRun: in.DryRun, Signal: evidenceOf(in.Signal),
+		Steps: stepsOf(in), Ladder: ladderOf(in), Actions: []api.Action{}, Timeline: []api.TimelineStep{},
+	}
+	for _, r := range slices.Backward(rows) {
+		out.Actions = append(out.Actions, actionOf(r))
+	}
+	for _, e := range in.Timeline {
+		out.Timeline = append(out.Timeline, api.TimelineStep{
+			Seq: e.Seq, At: e.At, From: string(e.From), State: string(e.State), Event: string(e.Event),
+			Action: e.Action, ActionID: e.ActionID, Text: e.Text,
+		})
+	}
+	return out, nil
+}
+
+func evidenceOf(s incident.Signal) api.Evidence {
+	e := api.Evidence{
+		State: string(s.State), Value: s.Value, Threshold: s.Threshold, N: s.N, ObservedAt: s.ObservedAt, DataBug: s.DataBug, Numbers: s.Numbers,
+	}
+	if json.Unmarshal(s.Evidence, &e.Detail) != nil {
+		e.Detail = nil
+	}
+	return e
+}
+
+// telling is the action that the six steps are told of: the one in progress, else the one that healed, else the last one.
+func telling(in incident.Incident) *incident.Action {
+	var out *incident.Action
+	for i := range in.Actions {
+		a := &in.Actions[i]
+		switch {
+		case a.ID == in.CurrentID:
+			return a
+		case out == nil || a.Purpose == incident.Forward && (a.Result == incident.Verified || out.Result != incident.Verified):
+			out = a
+		}
+	}
+	return out
+}
+
+// stepsOf tells an incident as the six steps of every healing.
+func stepsOf(in incident.Incident) []api.Step {
+	t := &steps{onset: in.OnsetAt}
+	if in.DetectedAt.IsZero() {
+		t.add("detect", in.State.Final(), time.Time{}, in.Reason)
+	} else {
+		if t.onset.IsZero() || t.onset.After(in.DetectedAt) {
+			t.onset = in.DetectedAt
+		}
+		t.add("detect", false, in.DetectedAt, fmt.Sprintf("%.4g against %.4g, n = %d", in.Signal.Value, in.Signal.Threshold, in.Signal.N))
+	}
+	a := telling(in)
+	if a == nil {
+		a = &incident.Action{}
+		t.over = t.over || in.State.Final() || in.State == incident.Escalated || in.State == incident.Observed
+	}
+	ended := a.Result != "" || in.State.Final()
+	t.add("propose", false, a.ProposedAt, whyOf(in, a))
+	t.approve(a, ended)
+	t.add("execute", ended && a.ExecutedAt.IsZero(), a.ExecutedAt, ifSet(a.ExecutedAt.IsZero() && ended, a.Reason))
+	t.verify(a, in)
+	return t.list
+}
+
+// whyOf says why an action was chosen: its place in the ladder.
+func whyOf(in incident.Incident, a *incident.Action) string {
+	if a.Type == "" {
+		return ""
+	}
+	text := a.Type
+	switch {
+	case a.Purpose == incident.Restore:
+		text += ": the model is shown healthy beside safe mode"
+	case a.Rung >= 0 && a.Rung < len(in.Ladder) && in.Ladder[a.Rung].Why != "":
+		text += ": " + in.Ladder[a.Rung].Why
+	case a.Rung >= 0 && len(in.Ladder) > 0:
+		text += fmt.Sprintf(": rung %d of %d", a.Rung+1, len(in.Ladder))
+	}
+	return text
+}
+
+func ifSet(is bool, text string) string {
+	if is {
+		return text
+	}
+	return ""
+}
+
+// steps collects the six. After one that failed, or that will never come, the others are skipped.
+type steps struct {
+	list   []api.Step
+	onset  time.Time
+	before time.Time
+	open   bool // a step before this one is not done
+	over   bool
+}
+
+func (t *steps) add(name string, failed bool, at time.Time, text string) {
+	s := api.Step{Name: name, At: at, Text: text, State: api.StepWaiting}
+	switch {
+	case failed && !t.over && !t.open:
+		s.State, t.over = api.StepFailed, true
+	case !at.IsZero():
+		s.State = api.StepDone
+	case t.over:
+		s.State = api.StepSkipped
+	case !t.open:
+		s.State, t.open = api.StepNow, true
+	}
+	if !at.IsZero() {
+		since := max(at.Sub(t.onset).Seconds(), 0)
+		s.SinceOnsetS = &since
+		if !t.before.IsZero() {
+			took := max(at.Sub(t.before).Seconds(), 0)
+			s.TookS = &took
+		}
+		t.before = at
+	}
+	t.list = append(t.list, s)
+}
+
+func (t *steps) approve(a *incident.Action, ended bool) {
+	said := a.AGL == incident.AGLApproved || a.AGL == incident.AGLModified || a.AGL == incident.AGLDenied
+	at, text := time.Time{}, ""
+	if said {
+		if at = a.DecidedAt; at.IsZero() {
+			at = a.ProposedAt
+		}
+		text = "rule " + a.Rule
+		if a.Approver != "" {
+			text = a.Approver
+		}
+	} else if a.AGL == incident.AGLEscalated {
+		text = "held for a person"
+	}
+	t.add("approve", a.AGL == incident.AGLDenied || ended && !said && a.Type != "", at, text)
+}
+
+// verify adds the verdict and what was learned of it.
+func (t *steps) verify(a *incident.Action, in incident.Incident) {
+	text := a.Reason
+	if v := a.Verdict; v != nil && a.Result == "" {
+		text = fmt.Sprintf("%s: [%.4g, %.4g], n = %d", v.State, v.Lower, v.Upper, v.N)
+	}
+	at := a.EndedAt
+	if a.ExecutedAt.IsZero() {
+		at, text = time.Time{}, ""
+	}
+	held := a.Result == incident.Verified
+	t.add("verify", a.Result != "" && !held, at, text)
+	if a.ExecutedAt.IsZero() || !held && a.Result != incident.Undone && a.Result != incident.NotHeld {
+		t.add("learn", false, time.Time{}, "")
+		return
+	}
+	t.over = false
+	word := "did not hold"
+	if held {
+		word = "healed"
+	}
+	if in.SelfRecovered {
+		word = "no credit: it ended by itself"
+	}
+	t.add("learn", false, a.EndedAt, fmt.Sprintf("%s %s after %.1f s", a.Type, word, a.EndedAt.Sub(a.ProposedAt).Seconds()))
+}
+
+// ladderOf shows each rung with what became of it.
+func ladderOf(in incident.Incident) []api.Rung {
+	out := make([]api.Rung, len(in.Ladder))
+	for i, r := range in.Ladder {
+		out[i] = api.Rung{
+			Rung: i + 1, Action: r.Action, Params: r.Params, Requires: r.Requires, Verification: r.Verification, Protect: r.Protect, Why: r.Why,
+			State: api.StepWaiting,
+		}
+		if in.State.Final() || i < in.RungIndex {
+			out[i].State = api.StepSkipped
+		}
+		for _, a := range in.Actions {
+			if a.Rung == i && a.Purpose == incident.Forward {
+				out[i].State, out[i].Note = rungState(a), string(a.Result)
+				if a.Reason != "" && a.Result != "" {
+					out[i].Note += ": " + a.Reason
+				}
+			}
+		}
+	}
+	return out
+}
+
+func rungState(a incident.Action) string {
+	switch a.Result {
+	case "":
+		return api.StepNow
+	case incident.Verified:
+		return api.StepDone
+	case incident.Withdrawn, incident.DryRunResult, incident.TakenOver:
+		return api.StepSkipped
+	}
+	return api.StepFailed
+}

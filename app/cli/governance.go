@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"aura/web/api"
+)
+
+func (i *invocation) approvalCommand() *cobra.Command {
+	list := filtered(paged(i, &cobra.Command{Use: "ls", Short: "List actions that wait for leave, or those decided"}, "/api/v1/approvals",
+		[]string{"REQUEST", "ACTION", "TARGET", "INCIDENT", "STATUS", "ASKED", "EXPIRES", "BY", "REASON"},
+		func(a api.Approval) []string {
+			return []string{
+				a.RequestID, a.ActionType, dash(a.Target), a.IncidentID, a.Status, clock(a.CreatedAt), clock(a.ExpiresAt), dash(a.DecidedBy), dash(a.Reason),
+			}
+		}), [][2]string{{"status", "pending (default) or decided"}})
+	return group("approval", "Look at actions that wait for a person, and decide them", list, i.decideCommand("approve", "APPROVED", "Let an action be executed"),
+		i.decideCommand("deny", "DENIED", "Refuse an action; the next rung of the ladder is tried"))
+}
+
+func (i *invocation) decideCommand(verb, decision, short string) *cobra.Command {
+	var reason string
+	c := i.remote(&cobra.Command{
+		Use: verb + " REQUEST --reason WHY", Short: short, Args: exactly(1),
+		Long: "You are who your token says (AURA_TOKEN). Nobody decides their own proposal; what has expired can't be decided any more.",
+	}, func(c *cobra.Command, s *client, args []string) error {
+		if strings.TrimSpace(reason) == "" {
+			return usage(`say why with --reason "..."; it is kept with the decision`, "no --reason")
+		}
+		body := struct {
+			Decision string `json:"decision"`
+			Reason   string `json:"reason"`
+		}{decision, reason}
+		var a api.Approval
+		raw, err := s.call(c.Context(), http.MethodPost, "/api/v1/approvals/"+url.PathEscape(args[0])+"/decision", body, &a)
+		if err != nil {
+			return err
+		}
+		if i.output == "json" {
+			return i.printJSON(json.RawMessage(raw))
+		}
+		return i.printPairs([][2]string{
+			{"request", a.RequestID}, {"action", a.ActionType}, {"status", a.Status}, {"by", a.DecidedBy}, {"reason", a.Reason},
+		})
+	})
+	c.Flags().StringVar(&reason, "reason", "", "why; kept with the decision (mandatory)")
+	return c
+}
+
+func (i *invocation) healCommand() *cobra.Command {
+	status := i.remote(&cobra.Command{Use: "status", Short: "Show whether the loop heals, and who paused it", Args: exactly(0)},
+		func(c *cobra.Command, s *client, _ []string) error {
+			var h api.Healing
+			raw, err := s.call(c.Context(), http.MethodGet, "/api/v1/healing", nil, &h)
+			if err != nil {
+				return err
+			}
+			return i.printHealing(raw, h)
+		})
+	verb := func(use, short, long string) *cobra.Command {
+		var why change
+		return i.changing(i.remote(&cobra.Command{Use: use + " --reason WHY", Short: short, Long: long, Args: exactly(0)},
+			func(c *cobra.Command, s *client, _ []string) error {
+				var h api.Healing
+				raw, err := s.call(c.Context(), http.MethodPost, "/api/v1/healing/"+use, why, &h)
+				if err != nil {
+					return err
+				}
+				return i.printHealing(raw, h)
+			}), &why)
+	}
+	return group("heal", "Stop and start healing", status,
+		verb("pause", "Stop healing: no new action is begun", "What was executed is still verified, and undone where it doesn't hold."),
+		verb("resume", "Let it heal again", ""))
+}
+
+func (i *invocation) printHealing(raw []byte, h api.Healing) error {
+	if i.output == "json" {
+		return i.printJSON(json.RawMessage(raw))
+	}
+	dry := ""
+	if h.DryRun {
+		dry = "yes: actions are recorded, none is executed"
+	}
+	return i.printPairs([][2]string{
+		{"healing", h.State},
+		{"profile", h.Profile},
+		{"dry run", dry},
+		{"since", orNothing(h.Since)},
+		{"by", h.By},
+		{"reason", h.Reason},
+		{"open incidents", strconv.Itoa(h.Incidents)},
+		{"waiting approvals", strconv.Itoa(h.Approvals)},
+	})
+}
+
+func orNothing(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return clock(t)
+}
+
+func (i *invocation) auditCommand() *cobra.Command {
+	list := filtered(paged(i, &cobra.Command{Use: "ls", Short: "Who changed what, latest first"}, "/api/v1/audit",
+		[]string{"SEQ", "AT", "ACTOR", "KIND", "SUBJECT", "DETAIL"},
+		func(e api.AuditEntry) []string {
+			detail := string(e.Detail)
+			if r := []rune(detail); len(r) > 100 {
+				detail = string(r[:99]) + "…"
+			}
+			return []string{strconv.FormatInt(e.Seq, 10), clock(e.At), dash(e.Actor), e.Kind, dash(e.Subject), dash(detail)}
+		}), [][2]string{{"subject", "only about this: a setting, an incident's or action's id"}})
+	verify := i.stored(&cobra.Command{
+		Use: "verify", Short: "Recompute the audit's hash chain and name the first broken record", Args: exactly(0),
+		Long: "Asks the running server, or reads the data directory if none runs. Exit code 0 if every record holds, 1 if not.",
+	}, func(c *cobra.Command, s *client, _ []string) error {
+		var r api.AuditReport
+		raw, err := s.call(c.Context(), http.MethodGet, "/api/v1/audit/verify", nil, &r)
+		if err != nil {
+			return err
+		}
+		return i.printAudit(raw, r)
+	}, func(c *cobra.Command, dir string, _ []string) error {
+		if i.commands.VerifyAudit == nil {
+			return errNoStore
+		}
+		r, err := i.commands.VerifyAudit(c.Context(), dir)
+		if err != nil {
+			return err
+		}
+		raw, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		return i.printAudit(raw, r)
+	})
+	return group("audit", "Look at the record of every change, and test it", list, verify)
+}
+
+func (i *invocation) printAudit(raw []byte, r api.AuditReport) error {
+	var err error
+	if i.output == "json" {
+		err = i.printJSON(json.RawMessage(raw))
+	} else if r.OK {
+		err = i.printPairs([][2]string{{"audit", "every record holds"}, {"records", strconv.FormatInt(r.Records, 10)}, {"head", r.Head}})
+	}
+	if err != nil || r.OK {
+		return err
+	}
+	return Exit(ExitFailure, fmt.Errorf("the audit is broken at record %d: %s", r.Broken, r.Problem),
+		fmt.Sprintf("the %d records before it hold; compare with a backup or a head noted elsewhere", r.Records))
+}

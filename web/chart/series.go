@@ -1,0 +1,218 @@
+package chart
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// Series is a value over time with axes, a threshold and shaded spans.
+type Series struct {
+	Title, Unit string
+	// From and To are the ends of the time axis.
+	From, To time.Time
+	// Lines are drawn in their order; NaN is a gap.
+	Lines []Curve
+	// Limit is the threshold that is always in the picture; 0 for none. LimitText names it.
+	Limit     float64
+	LimitText string
+	Bands     []Band
+	// Log draws the values on a logarithmic scale: latencies from a millisecond to minutes fit one picture.
+	Log bool
+}
+
+// Curve is one line; its class is its colour.
+type Curve struct {
+	Name, Class string
+	Points      []Point
+}
+
+// Point is a value at a time.
+type Point struct {
+	At    time.Time
+	Value float64
+}
+
+// Band is a span of time, an open incident for one.
+type Band struct {
+	From, To    time.Time
+	Text, Class string
+}
+
+const (
+	seriesWidth, seriesHeight                      = 720.0, 190.0
+	seriesLeft, seriesRight, seriesTop, seriesFoot = 52.0, 10.0, 18.0, 22.0
+)
+
+// SVG draws it.
+func (c Series) SVG() string {
+	var s svg
+	s.open("series", seriesWidth, seriesHeight, "xMidYMid meet", c.Title, c.description())
+	low, high := c.reach()
+	for _, b := range c.Bands {
+		c.band(&s, b)
+	}
+	for _, v := range c.ticks(low, high) {
+		y := c.y(v, low, high)
+		s.path("grid", fmt.Sprintf("M%s %sH%s", number(seriesLeft), number(y), number(seriesWidth-seriesRight)))
+		s.text("tick is-y", seriesLeft-6, y+3.5, number(v)+c.Unit)
+	}
+	c.clock(&s)
+	if c.Limit > 0 {
+		y := c.y(c.Limit, low, high)
+		s.path("limit", fmt.Sprintf("M%s %sH%s", number(seriesLeft), number(y), number(seriesWidth-seriesRight)))
+		s.text("tick is-limit", seriesWidth-seriesRight, y-4, c.LimitText)
+	}
+	for _, l := range c.Lines {
+		c.line(&s, l, low, high)
+	}
+	return s.close()
+}
+
+func (c Series) line(s *svg, l Curve, low, high float64) {
+	values := make([]float64, len(l.Points))
+	for i, p := range l.Points {
+		if values[i] = p.Value; c.Log && !(p.Value > 0) || p.At.Before(c.From) || p.At.After(c.To) {
+			values[i] = math.NaN()
+		}
+	}
+	for _, run := range runs(values) {
+		var d strings.Builder
+		for i := run[0]; i < run[1]; i++ {
+			fmt.Fprintf(&d, "%s%s %s", letter(i == run[0]), number(c.x(l.Points[i].At)), number(c.y(values[i], low, high)))
+		}
+		if run[1]-run[0] == 1 {
+			d.WriteString("h1.5") // a lone point would draw nothing
+		}
+		s.path("stroke is-"+l.Class, d.String())
+	}
+}
+
+func (c Series) band(s *svg, b Band) {
+	from, to := b.From, b.To
+	if from.Before(c.From) {
+		from = c.From
+	}
+	if to.IsZero() || to.After(c.To) {
+		to = c.To
+	}
+	if !to.After(from) {
+		return
+	}
+	x, w := c.x(from), max(c.x(to)-c.x(from), 2)
+	s.rect("band is-"+b.Class, x, seriesTop, w, seriesHeight-seriesTop-seriesFoot, 0)
+	if w > float64(len([]rune(b.Text)))*5.6+6 {
+		s.text("band-name", x+4, seriesTop-5, b.Text)
+	}
+}
+
+// reach is the range of values drawn: the limit is always in it.
+func (c Series) reach() (low, high float64) {
+	low, high = math.Inf(1), 0
+	each := func(v float64) {
+		if finite(v) && v >= 0 && (!c.Log || v > 0) {
+			low, high = min(low, v), max(high, v)
+		}
+	}
+	for _, l := range c.Lines {
+		for _, p := range l.Points {
+			each(p.Value)
+		}
+	}
+	if c.Limit > 0 {
+		each(c.Limit)
+	}
+	if high == 0 {
+		return 0.1, 1
+	}
+	if c.Log {
+		return math.Pow(10, math.Floor(math.Log10(max(low, 1e-6)))), math.Pow(10, math.Ceil(math.Log10(high*1.05)))
+	}
+	return 0, high * 1.15
+}
+
+func (c Series) x(t time.Time) float64 {
+	whole := c.To.Sub(c.From).Seconds()
+	if whole <= 0 {
+		return seriesLeft
+	}
+	return seriesLeft + t.Sub(c.From).Seconds()/whole*(seriesWidth-seriesLeft-seriesRight)
+}
+
+func (c Series) y(v, low, high float64) float64 {
+	share := (v - low) / (high - low)
+	if c.Log {
+		share = math.Log10(v/low) / math.Log10(high/low)
+	}
+	return seriesHeight - seriesFoot - min(1, max(0, share))*(seriesHeight-seriesTop-seriesFoot)
+}
+
+// ticks are round values: powers of ten on a logarithmic scale.
+func (c Series) ticks(low, high float64) []float64 {
+	var out []float64
+	if c.Log {
+		for v := low; v <= high*1.001 && len(out) < 12; v *= 10 {
+			out = append(out, v)
+		}
+		return out
+	}
+	step := math.Pow(10, math.Floor(math.Log10(high/2)))
+	for high/step > 5 {
+		step *= 2
+	}
+	for v := 0.0; v <= high && len(out) < 12; v += step {
+		out = append(out, v)
+	}
+	return out
+}
+
+// clock writes the time axis: whole steps of the clock, at most some eight.
+func (c Series) clock(s *svg) {
+	steps := []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
+	step := steps[len(steps)-1]
+	for _, d := range steps {
+		if c.To.Sub(c.From) <= 8*d {
+			step = d
+			break
+		}
+	}
+	layout := "15:04"
+	if step < time.Minute {
+		layout = "15:04:05"
+	}
+	t := c.From.Truncate(step)
+	for range 20 {
+		if t = t.Add(step); t.After(c.To) {
+			return
+		}
+		if x := c.x(t); x < seriesWidth-seriesRight-18 {
+			s.text("tick is-x", x, seriesHeight-6, t.UTC().Format(layout))
+		}
+	}
+}
+
+// description holds the numbers in words.
+func (c Series) description() string {
+	var words []string
+	for _, l := range c.Lines {
+		last, highest, n := math.NaN(), 0.0, 0
+		for _, p := range l.Points {
+			if finite(p.Value) {
+				last, highest, n = p.Value, max(highest, p.Value), n+1
+			}
+		}
+		if n == 0 {
+			words = append(words, l.Name+": no data")
+			continue
+		}
+		words = append(words, fmt.Sprintf("%s: now %s%s, highest %s%s over %d samples", l.Name, number(last), c.Unit, number(highest), c.Unit, n))
+	}
+	if c.Limit > 0 {
+		words = append(words, "threshold "+c.LimitText)
+	}
+	for _, b := range c.Bands {
+		words = append(words, fmt.Sprintf("%s from %s", b.Text, b.From.UTC().Format("15:04:05")))
+	}
+	return strings.Join(words, "; ")
+}
