@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"aura/agents/fault"
 	"aura/web/api"
 )
 
@@ -49,6 +50,7 @@ func (o *overview) Overview(ctx context.Context) (api.Overview, error) {
 	if out.Faults, err = faults.Faults(ctx); err != nil {
 		return out, err
 	}
+	out.FaultKinds = texts(fault.Kinds)
 	rows, err := o.store.RecentDecisions(ctx, lastDecisions, "")
 	if err != nil {
 		return out, refusal(err)

@@ -67,7 +67,7 @@ func (s *Server) registerApplications(r chi.Router, h huma.API) {
 	register(s, h, huma.Operation{
 		OperationID: "list-decisions", Method: http.MethodGet, Path: "/api/v1/decisions",
 		Summary: "Decisions, newest first", Tags: []string{"applications"},
-	}, func(ctx context.Context, in *pageInput) (*listOutput[api.Record], error) {
+	}, func(ctx context.Context, in *PageInput) (*listOutput[api.Record], error) {
 		list, err := s.options.Backend.Applications.Decisions(ctx, in.Limit, in.Cursor)
 		return newListOutput("/api/v1/decisions", in, list), err
 	})

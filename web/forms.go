@@ -54,9 +54,26 @@ func (f form) fault() api.FaultRequest {
 	return r
 }
 
-// action handles a form: it does what is asked and sends the browser back to the page, or shows the page with the
-// reason why not. The guard has checked where the form came from.
+// drillFaults are what the page's buttons inject.
+var drillFaults = map[string]api.FaultRequest{
+	"latency":    {Kind: "latency", Target: "model", Delay: "2s", Share: 1, TTL: "30s"},
+	"crash":      {Kind: "crash", Target: "model", Share: 1, TTL: "30s"},
+	"hang":       {Kind: "hang", Target: "model", Share: 1, TTL: "30s"},
+	"drift":      {Kind: "drift", Target: "source", Share: 1, TTL: "3m", FaultChange: api.FaultChange{Feature: "credit_score", Mean: mean(550)}},
+	"label-flip": {Kind: "label-flip", Target: "source", Share: 1, TTL: "1m"},
+	"bad-model":  {Kind: "bad-model", Target: "model", Share: 1, TTL: "5m"},
+}
+
+func mean(v float64) *float64 { return &v }
+
+// action handles a form that has one ending.
 func (s *Server) action(done string, do func(context.Context, form) error) http.HandlerFunc {
+	return s.actionNamed(func(ctx context.Context, f form) (string, error) { return done, do(ctx, f) })
+}
+
+// actionNamed handles a form: it does what is asked and sends the browser back to the page, or shows the page with the
+// reason why not. The guard has checked where the form came from.
+func (s *Server) actionNamed(do func(context.Context, form) (done string, err error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 8<<10)
 		if err := r.ParseForm(); err != nil {
@@ -65,7 +82,8 @@ func (s *Server) action(done string, do func(context.Context, form) error) http.
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), slow)
 		defer cancel()
-		if err := do(ctx, form{r.PostForm, chi.RouteContext(r.Context())}); err != nil {
+		done, err := do(ctx, form{r.PostForm, chi.RouteContext(r.Context())})
+		if err != nil {
 			p := problem(ctx, s.options.Logger, err)
 			s.showPage(w, r, p.Status, page.Notice{Text: p.Detail, Bad: true})
 			return

@@ -15,12 +15,12 @@ func (s *Server) registerApprovals(h huma.API) {
 		OperationID: "list-approvals", Method: http.MethodGet, Path: "/api/v1/approvals",
 		Summary: "Actions that wait for leave, or those decided", Tags: []string{"governance"},
 	}, func(ctx context.Context, in *struct {
-		pageInput
+		PageInput
 		Status string `query:"status" enum:"pending,decided" default:"pending"`
 	},
 	) (*listOutput[api.Approval], error) {
 		list, err := approvals.Approvals(ctx, in.Status == "decided", in.Limit, in.Cursor)
-		return filteredList("/api/v1/approvals", &in.pageInput, map[string][]string{"status": {in.Status}}, list), err
+		return filteredList("/api/v1/approvals", &in.PageInput, map[string][]string{"status": {in.Status}}, list), err
 	})
 	type decision struct {
 		Decision string `json:"decision" enum:"APPROVED,DENIED"`
@@ -77,12 +77,12 @@ func (s *Server) registerRecords(h huma.API) {
 		OperationID: "list-audit", Method: http.MethodGet, Path: "/api/v1/audit",
 		Summary: "Who changed what, latest first", Tags: []string{"audit"},
 	}, func(ctx context.Context, in *struct {
-		pageInput
+		PageInput
 		Subject string `query:"subject" maxLength:"200" doc:"Only about this: a setting, an incident's or action's id."`
 	},
 	) (*listOutput[api.AuditEntry], error) {
 		list, err := records.Audit(ctx, in.Subject, in.Limit, in.Cursor)
-		return filteredList("/api/v1/audit", &in.pageInput, map[string][]string{"subject": {in.Subject}}, list), err
+		return filteredList("/api/v1/audit", &in.PageInput, map[string][]string{"subject": {in.Subject}}, list), err
 	})
 	register(s, h, huma.Operation{
 		OperationID: "verify-audit", Method: http.MethodGet, Path: "/api/v1/audit/verify",

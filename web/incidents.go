@@ -17,7 +17,7 @@ import (
 )
 
 type incidentsInput struct {
-	pageInput
+	PageInput
 	Status string `query:"status" enum:"OPEN,MITIGATING,RESOLVED,FAILED" doc:"Only these."`
 	Type   string `query:"type" enum:"LATENCY_SLO_BREACH,PERF_DROP,DATA_DRIFT,AGENT_DOWN,BUS_DOWN" doc:"Only these."`
 }
@@ -29,7 +29,7 @@ func (s *Server) registerIncidents(r chi.Router, h huma.API) {
 		Summary: "Incidents, newest first", Tags: []string{"incidents"},
 	}, func(ctx context.Context, in *incidentsInput) (*listOutput[api.Incident], error) {
 		list, err := incidents.Incidents(ctx, api.IncidentFilter{Status: in.Status, Type: in.Type}, in.Limit, in.Cursor)
-		return filteredList("/api/v1/incidents", &in.pageInput, url.Values{"status": {in.Status}, "type": {in.Type}}, list), err
+		return filteredList("/api/v1/incidents", &in.PageInput, url.Values{"status": {in.Status}, "type": {in.Type}}, list), err
 	})
 	register(s, h, huma.Operation{
 		OperationID: "get-incident", Method: http.MethodGet, Path: "/api/v1/incidents/{id}",
@@ -45,12 +45,12 @@ func (s *Server) registerIncidents(r chi.Router, h huma.API) {
 		OperationID: "list-actions", Method: http.MethodGet, Path: "/api/v1/actions",
 		Summary: "Actions of healing, newest first", Tags: []string{"incidents"},
 	}, func(ctx context.Context, in *struct {
-		pageInput
+		PageInput
 		Incident string `query:"incident_id" maxLength:"64" doc:"Only those of one incident."`
 	},
 	) (*listOutput[api.Action], error) {
 		list, err := incidents.Actions(ctx, in.Incident, in.Limit, in.Cursor)
-		return filteredList("/api/v1/actions", &in.pageInput, url.Values{"incident_id": {in.Incident}}, list), err
+		return filteredList("/api/v1/actions", &in.PageInput, url.Values{"incident_id": {in.Incident}}, list), err
 	})
 	s.registerLearned(h)
 	s.registerGraph(r, h)
@@ -150,7 +150,7 @@ func arrowsOf(g api.Graph) []chart.Arrow {
 }
 
 // filteredList is newListOutput that keeps the filter in the link to the next page.
-func filteredList[T any](path string, in *pageInput, filter url.Values, list api.List[T]) *listOutput[T] {
+func filteredList[T any](path string, in *PageInput, filter url.Values, list api.List[T]) *listOutput[T] {
 	out := newListOutput[T](path, nil, list)
 	if list.NextCursor == "" {
 		return out

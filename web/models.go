@@ -16,14 +16,14 @@ func (s *Server) registerModels(h huma.API) {
 	register(s, h, huma.Operation{
 		OperationID: "list-models", Method: http.MethodGet, Path: "/api/v1/models",
 		Summary: "Model versions, newest first", Tags: []string{"models"},
-	}, func(ctx context.Context, in *pageInput) (*listOutput[api.Model], error) {
+	}, func(ctx context.Context, in *PageInput) (*listOutput[api.Model], error) {
 		list, err := models.Models(ctx, in.Limit, in.Cursor)
 		return newListOutput("/api/v1/models", in, list), err
 	})
 	register(s, h, huma.Operation{
 		OperationID: "list-alias-history", Method: http.MethodGet, Path: "/api/v1/models/history",
 		Summary: "Which version had which alias: who, when, why", Tags: []string{"models"},
-	}, func(ctx context.Context, in *pageInput) (*listOutput[api.AliasChange], error) {
+	}, func(ctx context.Context, in *PageInput) (*listOutput[api.AliasChange], error) {
 		list, err := models.History(ctx, in.Limit, in.Cursor)
 		return newListOutput("/api/v1/models/history", in, list), err
 	})

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -34,11 +36,41 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 		_, err := s.options.Backend.Models.Rollback(ctx, f.change("rolled back on the page"))
 		return err
 	}))
+	r.Get("/incidents/{id}", s.showIncident)
+	r.Post("/actions/approvals/{id}", s.actionNamed(func(ctx context.Context, f form) (string, error) {
+		decision := f.one("decision", "APPROVED", "DENIED")
+		if decision == "" {
+			return "", api.RefuseFields(api.Field{Field: "decision", Problem: "invalid", Want: "APPROVED or DENIED"})
+		}
+		_, err := s.options.Backend.Approvals.Decide(ctx, f.path("id"), decision == "APPROVED", principalOf(ctx), f.change("decided on the page").Reason)
+		return strings.ToLower(decision), err
+	}))
+	r.Post("/actions/healing", s.actionNamed(func(ctx context.Context, f form) (string, error) {
+		verb, why := f.one("verb", "pause", "resume"), byPrincipal(ctx, f.change("switched on the page"))
+		var err error
+		switch verb {
+		case "pause":
+			_, err = s.options.Backend.Healing.Pause(ctx, why)
+		case "resume":
+			_, err = s.options.Backend.Healing.Resume(ctx, why)
+		default:
+			err = api.RefuseFields(api.Field{Field: "verb", Problem: "invalid", Want: "pause or resume"})
+		}
+		return verb, err
+	}))
 	if faults := s.options.Backend.Faults; faults != nil {
 		r.Post("/actions/faults", s.action("inject", func(ctx context.Context, f form) error {
 			request := f.fault()
-			if err := checkFault(request); err != nil {
+			if err := checkFault(&request); err != nil {
 				return err
+			}
+			_, err := faults.Inject(ctx, request)
+			return err
+		}))
+		r.Post("/actions/drill", s.action("drill", func(ctx context.Context, f form) error {
+			request, ok := drillFaults[f.values.Get("drill")]
+			if !ok {
+				return api.RefuseFields(api.Field{Field: "drill", Problem: "unknown", Want: "one of the page's buttons"})
 			}
 			_, err := faults.Inject(ctx, request)
 			return err
@@ -69,6 +101,26 @@ func (s *Server) showPage(w http.ResponseWriter, r *http.Request, code int, noti
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
+	_, _ = buf.WriteTo(w)
+}
+
+// showIncident answers with the page of one incident.
+func (s *Server) showIncident(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), s.options.RequestTimeout)
+	defer cancel()
+	detail, err := s.options.Backend.Incidents.Incident(ctx, chi.URLParam(r, "id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	var buf bytes.Buffer
+	if err := s.live.pages.RenderIncident(&buf, &page.IncidentPage{At: time.Now(), Detail: &detail}); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
 	_, _ = buf.WriteTo(w)
 }
 

@@ -49,8 +49,8 @@ func problemResponse(schemas huma.Registry) *huma.Response {
 	}
 }
 
-// pageInput are the parameters of a list.
-type pageInput struct {
+// PageInput are the parameters of a list.
+type PageInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Cursor string `query:"cursor" maxLength:"200" doc:"next_cursor of the page before."`
 }
@@ -61,7 +61,7 @@ type listOutput[T any] struct {
 }
 
 // newListOutput makes the answer of a list: never null items, and the next page as a link too.
-func newListOutput[T any](path string, in *pageInput, list api.List[T]) *listOutput[T] {
+func newListOutput[T any](path string, in *PageInput, list api.List[T]) *listOutput[T] {
 	out := &listOutput[T]{Body: list}
 	if out.Body.Items == nil {
 		out.Body.Items = []T{}

@@ -93,7 +93,7 @@ func (s *Server) registerFaults(h huma.API) {
 			"bad-model puts a worse version in charge until its end.",
 		Metadata: map[string]any{"slow": true},
 	}, func(ctx context.Context, in *struct{ Body api.FaultRequest }) (*output, error) {
-		if err := checkFault(in.Body); err != nil {
+		if err := checkFault(&in.Body); err != nil {
 			return nil, err
 		}
 		fault, err := faults.Inject(ctx, in.Body)
@@ -134,8 +134,17 @@ func (s *Server) registerFaults(h huma.API) {
 // maxTTL bounds how long a fault may last.
 const maxTTL = 15 * time.Minute
 
-// checkFault checks what the schema of the body can't say.
-func checkFault(f api.FaultRequest) error {
+// faultTargets are the only targets of kinds that have one.
+var faultTargets = map[string]string{
+	"drift": "source", "missing": "source", "stuck": "source", "unit": "source", "label-noise": "source", "label-flip": "source",
+	"bad-model": "model",
+}
+
+// checkFault checks what the schema of the body can't say, and completes the target.
+func checkFault(f *api.FaultRequest) error {
+	if f.Target == "" {
+		f.Target = faultTargets[f.Kind]
+	}
 	if f.Target == "" || f.Kind == "" {
 		return api.RefuseFields(api.Field{Field: "target, kind", Problem: "missing", Want: "an agent, source or model; latency, error, crash, hang, drift, missing, stuck, unit, label-noise, label-flip or bad-model"})
 	}

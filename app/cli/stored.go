@@ -48,7 +48,7 @@ func filterOf(c *cobra.Command, query url.Values) {
 	for _, name := range []string{"status", "type", "subject"} {
 		if f := c.Flags().Lookup(name); f != nil && f.Changed {
 			v := f.Value.String()
-			if name != "subject" && v != strings.ToLower(v) {
+			if name != "subject" && v != "pending" && v != "decided" {
 				v = strings.ToUpper(v)
 			}
 			query.Set(name, v)

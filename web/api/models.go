@@ -49,7 +49,7 @@ type AliasChange struct {
 
 // FaultRequest asks for a fault. Durations are Go's: 2s, 500ms.
 type FaultRequest struct {
-	Target string  `json:"target" minLength:"1" maxLength:"64" doc:"The agent; source for drift, missing, stuck, unit and labels; model for bad-model."`
+	Target string  `json:"target,omitempty" maxLength:"64" doc:"The agent; source for drift, missing, stuck, unit and labels, model for bad-model: there it may be absent."`
 	Kind   string  `json:"kind" enum:"latency,error,crash,hang,drift,missing,stuck,unit,label-noise,label-flip,bad-model"`
 	Delay  string  `json:"delay,omitempty" maxLength:"32" doc:"Added to each event, for latency."`
 	Share  float64 `json:"share,omitempty" minimum:"0" maximum:"1" default:"1" doc:"Of events that are hit."`
@@ -105,7 +105,9 @@ type Overview struct {
 	Champion  *Model   // nil before the first one
 	Previous  int      // version a rollback would go to, 0 if none
 	Faults    []Fault
-	Ready     []Check
+	// FaultKinds are the kinds that this process can inject.
+	FaultKinds []string
+	Ready      []Check
 
 	// Totals since the start of the process.
 	Accepted, Decided int64

@@ -74,7 +74,7 @@ func Bar(title string, value, threshold float64, kind Kind) string {
 	if !finite(v) || v < 0 {
 		v = 0
 	}
-	s.open("bar", width, height, "none", title, fmt.Sprintf("%.3g against %.3g", v, threshold))
+	s.open("against", width, height, "none", title, fmt.Sprintf("%.3g against %.3g", v, threshold))
 	top := max(2*threshold, v, 1e-9)
 	s.rect("track", 0, 3, width, height-6, 0)
 	s.rect("fill is-"+string(kind), 0, 3, v/top*width, height-6, 0)

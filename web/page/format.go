@@ -21,8 +21,13 @@ func functions(a *assets) template.FuncMap {
 		"percent": percent, "score": score, "short": short, "lower": strings.ToLower, "kind": kindOf,
 		"glyph": func(k chart.Kind) template.HTML { return svg(chart.Glyph(k)) },
 		"mark":  mark, "tail": tail, "count64": func(n int) string { return count(int64(n)) },
-		"more":  func(r []api.Reason) int { return len(r) - 1 },
-		"share": func(v float64) string { return percent(&v) },
+		"more":     func(r []api.Reason) int { return len(r) - 1 },
+		"share":    func(v float64) string { return percent(&v) },
+		"stepkind": kindOfStep, "statuskind": kindOfStatus, "since": since, "spell": span, "took": took, "figure": figure,
+		"evidence": func(d *api.IncidentDetail) string { return evidenceText(*d) }, "newest": newest, "histogram": histogram, "psibar": psiBar,
+		"part": part, "secs": seconds, "intarget": inTarget, "params": params, "changes": changes, "plain": plainNumber,
+		"percentof":  func(v float64) string { return percent(&v) },
+		"sincestart": func(d *api.IncidentDetail, t time.Time) string { return sinceStart(*d, t) },
 		"latency": func(ms *float64) string {
 			if ms == nil {
 				return none

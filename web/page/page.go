@@ -74,7 +74,15 @@ func (p *Page) Render(w io.Writer, m Model) error {
 }
 
 // regions are the parts that the script replaces: the ids of elements and the names of templates.
-var regions = []string{"status", "figures", "pipeline", "decisions", "model", "mode", "faults"}
+var regions = []string{
+	"status", "figures", "pipeline", "decisions", "model", "mode", "faults",
+	"incident", "incidents", "latency", "drift", "signals", "approvals", "healing", "scoreboard", "memory",
+}
+
+// RenderIncident writes the page of one incident.
+func (p *Page) RenderIncident(w io.Writer, m *IncidentPage) error {
+	return p.templates.ExecuteTemplate(w, "incident.html", m)
+}
 
 // Regions renders the inner HTML of each region, by id.
 func (p *Page) Regions(m Model) (map[string]string, error) {
@@ -102,6 +110,8 @@ func Done(code string) string {
 	return map[string]string{
 		"mode": "The mode is set.", "restart": "The agent's next incarnation runs.",
 		"rollback": "The previous model is in charge again.", "inject": "The fault is injected.",
-		"stop": "All faults are stopped.",
+		"stop": "All faults are stopped.", "drill": "The fault is injected; watch the incident.",
+		"approved": "The action is approved.", "denied": "The action is denied.",
+		"pause": "Healing is paused: no new action is begun.", "resume": "Healing goes on.",
 	}[code]
 }

@@ -46,7 +46,8 @@ func newView(m Model) view {
 
 // Calm reports whether nothing needs a person's eye.
 func (v view) Calm() bool {
-	return v.Waiting == "" && !v.Safe && !v.Stale && len(v.NotReady)+len(v.Troubled)+len(v.Overview.Faults) == 0
+	return v.Waiting == "" && !v.Safe && !v.Stale && len(v.NotReady)+len(v.Troubled)+len(v.Overview.Faults) == 0 &&
+		len(v.OpenIncidents())+len(v.Overview.Approvals) == 0 && v.Overview.Healing.State != api.HealingPaused
 }
 
 // kindOf is how an agent in a state is doing.
@@ -142,8 +143,13 @@ func (v view) OutcomeShare(outcome string) string {
 func (v view) Flow() template.HTML {
 	p := chart.Pipeline{Title: "The pipeline", Around: "rules instead of the model", AroundActive: v.Safe}
 	topics := map[string]string{"ingestion": "intake", "feature": "raw-events", "model": "features", "decision": "predictions"}
+	control := map[string]string{"monitoring": "metrics", "healing": "alerts", "governance": "requests"}
 	at := map[string]int{}
 	for _, a := range v.Overview.Agents {
+		if topic, known := control[a.Name]; known && !slices.ContainsFunc(p.Control, func(n chart.Node) bool { return n.Name == a.Name }) {
+			p.Control, p.ControlFlows = append(p.Control, node(a, false)), append(p.ControlFlows, topic)
+			continue
+		}
 		topic, known := topics[a.Name]
 		if !known || slices.ContainsFunc(p.Nodes, func(n chart.Node) bool { return n.Name == a.Name }) {
 			continue // other agents, and further instances, stand in the table
@@ -156,6 +162,9 @@ func (v view) Flow() template.HTML {
 		return ""
 	}
 	p.Flows = append(p.Flows, "decisions")
+	if len(p.Control) > 0 {
+		p.ControlFlows = append(p.ControlFlows, map[bool]string{true: "actions"}[len(p.Control) > 1])
+	}
 	if from, ok := at["feature"]; ok {
 		if to, ok := at["decision"]; ok {
 			p.From, p.To = from, to

@@ -1,0 +1,287 @@
+package page
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"aura/web/api"
+	"aura/web/chart"
+)
+
+// What the page shows of the loop that watches and heals.
+
+// Current is the incident shown whole: the newest open one, else the last; nil where there was none.
+func (v view) Current() *api.IncidentDetail {
+	if len(v.Overview.Current) == 0 {
+		return nil
+	}
+	return &v.Overview.Current[0]
+}
+
+// OpenIncidents are those still worked on.
+func (v view) OpenIncidents() []api.Incident {
+	var out []api.Incident
+	for _, n := range v.Overview.Incidents {
+		if n.Open() {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// kindOfStatus is how an incident is doing.
+func kindOfStatus(status string) chart.Kind {
+	switch status {
+	case "OPEN", "FAILED", "DENIED", "CONFIRMED":
+		return chart.Bad
+	case "MITIGATING", "ESCALATED", "PENDING", "SUSPECT", api.HealingPaused:
+		return chart.Warn
+	case "RESOLVED", "APPROVED", "MODIFIED", "HEALTHY", "VERIFIED", api.HealingActive:
+		return chart.Good
+	}
+	return chart.Quiet
+}
+
+// kindOfStep is the shape of one of the six steps.
+func kindOfStep(state string) chart.Kind {
+	switch state {
+	case api.StepDone:
+		return chart.Good
+	case api.StepNow:
+		return chart.Busy
+	case api.StepFailed:
+		return chart.Bad
+	}
+	return chart.Quiet
+}
+
+// since writes seconds since the onset: +2.4 s.
+func since(s *float64) string {
+	if s == nil || math.IsNaN(*s) || math.IsInf(*s, 0) {
+		return none
+	}
+	return "+" + span(*s)
+}
+
+// span writes a duration in seconds with what digits it deserves.
+func span(s float64) string {
+	switch {
+	case math.IsNaN(s) || math.IsInf(s, 0) || math.Abs(s) > 1e9:
+		return none
+	case math.Abs(s) < 10:
+		return fmt.Sprintf("%.1f s", s)
+	case math.Abs(s) < 120:
+		return fmt.Sprintf("%.0f s", s)
+	}
+	return age(time.Duration(s * float64(time.Second)))
+}
+
+// took is how long an incident lasted from detection.
+func took(n api.Incident) string {
+	if n.ResolvedAt.IsZero() {
+		return none
+	}
+	return span(n.ResolvedAt.Sub(n.DetectedAt).Seconds())
+}
+
+// figure writes a signal's value with its unit.
+func figure(v float64, unit string) string {
+	switch {
+	case math.IsNaN(v) || math.IsInf(v, 0) || math.Abs(v) > 1e9:
+		return none
+	case unit == "ms":
+		return millis(v)
+	case unit == "share":
+		return percent(&v)
+	case unit == "s":
+		return span(v)
+	}
+	return fmt.Sprintf("%.3f", v)
+}
+
+// evidenceText says in figures what was seen.
+func evidenceText(d api.IncidentDetail) string {
+	unit := map[string]string{"LATENCY_SLO_BREACH": "ms", "PERF_DROP": "share", "DATA_DRIFT": "PSI", "AGENT_DOWN": "s", "BUS_DOWN": "s"}[d.Type]
+	e := d.Signal
+	if e.N == 0 && e.Value == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s %s against %s, n = %s", strings.ToLower(e.State), figure(e.Value, unit), figure(e.Threshold, unit), count(e.N))
+}
+
+// newest are the last steps of a timeline, the newest first.
+func newest(n int, steps []api.TimelineStep) []api.TimelineStep {
+	out := slices.Clone(steps[max(0, len(steps)-n):])
+	slices.Reverse(out)
+	return out
+}
+
+// sinceStart is when a step was, counted from the incident's onset or detection.
+func sinceStart(d api.IncidentDetail, t time.Time) string {
+	start := d.OnsetAt
+	if start.IsZero() || start.After(d.DetectedAt) {
+		start = d.DetectedAt
+	}
+	s := t.Sub(start).Seconds()
+	if s < 0 {
+		return "−" + span(-s)
+	}
+	return "+" + span(s)
+}
+
+// Drift are the drift signals, the largest PSI first; Judged the other ones.
+func (v view) Drift() []api.Signal {
+	var out []api.Signal
+	for _, s := range v.Overview.Signals.Items {
+		if s.Kind == "DATA_DRIFT" {
+			out = append(out, s)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b api.Signal) int {
+		switch {
+		case a.Value > b.Value:
+			return -1
+		case a.Value < b.Value:
+			return 1
+		}
+		return strings.Compare(a.Target, b.Target)
+	})
+	return out
+}
+
+// Judged are the signals that are no drift.
+func (v view) Judged() []api.Signal {
+	var out []api.Signal
+	for _, s := range v.Overview.Signals.Items {
+		if s.Kind != "DATA_DRIFT" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func histogram(s api.Signal) template.HTML {
+	if s.Histogram == nil {
+		return ""
+	}
+	h := s.Histogram
+	return svg(chart.Histogram{Title: s.Target + ": now and in the reference", Bins: h.Bins, Reference: h.Reference, Now: h.Now}.SVG())
+}
+
+func psiBar(s api.Signal) template.HTML {
+	return svg(chart.Bar("PSI of "+s.Target, s.Value, s.Threshold, kindOfStatus(s.State)))
+}
+
+// LatencyChart draws median and p99 with the limit, and the incidents as bands.
+func (v view) LatencyChart() template.HTML {
+	to := v.Overview.At
+	if len(v.Points) > 0 {
+		to = v.Points[len(v.Points)-1].At
+	}
+	c := chart.Series{
+		Title: "Latency over the last five minutes", Unit: " ms", From: to.Add(-5 * time.Minute), To: to, Log: true,
+		Limit: 300, LimitText: "300 ms", Lines: []chart.Curve{{Name: "p99", Class: "p99"}, {Name: "median", Class: "p50"}},
+	}
+	for _, p := range v.Points {
+		p50, p99 := p.P50MS, p.P99MS
+		if !p.Known {
+			p50, p99 = math.NaN(), math.NaN()
+		}
+		c.Lines[0].Points = append(c.Lines[0].Points, chart.Point{At: p.At, Value: p99})
+		c.Lines[1].Points = append(c.Lines[1].Points, chart.Point{At: p.At, Value: p50})
+	}
+	for _, n := range slices.Backward(v.Overview.Incidents) {
+		from := n.DetectedAt
+		if !n.OnsetAt.IsZero() && n.OnsetAt.Before(from) {
+			from = n.OnsetAt
+		}
+		class := "past"
+		if n.Open() {
+			class = "open"
+		}
+		c.Bands = append(c.Bands, chart.Band{From: from, To: n.ResolvedAt, Text: short(28, n.Type), Class: class})
+	}
+	return svg(c.SVG())
+}
+
+// part writes a part of a whole.
+func part(s api.Share) string { return percent(s.Share) }
+
+func seconds(s *float64) string {
+	if s == nil {
+		return none
+	}
+	return span(*s)
+}
+
+// inTarget says whether a figure keeps its target; true where there is no figure.
+func inTarget(s api.Score) bool {
+	return s.TargetS == 0 || s.FromDetection.P95S == nil || *s.FromDetection.P95S <= s.TargetS
+}
+
+// params writes an action's parameters in order.
+func params(m map[string]string) string {
+	words := make([]string, 0, len(m))
+	for k, v := range m {
+		words = append(words, k+" "+v)
+	}
+	slices.Sort(words)
+	return strings.Join(words, ", ")
+}
+
+// changes writes numbers before and after an action, by name.
+func changes(before, after map[string]float64) string {
+	names := make([]string, 0, len(after))
+	for k := range after {
+		if _, ok := before[k]; ok {
+			names = append(names, k)
+		}
+	}
+	slices.Sort(names)
+	words := make([]string, 0, len(names))
+	for _, k := range names[:min(len(names), 3)] {
+		words = append(words, fmt.Sprintf("%s %s → %s", k, plainNumber(before[k]), plainNumber(after[k])))
+	}
+	return strings.Join(words, ", ")
+}
+
+func plainNumber(v float64) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) || math.Abs(v) > 1e12 {
+		return none
+	}
+	return fmt.Sprintf("%.4g", v)
+}
+
+// Drill is one button of the page: a fault with an expected ending.
+type Drill struct{ Name, Kind, Title, Text string }
+
+// drills are the page's, in order.
+var drills = []Drill{
+	{"latency", "latency", "Slow model", "+2 s in the model agent for 30 s"},
+	{"crash", "crash", "Crash", "the model agent panics"},
+	{"hang", "hang", "Hang", "the model agent blocks for 30 s"},
+	{"drift", "drift", "Drift", "credit_score to a mean of 550 for 3 min"},
+	{"label-flip", "label-flip", "Label flip", "outcomes are inverted for 1 min"},
+	{"bad-model", "bad-model", "Bad model", "a worse model takes charge"},
+}
+
+// Drills are those that this process can inject.
+func (v view) Drills() []Drill {
+	var out []Drill
+	for _, d := range drills {
+		if len(v.Overview.FaultKinds) == 0 && slices.Contains([]string{"latency", "crash", "hang"}, d.Kind) || slices.Contains(v.Overview.FaultKinds, d.Kind) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// IncidentPage is one incident by itself.
+type IncidentPage struct {
+	At     time.Time
+	Detail *api.IncidentDetail
+}
