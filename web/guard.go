@@ -90,6 +90,9 @@ func (g *guard) check(r *http.Request, known bool) *api.Refusal {
 	if !known && !public[r.URL.Path] {
 		return api.Refuse(api.Unauthorized, "the token is missing or wrong: Authorization: Bearer <AURA_TOKEN>")
 	}
+	if !allowed(r) {
+		return api.Refuse(api.Forbidden, "%s may not do that; it needs the role %s", principalOf(r.Context()).Name, requiredRole(r))
+	}
 	if isSafe(r.Method) {
 		return nil
 	}

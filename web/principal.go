@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"aura/web/api"
@@ -41,4 +42,22 @@ func givenToken(r *http.Request) string {
 		return token
 	}
 	return ""
+}
+
+// requiredRole is the role that a request needs of a known principal; "" for any. Roles don't include one another.
+func requiredRole(r *http.Request) string {
+	path := r.URL.Path
+	switch {
+	case isSafe(r.Method), path == "/api/v1/applications", path == "/api/v1/feedback", path == "/api/v1/query":
+		return ""
+	case strings.HasPrefix(path, "/api/v1/approvals/"), strings.HasPrefix(path, "/actions/approvals/"):
+		return "approver"
+	}
+	return "operator"
+}
+
+// allowed reports whether who asks has the role that the request needs.
+func allowed(r *http.Request) bool {
+	role := requiredRole(r)
+	return role == "" || slices.Contains(principalOf(r.Context()).Roles, role)
 }
