@@ -121,6 +121,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("monitoring watch", p.lookAtMonitoring(log)),
 		loop("agent health", p.saveHealth(log)),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),
+		loop("live incidents", followLoop(p.Transport, p.Hub, log)),
 		{Name: "drain", Stop: p.drain, Within: cfg.Shutdown.Timeout / 2},
 		p.web(cfg, log),
 		loop("source", p.Source.run),

@@ -24,7 +24,8 @@ func (s *Server) registerEvents(r chi.Router, h huma.API) {
 	h.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "stream-events", Method: http.MethodGet, Path: "/api/v1/events", Tags: []string{"events"},
 		Summary: "Live events as text/event-stream",
-		Description: "Events `decision`, `agent`, `mode`, `model` and `fault`, each with the JSON of its resource. A client that reads " +
+		Description: "Events `decision`, `agent`, `mode`, `model` and `fault`, each with the JSON of its resource; `incident`, a step of an " +
+			"incident, and `alert`, what monitoring says of a signal that isn't healthy, repeated each second. A client that reads " +
 			"too slowly misses events and gets a `gap` event with their number. Events are not kept: Last-Event-ID resumes nothing.",
 		Parameters: []*huma.Param{{
 			Name: "kinds", In: "query", Schema: &huma.Schema{Type: huma.TypeString},

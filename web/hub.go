@@ -48,7 +48,7 @@ func NewHub(o HubOptions) *Hub {
 	return &Hub{options: o, clients: map[*subscription]struct{}{}}
 }
 
-// Publish sends an event of a kind (decision, agent, mode, model, fault) to all who listen to it. v is encoded as JSON
+// Publish sends an event of a kind (decision, agent, mode, model, fault, incident, alert) to all who listen to it. v is encoded as JSON
 // once, and only if someone listens. Safe for concurrent use; after Close it does nothing.
 func (h *Hub) Publish(kind string, v any) {
 	if h.count.Load() == 0 {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"aura/app/config"
 	"aura/web/api"
@@ -63,6 +64,7 @@ type invocation struct {
 	environ  []string
 	dir      string // for config.yaml; empty = the working directory
 	terminal func(io.Writer) bool
+	every    time.Duration // between two looks of watch; 0 = watchEvery
 
 	output string   // -o
 	file   string   // --config

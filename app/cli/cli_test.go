@@ -35,7 +35,7 @@ func try(t *testing.T, commands Commands, environ []string, args ...string) outc
 func tryIn(t *testing.T, ctx context.Context, dir string, commands Commands, environ []string, args ...string) outcome {
 	t.Helper()
 	var out, errs bytes.Buffer
-	i := &invocation{Streams: Streams{strings.NewReader(""), &out, &errs}, commands: commands, environ: environ, dir: dir, terminal: isTerminal}
+	i := &invocation{Streams: Streams{strings.NewReader(""), &out, &errs}, commands: commands, environ: environ, dir: dir, terminal: isTerminal, every: time.Millisecond}
 	code := i.execute(ctx, args)
 	return outcome{code, out.String(), errs.String()}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -117,7 +118,7 @@ type watch struct {
 }
 
 func (w *watch) run(ctx context.Context) error {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(cmp.Or(w.i.every, watchEvery))
 	defer tick.Stop()
 	for {
 		done, err := w.look(ctx)

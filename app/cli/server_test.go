@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"aura/web/api"
 )
@@ -56,6 +57,32 @@ func TestRequestsAndOutput(t *testing.T) {
 		ID: "id1", ApplicationID: "A-1", Status: api.StatusDecided, Decision: api.Decline, Probability: &auc, LatencyMS: &latency,
 		Reasons: []api.Reason{{Code: "R01", Feature: "debt_ratio", Text: "too much debt"}}, Outcome: "defaulted",
 	}
+	since, took, share := 0.5, 4.0, 1.0
+	at := time.Date(2026, 11, 25, 9, 30, 0, 0, time.UTC)
+	incident := api.IncidentDetail{
+		Incident: api.Incident{
+			ID: "i-1", Type: "LATENCY_SLO_BREACH", Status: "RESOLVED", State: "DEGRADED", Target: "service", DetectedAt: at, ResolvedAt: at.Add(4 * time.Second),
+			Degraded: true, LastAction: "ENABLE_SAFE_MODE (VERIFIED)",
+		},
+		Signal:   api.Evidence{State: "HEALTHY", Value: 2004, Threshold: 300, N: 100},
+		Steps:    []api.Step{{Name: "detect", State: api.StepDone, At: at, SinceOnsetS: &since}},
+		Ladder:   []api.Rung{{Rung: 1, Action: "ENABLE_SAFE_MODE", Why: "it protects at once", State: api.StepDone}},
+		Timeline: []api.TimelineStep{{Seq: 1, At: at.Add(1500 * time.Millisecond), State: "DETECTED", Text: "signal confirmed"}},
+	}
+	ended := incident
+	ended.Degraded = false
+	approval := api.Approval{RequestID: "r-1", ActionType: "ROLLBACK_MODEL", Status: "APPROVED", DecidedBy: "ann"}
+	healing := api.Healing{State: api.HealingPaused, By: "ann", Reason: "drill"}
+	signals := api.SignalReport{Items: []api.Signal{
+		{Kind: "LATENCY_SLO_BREACH", Value: 12, Unit: "ms"},
+		{Kind: "PERF_DROP", Value: .93, Unit: "share"},
+		{Kind: "DATA_DRIFT", Target: "income", Value: .01},
+		{Kind: "DATA_DRIFT", Target: "credit_score", Value: .9, Bug: "unit 12"},
+	}}
+	board := api.Scoreboard{
+		Items: []api.Score{{Type: "ALL", FromDetection: api.Times{P50S: &took, P95S: &took, N: 3}, Success: api.Share{Share: &share, Count: 3, N: 3}}},
+		SLO:   api.SLO{Share: api.Share{Share: ptr(.9995), Count: 1999, N: 2000}, LimitMS: 300},
+	}
 	for _, c := range []struct {
 		args               string
 		method, path, body string
@@ -81,6 +108,22 @@ func TestRequestsAndOutput(t *testing.T) {
 		{"inject crash --target model --ttl 60s --times 0", "POST", "/api/v1/faults", `{"target":"model","kind":"crash","share":1,"ttl":"1m0s","times":0}`, fault, []string{"f1"}},
 		{"fault ls", "GET", "/api/v1/faults", "", api.List[api.Fault]{Items: []api.Fault{fault}}, []string{"f1", "2s"}},
 		{"fault stop f1", "DELETE", "/api/v1/faults/f1", "", nil, []string{"1 fault(s) ended"}},
+		{"incident ls --status open --type perf_drop", "GET", "/api/v1/incidents?limit=50&status=OPEN&type=PERF_DROP", "", api.List[api.Incident]{Items: []api.Incident{incident.Incident}}, []string{"i-1", "LATENCY_SLO_BREACH", "4.0s (safe mode)", "ENABLE_SAFE_MODE (VERIFIED)"}},
+		{"incident show i-1", "GET", "/api/v1/incidents/i-1", "", incident, []string{"RESOLVED (DEGRADED)", "2004 against 300, n = 100", "it protects at once", "1.5s", "signal confirmed"}},
+		{"incident watch i-1 --for 10s", "GET", "/api/v1/incidents/i-1", "", ended, []string{"+1.5s", "DETECTED", "signal confirmed"}},
+		{"approval ls --status decided", "GET", "/api/v1/approvals?limit=50&status=decided", "", api.List[api.Approval]{Items: []api.Approval{approval}}, []string{"r-1", "ROLLBACK_MODEL", "ann"}},
+		{"approval approve r-1 --reason fine", "POST", "/api/v1/approvals/r-1/decision", `{"decision":"APPROVED","reason":"fine"}`, approval, []string{"APPROVED", "ann"}},
+		{"approval deny r/1 --reason no", "POST", "/api/v1/approvals/r%2F1/decision", `{"decision":"DENIED","reason":"no"}`, approval, []string{"r-1"}},
+		{"heal status", "GET", "/api/v1/healing", "", healing, []string{"PAUSED", "drill"}},
+		{"heal pause --reason drill", "POST", "/api/v1/healing/pause", `{"reason":"drill","by":"ann"}`, healing, []string{"PAUSED"}},
+		{"heal resume --reason over --by bob", "POST", "/api/v1/healing/resume", `{"reason":"over","by":"bob"}`, healing, []string{"open incidents"}},
+		{"drift show", "GET", "/api/v1/signals", "", signals, []string{"credit_score", "0.9", "unit 12"}},
+		{"drift show --all", "GET", "/api/v1/signals", "", signals, []string{"LATENCY_SLO_BREACH", "12ms", "93.0 %"}},
+		{"memory ls --type PERF_DROP --limit 3", "GET", "/api/v1/memory?limit=3&type=PERF_DROP", "", api.List[api.Memory]{Items: []api.Memory{{Type: "PERF_DROP", ActionType: "ROLLBACK_MODEL", Healed: true, TookS: 3.25}}}, []string{"ROLLBACK_MODEL", "yes", "3.2s"}},
+		{"scoreboard --window 2h", "GET", "/api/v1/scoreboard?window=2h", "", board, []string{"ALL", "4.0s", "100.00 % (3 of 3)", "- (0)", "99.95 % (1999 of 2000)"}},
+		{"audit ls --subject mode", "GET", "/api/v1/audit?limit=50&subject=mode", "", api.List[api.AuditEntry]{Items: []api.AuditEntry{{Seq: 5, Kind: "setting.changed", Subject: "mode", Detail: json.RawMessage(`{"a":1}`)}}}, []string{"setting.changed", `{"a":1}`}},
+		{"audit verify", "GET", "/api/v1/audit/verify", "", api.AuditReport{OK: true, Records: 9, Head: "abc"}, []string{"every record holds", "9", "abc"}},
+		{"query SELECT/**/1 --limit 5", "POST", "/api/v1/query", `{"sql":"SELECT/**/1","limit":5}`, api.QueryResult{Columns: []string{"n", "x"}, Rows: [][]any{{1.5, nil}, {12345678, "a"}}}, []string{"1.5", "12345678", "a"}},
 		{"fault stop --all", "DELETE", "/api/v1/faults", "", map[string]int{"removed": 4}, []string{"4 fault(s) ended"}},
 	} {
 		t.Run(c.args, func(t *testing.T) {

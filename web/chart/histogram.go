@@ -65,15 +65,20 @@ func (h Histogram) description(n int) string {
 	return strings.Join(words, "; ")
 }
 
+// positive is v, or 0 for what can't be drawn.
+func positive(v float64) float64 {
+	if !finite(v) || v < 0 {
+		return 0
+	}
+	return v
+}
+
 // Bar draws a value against a threshold that has a line of its own; the scale ends at twice the threshold, or where the
 // value is if that is farther.
 func Bar(title string, value, threshold float64, kind Kind) string {
 	const width, height = 110.0, 14.0
 	var s svg
-	v := value
-	if !finite(v) || v < 0 {
-		v = 0
-	}
+	v, threshold := positive(value), positive(threshold)
 	s.open("against", width, height, "none", title, fmt.Sprintf("%.3g against %.3g", v, threshold))
 	top := max(2*threshold, v, 1e-9)
 	s.rect("track", 0, 3, width, height-6, 0)

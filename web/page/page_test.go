@@ -44,6 +44,8 @@ func full(s string, n float64) Model {
 		ApplicationID: s, Decision: s, Rule: s, Outcome: s, Probability: &n, LatencyMS: &n, DecidedAt: &at,
 		Reasons: []api.Reason{{Code: s, Text: s}, {Text: s}},
 	}, {}}
+	o.FaultKinds = []string{"latency", "crash", "hang", "drift", "label-flip", "bad-model"}
+	fillLoop(&o, s, n)
 	return Model{Overview: o, FaultsEnabled: true, Notice: Notice{Text: s, Bad: true}, Points: []Point{
 		{At: now, Rate: n, Known: true, P99MS: n}, {At: now, Rate: n, Known: true, P99MS: n}, {},
 	}}

@@ -1,0 +1,119 @@
+package page
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"aura/web/api"
+)
+
+// fillLoop fills everything of the loop with the text s and the figure n.
+func fillLoop(o *api.Overview, s string, n float64) {
+	numbers := map[string]float64{s: n, "accuracy": n}
+	in := api.Incident{
+		ID: s, Type: s, Status: "MITIGATING", State: s, Target: s, Reason: s, DetectedAt: now, OnsetAt: now.Add(-time.Second), ResolvedAt: now,
+		Degraded: true, SelfRecovered: true, Escalation: s, LastAction: s, Links: []string{s},
+	}
+	d := api.IncidentDetail{
+		Incident: in, OrderReason: s, DryRun: true,
+		Signal:   api.Evidence{State: s, Value: n, Threshold: n, N: math.MaxInt64, DataBug: s, Numbers: numbers},
+		Timeline: []api.TimelineStep{{At: now, State: s, Event: s, Text: s}, {}},
+		Actions: []api.Action{{
+			Type: s, Params: map[string]string{s: s}, AGLDecision: s, Rule: s, Approver: s, Result: s, Reason: s, Undo: true, ProposedAt: now,
+			ExecutedAt: now, EndedAt: now, Before: numbers, After: numbers, Verdict: &api.Verdict{State: s, Lower: n, Upper: n, N: -1},
+		}, {}},
+	}
+	for _, state := range []string{api.StepDone, api.StepNow, api.StepWaiting, api.StepFailed, api.StepSkipped, s} {
+		d.Steps = append(d.Steps, api.Step{Name: s, State: state, At: now, SinceOnsetS: &n, TookS: &n, Text: s}, api.Step{Name: s, State: state})
+		d.Ladder = append(d.Ladder, api.Rung{Action: s, Params: map[string]string{s: s}, Protect: true, Why: s, State: state, Note: s})
+	}
+	o.Incidents = []api.Incident{in, {}, {Type: s, Status: "RESOLVED", DetectedAt: now, ResolvedAt: now}}
+	o.Current = []api.IncidentDetail{d, d, {}}
+	o.Approvals = []api.Approval{{RequestID: s, IncidentID: s, ActionType: s, Params: map[string]string{s: s}, Inverse: s, Proposer: s, Rule: s, Reason: s, Status: "ESCALATED", CreatedAt: now, ExpiresAt: now}, {}}
+	o.Memories = []api.Memory{{Type: s, ActionType: s, IncidentID: s, Healed: true, TookS: n, Before: numbers, After: numbers}, {}}
+	o.Healing = api.Healing{State: api.HealingPaused, Profile: s, By: s, Reason: s, Since: now}
+	o.Signals = api.SignalReport{Blind: true, Items: []api.Signal{
+		{Kind: "DATA_DRIFT", Target: s, State: s, Value: n, Threshold: n, Unit: s, N: -1, Bug: s, Histogram: &api.Histogram{Bins: []string{s, s}, Reference: []float64{n, n}, Now: []float64{n}}},
+		{Kind: "DATA_DRIFT", Target: s, State: "CONFIRMED", Unit: "PSI"},
+		{Kind: s, Target: s, State: s, Value: n, Threshold: n, Unit: "ms"},
+		{Kind: s, Value: n, Unit: "share"},
+		{Kind: s, Value: n, Unit: "s"},
+	}}
+	times := api.Times{P50S: &n, P95S: &n, N: 3}
+	share := api.Share{Share: &n, Count: 1, N: 2}
+	o.Scoreboard = api.Scoreboard{At: now, WindowS: n, SLO: api.SLO{Share: share, LimitMS: n, Target: n}, Items: []api.Score{
+		{Type: s, FromDetection: times, FromOnset: times, Success: share, Needless: share, TargetS: n}, {Type: "ALL"},
+	}}
+}
+
+func TestThePageShowsTheLoop(t *testing.T) {
+	sec := func(v float64) *float64 { return &v }
+	m := Model{FaultsEnabled: true, Overview: api.Overview{
+		At: now, Mode: api.Mode{Mode: api.ModeSafe}, Agents: []api.Agent{{Name: "model", State: "RUNNING"}, {Name: "healing", State: "RUNNING"}},
+		FaultKinds: []string{"latency", "drift"},
+		Healing:    api.Healing{State: api.HealingActive, Profile: "supervised"},
+		Current: []api.IncidentDetail{{
+			Incident: api.Incident{ID: "i-1", Type: "LATENCY_SLO_BREACH", Status: "MITIGATING", State: "VERIFYING", Target: "service", DetectedAt: now},
+			Signal:   api.Evidence{State: "CONFIRMED", Value: 2004, Threshold: 300, N: 100},
+			Steps:    []api.Step{{Name: "detect", State: api.StepDone, At: now, SinceOnsetS: sec(1.25)}, {Name: "propose", State: api.StepNow}},
+			Ladder:   []api.Rung{{Action: "ENABLE_SAFE_MODE", Why: "it protects at once", State: api.StepNow}},
+			Timeline: []api.TimelineStep{{At: now.Add(2 * time.Second), State: "DETECTED", Text: "signal confirmed"}},
+		}},
+		Incidents: []api.Incident{{ID: "i-1", Type: "LATENCY_SLO_BREACH", Status: "MITIGATING", Target: "service", DetectedAt: now}},
+		Approvals: []api.Approval{{RequestID: "r-1", ActionType: "ROLLBACK_MODEL", Proposer: "healing", ExpiresAt: now.Add(90 * time.Second)}},
+		Signals: api.SignalReport{Items: []api.Signal{
+			{Kind: "DATA_DRIFT", Target: "income", Value: .01, Threshold: .2, State: "HEALTHY"},
+			{Kind: "DATA_DRIFT", Target: "credit_score", Value: .9, Threshold: .2, State: "CONFIRMED", Bug: "unit: factor 12"},
+		}},
+		Memories:   []api.Memory{{Type: "PERF_DROP", ActionType: "ROLLBACK_MODEL", Healed: true, TookS: 3.2, Before: map[string]float64{"accuracy": .6}, After: map[string]float64{"accuracy": .93}}},
+		Scoreboard: api.Scoreboard{Items: []api.Score{{Type: "PERF_DROP", FromDetection: api.Times{P50S: sec(4), P95S: sec(200), N: 7}, TargetS: 120}}},
+	}}
+	html := render(t, m)
+	for _, want := range []string{
+		">&#43;1.2 s<", "it protects at once", "confirmed 2.0 s against 300 ms, n = 100", ">&#43;2.0 s<", `href="/incidents/i-1"`,
+		`action="/actions/approvals/r-1"`, `value="APPROVED"`, `value="DENIED"`, "denied in 1 min 30 s", "1 action waits for a decision",
+		"LATENCY_SLO_BREACH of service.", "unit: factor 12", "0.900", "accuracy 0.6 → 0.93", "3 min 20 s", "Pause healing", "profile supervised",
+		`value="latency"`, `value="drift"`,
+	} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page doesn't say %q", want)
+		}
+	}
+	if strings.Index(html, ">credit_score") > strings.Index(html, ">income") {
+		t.Error("the drift table doesn't begin with the largest PSI")
+	}
+	for _, wrong := range []string{"All is well", `value="bad-model"`} {
+		if strings.Contains(html, wrong) {
+			t.Errorf("the page says %q", wrong)
+		}
+	}
+}
+
+func TestTheIncidentsOwnPage(t *testing.T) {
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{hostile, "plain"} {
+		for _, n := range []float64{.5, math.NaN(), math.Inf(-1), 1e300} {
+			var o api.Overview
+			fillLoop(&o, s, n)
+			for i := range o.Current {
+				var buf bytes.Buffer
+				if err := p.RenderIncident(&buf, &IncidentPage{At: now, Detail: &o.Current[i]}); err != nil {
+					t.Fatal(err)
+				}
+				html := buf.String()
+				if strings.Contains(html, "<script>alert") || strings.Contains(html, "<img src=x") {
+					t.Error("a text became markup")
+				}
+				if bad := forbidden.FindString(html); bad != "" && s != hostile {
+					t.Errorf("%v: the page has %q", n, bad)
+				}
+			}
+		}
+	}
+}
