@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"aura/healing/detect"
 	"aura/healing/incident"
 	"aura/store"
 	"aura/web/api"
@@ -47,11 +48,13 @@ func evidenceOf(s incident.Signal) api.Evidence {
 }
 
 // telling is the action that the six steps are told of: the one in progress, else the one that healed, else the last one.
+// Leaving safe mode afterwards is told by the timeline.
 func telling(in incident.Incident) *incident.Action {
 	var out *incident.Action
 	for i := range in.Actions {
 		a := &in.Actions[i]
 		switch {
+		case a.Purpose == incident.Restore:
 		case a.ID == in.CurrentID:
 			return a
 		case out == nil || a.Purpose == incident.Forward && (a.Result == incident.Verified || out.Result != incident.Verified):
@@ -70,7 +73,7 @@ func stepsOf(in incident.Incident) []api.Step {
 		if t.onset.IsZero() || t.onset.After(in.DetectedAt) {
 			t.onset = in.DetectedAt
 		}
-		t.add("detect", false, in.DetectedAt, fmt.Sprintf("%.4g against %.4g, n = %d", in.Signal.Value, in.Signal.Threshold, in.Signal.N))
+		t.add("detect", false, in.DetectedAt, seen(in))
 	}
 	a := telling(in)
 	if a == nil {
@@ -85,6 +88,26 @@ func stepsOf(in incident.Incident) []api.Step {
 	return t.list
 }
 
+// seen says in figures what was detected: as it was before the first action, where that is kept.
+func seen(in incident.Incident) string {
+	value, threshold := in.Signal.Value, in.Signal.Threshold
+	if len(in.Actions) > 0 {
+		if v, ok := in.Actions[0].Before["value"]; ok {
+			value = v
+		}
+	}
+	unit, figure := units[detect.Kind(in.Kind)], "%.3g %s against %.3g"
+	switch {
+	case unit == "ms" && value >= 1e4:
+		value, threshold, unit = value/1e3, threshold/1e3, "s"
+	case unit == "ms":
+		figure = "%.0f %s against %.0f"
+	case unit == "share":
+		value, threshold, unit, figure = value*100, threshold*100, "%", "%.1f %s against %.1f"
+	}
+	return fmt.Sprintf(figure, value, unit, threshold)
+}
+
 // whyOf says why an action was chosen: its place in the ladder.
 func whyOf(in incident.Incident, a *incident.Action) string {
 	if a.Type == "" {
@@ -92,8 +115,6 @@ func whyOf(in incident.Incident, a *incident.Action) string {
 	}
 	text := a.Type
 	switch {
-	case a.Purpose == incident.Restore:
-		text += ": the model is shown healthy beside safe mode"
 	case a.Rung >= 0 && a.Rung < len(in.Ladder) && in.Ladder[a.Rung].Why != "":
 		text += ": " + in.Ladder[a.Rung].Why
 	case a.Rung >= 0 && len(in.Ladder) > 0:

@@ -79,7 +79,7 @@ func (f *fake) Decide(_ context.Context, id string, approve bool, by api.Princip
 	switch {
 	case id == "r-late":
 		return api.Approval{}, api.Refuse(api.Conflict, "request r-late has expired")
-	case id != "r-1":
+	case id != "r-1" && id != "i-1/a1/r1":
 		return api.Approval{}, api.Refuse(api.NotFound, "there is no request %q", id)
 	case !slices.Contains(by.Roles, "approver"):
 		return api.Approval{}, api.Refuse(api.Forbidden, "role")

@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -36,8 +38,27 @@ func (s *Server) registerApprovals(h huma.API) {
 		Body decision
 	},
 	) (*struct{ Body api.Approval }, error) {
-		a, err := approvals.Decide(ctx, in.ID, in.Body.Decision == "APPROVED", principalOf(ctx), in.Body.Reason)
+		id, err := url.PathUnescape(in.ID)
+		if err != nil {
+			return nil, api.Refuse(api.NotFound, "no policy request has this id")
+		}
+		a, err := approvals.Decide(ctx, id, in.Body.Decision == "APPROVED", principalOf(ctx), in.Body.Reason)
 		return &struct{ Body api.Approval }{a}, err
+	})
+}
+
+// slashedIDs lets the id of a policy request, which has slashes, stand in a path as it is: the router gets it escaped.
+func slashedIDs(next http.Handler) http.Handler {
+	const before, after = "/api/v1/approvals/", "/decision"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id, ok := strings.CutPrefix(r.URL.Path, before); ok && strings.HasSuffix(id, after) {
+			u := *r.URL
+			u.RawPath = before + url.PathEscape(strings.TrimSuffix(id, after)) + after
+			clone := *r
+			clone.URL = &u
+			r = &clone
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -45,6 +45,9 @@ func TestLoopRoutes(t *testing.T) {
 		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"MODIFIED","reason":"x"}`, 422, `"field":"decision"`},
 		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"APPROVED"}`, 422, `"field":"reason"`},
 		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"APPROVED","reason":"x","by":"ann"}`, 422, `"field":"by"`},
+		{"POST", "/api/v1/approvals/i-1/a1/r1/decision", `{"decision":"APPROVED","reason":"x"}`, 200, `"request_id":"i-1/a1/r1"`},
+		{"POST", "/api/v1/approvals/i-1%2Fa1%2Fr1/decision", `{"decision":"APPROVED","reason":"x"}`, 200, `"request_id":"i-1/a1/r1"`},
+		{"POST", "/api/v1/approvals/i-1/a1/r1/other", `{"decision":"APPROVED","reason":"x"}`, 404, "not-found"},
 		{"POST", "/api/v1/approvals/r-late/decision", `{"decision":"APPROVED","reason":"x"}`, 409, "expired"},
 		{"POST", "/api/v1/approvals/r-2/decision", `{"decision":"APPROVED","reason":"x"}`, 404, "not-found"},
 		{"GET", "/api/v1/healing", "", 200, `"state":"ACTIVE"`},
@@ -120,8 +123,8 @@ func TestFormsOfTheLoop(t *testing.T) {
 		path, body, location string
 		change               api.Change
 	}{
-		{"/actions/approvals/r-1", "decision=APPROVED&reason=fine", "/?done=approved", api.Change{By: "local", Reason: "true fine"}},
-		{"/actions/approvals/r-1", "decision=DENIED", "/?done=denied", api.Change{By: "local", Reason: "false decided on the page"}},
+		{"/actions/approvals", "request=r-1&decision=APPROVED&reason=fine", "/?done=approved", api.Change{By: "local", Reason: "true fine"}},
+		{"/actions/approvals", "request=r-1&decision=DENIED", "/?done=denied", api.Change{By: "local", Reason: "false decided on the page"}},
 		{"/actions/healing", "verb=pause&reason=drill", "/?done=pause", api.Change{By: "page", Reason: "drill"}},
 		{"/actions/healing", "verb=resume", "/?done=resume", api.Change{By: "page", Reason: "switched on the page"}},
 	} {
@@ -135,8 +138,8 @@ func TestFormsOfTheLoop(t *testing.T) {
 		path, body string
 		code       int
 	}{
-		{"/actions/approvals/r-1", "decision=MAYBE", 422},
-		{"/actions/approvals/r-late", "decision=APPROVED", 409},
+		{"/actions/approvals", "request=r-1&decision=MAYBE", 422},
+		{"/actions/approvals", "request=r-late&decision=APPROVED", 409},
 		{"/actions/healing", "verb=stop", 422},
 		{"/actions/drill", "drill=flood", 422},
 	} {

@@ -37,12 +37,12 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 		return err
 	}))
 	r.Get("/incidents/{id}", s.showIncident)
-	r.Post("/actions/approvals/{id}", s.actionNamed(func(ctx context.Context, f form) (string, error) {
+	r.Post("/actions/approvals", s.actionNamed(func(ctx context.Context, f form) (string, error) {
 		decision := f.one("decision", "APPROVED", "DENIED")
 		if decision == "" {
 			return "", api.RefuseFields(api.Field{Field: "decision", Problem: "invalid", Want: "APPROVED or DENIED"})
 		}
-		_, err := s.options.Backend.Approvals.Decide(ctx, f.path("id"), decision == "APPROVED", principalOf(ctx), f.change("decided on the page").Reason)
+		_, err := s.options.Backend.Approvals.Decide(ctx, f.values.Get("request"), decision == "APPROVED", principalOf(ctx), f.change("decided on the page").Reason)
 		return strings.ToLower(decision), err
 	}))
 	r.Post("/actions/healing", s.actionNamed(func(ctx context.Context, f form) (string, error) {

@@ -50,7 +50,7 @@ func requiredRole(r *http.Request) string {
 	switch {
 	case isSafe(r.Method), path == "/api/v1/applications", path == "/api/v1/feedback", path == "/api/v1/query":
 		return ""
-	case strings.HasPrefix(path, "/api/v1/approvals/"), strings.HasPrefix(path, "/actions/approvals/"):
+	case strings.HasPrefix(path, "/api/v1/approvals/"), path == "/actions/approvals":
 		return "approver"
 	}
 	return "operator"

@@ -161,14 +161,15 @@ func (w *watch) look(ctx context.Context) (done bool, err error) {
 	return true, nil
 }
 
+// next is the newest incident that is worked on, or whose safe mode still stands.
 func (w *watch) next(ctx context.Context) (string, error) {
-	for _, status := range []string{"OPEN", "MITIGATING"} {
-		var page api.List[api.Incident]
-		if _, err := w.s.call(ctx, http.MethodGet, "/api/v1/incidents?limit=1&status="+status, nil, &page); err != nil {
-			return "", err
-		}
-		if len(page.Items) > 0 {
-			return page.Items[0].ID, nil
+	var page api.List[api.Incident]
+	if _, err := w.s.call(ctx, http.MethodGet, "/api/v1/incidents?limit=20", nil, &page); err != nil {
+		return "", err
+	}
+	for _, n := range page.Items {
+		if n.Open() || n.Degraded {
+			return n.ID, nil
 		}
 	}
 	return "", nil

@@ -74,7 +74,7 @@ func TestThePageShowsTheLoop(t *testing.T) {
 	html := render(t, m)
 	for _, want := range []string{
 		">&#43;1.2 s<", "it protects at once", "confirmed 2.0 s against 300 ms, n = 100", ">&#43;2.0 s<", `href="/incidents/i-1"`,
-		`action="/actions/approvals/r-1"`, `value="APPROVED"`, `value="DENIED"`, "denied in 1 min 30 s", "1 action waits for a decision",
+		`name="request" value="r-1"`, `value="APPROVED"`, `value="DENIED"`, "denied in 1 min 30 s", "1 action waits for a decision",
 		"LATENCY_SLO_BREACH of service.", "unit: factor 12", "0.900", "accuracy 0.6 → 0.93", "3 min 20 s", "Pause healing", "profile supervised",
 		`value="latency"`, `value="drift"`,
 	} {
