@@ -83,7 +83,7 @@ func (b *approvalsBackend) decided(ctx context.Context, limit int, cursor string
 
 // Decide implements api.Approvals.
 func (b *approvalsBackend) Decide(ctx context.Context, id string, approve bool, by api.Principal, reason string) (api.Approval, error) {
-	request, err := b.store.Request(ctx, id)
+	_, err := b.store.Request(ctx, id)
 	if err != nil {
 		return api.Approval{}, notFoundOr(err, "no policy request has this id; GET /api/v1/approvals lists those that wait")
 	}
@@ -93,7 +93,8 @@ func (b *approvalsBackend) Decide(ctx context.Context, id string, approve bool, 
 	if err := b.desk.Decide(ctx, principalOf(by), id, approve, reason); err != nil {
 		return api.Approval{}, deskRefusal(err)
 	}
-	if request, err = b.store.Request(ctx, id); err != nil {
+	request, err := b.store.Request(ctx, id)
+	if err != nil {
 		return api.Approval{}, refusal(err)
 	}
 	verdicts, err := b.store.PolicyDecisions(ctx, store.DecisionFilter{RequestIDs: []string{id}, FinalOnly: true}, 0, 1)
