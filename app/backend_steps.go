@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"aura/healing/detect"
@@ -115,6 +116,8 @@ func whyOf(in incident.Incident, a *incident.Action) string {
 	}
 	text := a.Type
 	switch {
+	case a.Follows && a.Rung >= 0 && a.Rung < len(in.Ladder):
+		text += " follows " + in.Ladder[a.Rung].Action
 	case a.Rung >= 0 && a.Rung < len(in.Ladder) && in.Ladder[a.Rung].Why != "":
 		text += ": " + in.Ladder[a.Rung].Why
 	case a.Rung >= 0 && len(in.Ladder) > 0:
@@ -220,14 +223,23 @@ func ladderOf(in incident.Incident) []api.Rung {
 		}
 		for _, a := range in.Actions {
 			if a.Rung == i && a.Purpose == incident.Forward {
-				out[i].State, out[i].Note = rungState(a), string(a.Result)
-				if a.Reason != "" && a.Result != "" {
-					out[i].Note += ": " + a.Reason
-				}
+				out[i].State, out[i].Note = rungState(a), noteOf(r, a)
 			}
 		}
 	}
 	return out
+}
+
+// noteOf says how a rung's last action ended, by name where it isn't the rung's own.
+func noteOf(r incident.Rung, a incident.Action) string {
+	note := string(a.Result)
+	if a.Result != "" && a.Reason != "" {
+		note += ": " + a.Reason
+	}
+	if a.Type != r.Action {
+		note = strings.TrimSuffix(a.Type+" "+note, " ")
+	}
+	return note
 }
 
 func rungState(a incident.Action) string {

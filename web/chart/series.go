@@ -56,7 +56,7 @@ func (c Series) SVG() string {
 	for _, v := range c.ticks(low, high) {
 		y := c.y(v, low, high)
 		s.path("grid", fmt.Sprintf("M%s %sH%s", number(seriesLeft), number(y), number(seriesWidth-seriesRight)))
-		s.text("tick is-y", seriesLeft-6, y+3.5, number(v)+c.Unit)
+		s.text("tick is-y", seriesLeft-6, y+3.5, c.amount(v))
 	}
 	c.clock(&s)
 	if c.Limit > 0 {
@@ -165,6 +165,14 @@ func (c Series) ticks(low, high float64) []float64 {
 		out = append(out, v)
 	}
 	return out
+}
+
+// amount writes a value of the axis; a thousand milliseconds are a second.
+func (c Series) amount(v float64) string {
+	if c.Unit == " ms" && v >= 1000 {
+		return number(v/1000) + " s"
+	}
+	return number(v) + c.Unit
 }
 
 // clock writes the time axis: whole steps of the clock, at most some eight.

@@ -237,7 +237,7 @@ func params(m map[string]string) string {
 func changes(before, after map[string]float64) string {
 	names := make([]string, 0, len(after))
 	for k := range after {
-		if _, ok := before[k]; ok {
+		if _, ok := before[k]; ok && k != "n" && k != "threshold" {
 			names = append(names, k)
 		}
 	}
