@@ -83,18 +83,19 @@ func (t *tally) add(r store.IncidentRow, in incident.Incident, faults []faultRec
 	if !ended {
 		t.open++
 	}
-	self := in.SelfRecovered
+	self, acted := in.SelfRecovered, int64(0)
 	for _, a := range in.Actions {
 		if a.ExecutedAt.IsZero() || a.Purpose != incident.Forward {
 			continue
 		}
-		t.executed++
+		acted++
 		if self || a.Verdict != nil && a.Verdict.SelfRecovered {
 			t.needless++
 		}
 	}
-	if !ended || in.State == incident.Superseded {
-		return // a person took it over: neither success nor failure of ours
+	t.executed += acted
+	if !ended || in.State == incident.Superseded || self && acted == 0 {
+		return // a person took it over, or it ended before anything was done: neither success nor failure of ours
 	}
 	t.ended++
 	if r.Status != store.IncidentResolved {

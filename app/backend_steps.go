@@ -167,6 +167,7 @@ func (t *steps) add(name string, failed bool, at time.Time, text string) {
 }
 
 func (t *steps) approve(a *incident.Action, ended bool) {
+	ended = ended && a.Type != ""
 	said := a.AGL == incident.AGLApproved || a.AGL == incident.AGLModified || a.AGL == incident.AGLDenied
 	at, text := time.Time{}, ""
 	if said {
@@ -177,10 +178,10 @@ func (t *steps) approve(a *incident.Action, ended bool) {
 		if a.Approver != "" {
 			text = a.Approver
 		}
-	} else if a.AGL == incident.AGLEscalated {
-		text = "held for a person"
+	} else if t.over = t.over || ended; a.AGL == incident.AGLEscalated && !ended {
+		text = "held for a person" // what ended before the verdict needs none any more
 	}
-	t.add("approve", a.AGL == incident.AGLDenied || ended && !said && a.Type != "", at, text)
+	t.add("approve", a.AGL == incident.AGLDenied, at, text)
 }
 
 // verify adds the verdict and what was learned of it.

@@ -9,3 +9,6 @@ type Parts = parts
 
 // Pipeline names the agents that an application passes.
 var Pipeline = pipeline
+
+// StepsOf tells an incident as the six steps.
+var StepsOf = stepsOf

@@ -18,6 +18,8 @@ type Series struct {
 	Limit     float64
 	LimitText string
 	Bands     []Band
+	// Narrow is the form for narrow screens; style sheets show the one that fits.
+	Narrow bool
 	// Log draws the values on a logarithmic scale: latencies from a millisecond to minutes fit one picture.
 	Log bool
 }
@@ -41,28 +43,42 @@ type Band struct {
 }
 
 const (
-	seriesWidth, seriesHeight                      = 720.0, 190.0
+	seriesHeight                                   = 190.0
 	seriesLeft, seriesRight, seriesTop, seriesFoot = 52.0, 10.0, 18.0, 22.0
 )
+
+func (c Series) width() float64 {
+	if c.Narrow {
+		return 350
+	}
+	return 720
+}
+
+func (c Series) class() string {
+	if c.Narrow {
+		return "series narrow"
+	}
+	return "series"
+}
 
 // SVG draws it.
 func (c Series) SVG() string {
 	var s svg
-	s.open("series", seriesWidth, seriesHeight, "xMidYMid meet", c.Title, c.description())
+	s.open(c.class(), c.width(), seriesHeight, "xMidYMid meet", c.Title, c.description())
 	low, high := c.reach()
 	for _, b := range c.Bands {
 		c.band(&s, b)
 	}
 	for _, v := range c.ticks(low, high) {
 		y := c.y(v, low, high)
-		s.path("grid", fmt.Sprintf("M%s %sH%s", number(seriesLeft), number(y), number(seriesWidth-seriesRight)))
+		s.path("grid", fmt.Sprintf("M%s %sH%s", number(seriesLeft), number(y), number(c.width()-seriesRight)))
 		s.text("tick is-y", seriesLeft-6, y+3.5, c.amount(v))
 	}
 	c.clock(&s)
 	if c.Limit > 0 {
 		y := c.y(c.Limit, low, high)
-		s.path("limit", fmt.Sprintf("M%s %sH%s", number(seriesLeft), number(y), number(seriesWidth-seriesRight)))
-		s.text("tick is-limit", seriesWidth-seriesRight, y-4, c.LimitText)
+		s.path("limit", fmt.Sprintf("M%s %sH%s", number(seriesLeft), number(y), number(c.width()-seriesRight)))
+		s.text("tick is-limit", c.width()-seriesRight, y-4, c.LimitText)
 	}
 	for _, l := range c.Lines {
 		c.line(&s, l, low, high)
@@ -137,7 +153,7 @@ func (c Series) x(t time.Time) float64 {
 	if whole <= 0 {
 		return seriesLeft
 	}
-	return seriesLeft + t.Sub(c.From).Seconds()/whole*(seriesWidth-seriesLeft-seriesRight)
+	return seriesLeft + t.Sub(c.From).Seconds()/whole*(c.width()-seriesLeft-seriesRight)
 }
 
 func (c Series) y(v, low, high float64) float64 {
@@ -180,7 +196,7 @@ func (c Series) clock(s *svg) {
 	steps := []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
 	step := steps[len(steps)-1]
 	for _, d := range steps {
-		if c.To.Sub(c.From) <= 8*d {
+		if c.To.Sub(c.From) <= time.Duration(c.width()/88)*d {
 			step = d
 			break
 		}
@@ -194,7 +210,7 @@ func (c Series) clock(s *svg) {
 		if t = t.Add(step); t.After(c.To) {
 			return
 		}
-		if x := c.x(t); x < seriesWidth-seriesRight-18 {
+		if x := c.x(t); x < c.width()-seriesRight-18 {
 			s.text("tick is-x", x, seriesHeight-6, t.UTC().Format(layout))
 		}
 	}

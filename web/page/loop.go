@@ -176,7 +176,7 @@ func psiBar(s api.Signal) template.HTML {
 	return svg(chart.Bar("PSI of "+s.Target, s.Value, s.Threshold, kindOfStatus(s.State)))
 }
 
-// LatencyChart draws median and p99 with the limit, and the incidents as bands.
+// LatencyChart draws, wide and narrow, median and p99 with the limit, and the incidents as bands.
 func (v view) LatencyChart() template.HTML {
 	to := v.Overview.At
 	if len(v.Points) > 0 {
@@ -205,7 +205,9 @@ func (v view) LatencyChart() template.HTML {
 		}
 		c.Bands = append(c.Bands, chart.Band{From: from, To: n.ResolvedAt, Text: short(28, n.Type), Class: class})
 	}
-	return svg(c.SVG())
+	wide := c.SVG()
+	c.Narrow = true
+	return svg(wide + c.SVG())
 }
 
 // part writes a part of a whole.

@@ -1,0 +1,69 @@
+package app_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"aura/app"
+	"aura/healing/incident"
+)
+
+// The six steps say how far a healing is, whatever became of it.
+func TestStepsOfAnIncident(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 25, 9, 0, 0, 0, time.UTC)
+	after := func(s int) time.Time { return at.Add(time.Duration(s) * time.Second) }
+	detected := incident.Incident{Kind: incident.LatencySLOBreach, State: incident.Detected, OnsetAt: at, DetectedAt: after(1)}
+	with := func(state incident.State, a incident.Action) incident.Incident {
+		in := detected
+		a.ID, a.Type, a.Purpose, a.ProposedAt = "a1", incident.EnableSafeMode, incident.Forward, after(2)
+		in.State, in.Actions = state, []incident.Action{a}
+		if a.Result == "" {
+			in.CurrentID = "a1"
+		}
+		return in
+	}
+	yes := incident.Action{AGL: incident.AGLApproved, DecidedAt: after(3)}
+	executed := yes
+	executed.ExecutedAt = after(4)
+	ended := func(r incident.Result) incident.Action {
+		a := executed
+		a.Result, a.EndedAt = r, after(9)
+		return a
+	}
+	for name, test := range map[string]struct {
+		in   incident.Incident
+		want string // states of detect, propose, approve, execute, verify, learn
+	}{
+		"suspected":     {incident.Incident{State: incident.Suspected}, "now waiting waiting waiting waiting waiting"},
+		"no suspicion":  {incident.Incident{State: incident.Cancelled}, "failed skipped skipped skipped skipped skipped"},
+		"detected":      {detected, "done now waiting waiting waiting waiting"},
+		"proposed":      {with(incident.Proposed, incident.Action{AGL: incident.AGLPending}), "done done now waiting waiting waiting"},
+		"held":          {with(incident.AwaitingApproval, incident.Action{AGL: incident.AGLEscalated}), "done done now waiting waiting waiting"},
+		"approved":      {with(incident.Executing, yes), "done done done now waiting waiting"},
+		"executed":      {with(incident.Verifying, executed), "done done done done now waiting"},
+		"healed":        {with(incident.Resolved, ended(incident.Verified)), "done done done done done done"},
+		"did not hold":  {with(incident.Detected, ended(incident.Undone)), "done done done done failed done"},
+		"denied":        {with(incident.Escalated, incident.Action{AGL: incident.AGLDenied, DecidedAt: after(3), Result: incident.Denied}), "done done failed skipped skipped skipped"},
+		"withdrawn":     {with(incident.Cancelled, incident.Action{AGL: incident.AGLEscalated, Result: incident.Withdrawn}), "done done skipped skipped skipped skipped"},
+		"refused late":  {with(incident.Detected, incident.Action{AGL: incident.AGLApproved, DecidedAt: after(3), Result: incident.Refused}), "done done done failed skipped skipped"},
+		"handed over":   {with(incident.Escalated, ended(incident.HandedOver)), "done done done done failed skipped"},
+		"nobody to ask": {func() incident.Incident { in := detected; in.State = incident.Escalated; return in }(), "done skipped skipped skipped skipped skipped"},
+	} {
+		var got []string
+		last := 0.0
+		for _, s := range app.StepsOf(test.in) {
+			got = append(got, s.State)
+			if s.SinceOnsetS != nil {
+				if *s.SinceOnsetS < last {
+					t.Errorf("%s: %s goes back in time", name, s.Name)
+				}
+				last = *s.SinceOnsetS
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %q, want %q", name, strings.Join(got, " "), test.want)
+		}
+	}
+}
