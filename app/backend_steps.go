@@ -1,52 +1,13 @@
 package app
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"aura/healing/detect"
 	"aura/healing/incident"
-	"aura/store"
 	"aura/web/api"
 )
-
-// detail is an incident with all that was done; times of execution come from the actions' rows, which the effect's own
-// transaction wrote.
-func (b *incidentsBackend) detail(ctx context.Context, row store.IncidentRow) (api.IncidentDetail, error) {
-	in := documentOf(row)
-	rows, err := b.store.Actions(ctx, store.ActionFilter{IncidentID: row.ID}, "", 200)
-	if err != nil {
-		return api.IncidentDetail{}, refusal(err)
-	}
-	out := api.IncidentDetail{
-		Incident: incidentView(row, in), OrderReason: in.OrderReason, DryRun: in.DryRun, Signal: evidenceOf(in.Signal),
-		Steps: stepsOf(in), Ladder: ladderOf(in), Actions: []api.Action{}, Timeline: []api.TimelineStep{},
-	}
-	for _, r := range slices.Backward(rows) {
-		out.Actions = append(out.Actions, actionOf(r))
-	}
-	for _, e := range in.Timeline {
-		out.Timeline = append(out.Timeline, api.TimelineStep{
-			Seq: e.Seq, At: e.At, From: string(e.From), State: string(e.State), Event: string(e.Event),
-			Action: e.Action, ActionID: e.ActionID, Text: e.Text,
-		})
-	}
-	return out, nil
-}
-
-func evidenceOf(s incident.Signal) api.Evidence {
-	e := api.Evidence{
-		State: string(s.State), Value: s.Value, Threshold: s.Threshold, N: s.N, ObservedAt: s.ObservedAt, DataBug: s.DataBug, Numbers: s.Numbers,
-	}
-	if json.Unmarshal(s.Evidence, &e.Detail) != nil {
-		e.Detail = nil
-	}
-	return e
-}
 
 // telling is the action that the six steps are told of: the one in progress, else the one that healed, else the last one.
 // Leaving safe mode afterwards is told by the timeline.
@@ -209,48 +170,4 @@ func (t *steps) verify(a *incident.Action, in incident.Incident) {
 		word = "no credit: it ended by itself"
 	}
 	t.add("learn", false, a.EndedAt, fmt.Sprintf("%s %s after %.1f s", a.Type, word, a.EndedAt.Sub(a.ProposedAt).Seconds()))
-}
-
-// ladderOf shows each rung with what became of it.
-func ladderOf(in incident.Incident) []api.Rung {
-	out := make([]api.Rung, len(in.Ladder))
-	for i, r := range in.Ladder {
-		out[i] = api.Rung{
-			Rung: i + 1, Action: r.Action, Params: r.Params, Requires: r.Requires, Verification: r.Verification, Protect: r.Protect, Why: r.Why,
-			State: api.StepWaiting,
-		}
-		if in.State.Final() || i < in.RungIndex {
-			out[i].State = api.StepSkipped
-		}
-		for _, a := range in.Actions {
-			if a.Rung == i && a.Purpose == incident.Forward {
-				out[i].State, out[i].Note = rungState(a), noteOf(r, a)
-			}
-		}
-	}
-	return out
-}
-
-// noteOf says how a rung's last action ended, by name where it isn't the rung's own.
-func noteOf(r incident.Rung, a incident.Action) string {
-	note := string(a.Result)
-	if a.Result != "" && a.Reason != "" {
-		note += ": " + a.Reason
-	}
-	if a.Type != r.Action {
-		note = strings.TrimSuffix(a.Type+" "+note, " ")
-	}
-	return note
-}
-
-func rungState(a incident.Action) string {
-	switch a.Result {
-	case "":
-		return api.StepNow
-	case incident.Verified:
-		return api.StepDone
-	case incident.Withdrawn, incident.DryRunResult, incident.TakenOver:
-		return api.StepSkipped
-	}
-	return api.StepFailed
 }
