@@ -7,6 +7,7 @@ import (
 
 	"aura/agents/desired"
 	"aura/agents/monitoring"
+	"aura/mlops/schema"
 	"aura/store"
 	"aura/web/api"
 )
@@ -27,11 +28,11 @@ type loopAgents struct {
 	dryRun  bool
 }
 
-func newLoopBackend(s *store.Store, view *desired.View, announce announcer, mon *monitoring.Monitoring, tel *telemetry, loop *loopAgents,
+func newLoopBackend(sch *schema.Schema, s *store.Store, view *desired.View, announce announcer, mon *monitoring.Monitoring, tel *telemetry, loop *loopAgents,
 ) loopBackend {
 	b := loopBackend{
 		incidents: &incidentsBackend{store: s, slo: tel.slo},
-		signals:   &signalsBackend{mon},
+		signals:   &signalsBackend{mon, sch},
 		approvals: &approvalsBackend{store: s},
 		healing:   &healingBackend{store: s, view: view, announce: announce},
 	}

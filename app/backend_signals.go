@@ -2,14 +2,20 @@ package app
 
 import (
 	"context"
+	"slices"
+	"strconv"
 
 	"aura/agents/monitoring"
 	"aura/healing/detect"
+	"aura/mlops/schema"
 	"aura/web/api"
 )
 
 // signalsBackend answers for what monitoring says; nil monitoring says nothing.
-type signalsBackend struct{ monitoring *monitoring.Monitoring }
+type signalsBackend struct {
+	monitoring *monitoring.Monitoring
+	schema     *schema.Schema
+}
 
 // Signals implements api.Signals.
 func (b *signalsBackend) Signals(context.Context) (api.SignalReport, error) {
@@ -27,10 +33,25 @@ func (b *signalsBackend) Signals(context.Context) (api.SignalReport, error) {
 		out.Items[i] = signalOf(s)
 		out.Items[i].CauseOf = causes[s.Fingerprint()]
 		if h, ok := histograms[s.Target]; ok && s.Kind == detect.DataDrift {
-			out.Items[i].Histogram = &api.Histogram{Bins: h.Bins, Reference: h.Reference, Now: h.Now, N: h.N}
+			out.Items[i].Histogram = &api.Histogram{Bins: b.named(s.Target, h.Bins), Reference: h.Reference, Now: h.Now, N: h.N}
 		}
 	}
 	return out, nil
+}
+
+// named puts the names of a feature's categories in the place of their codes.
+func (b *signalsBackend) named(feature string, bins []string) []string {
+	i := b.schema.Index(feature)
+	if i < 0 || b.schema.Features[i].Kind != schema.Categorical {
+		return bins
+	}
+	out := slices.Clone(bins)
+	for n, bin := range out {
+		if code, err := strconv.Atoi(bin); err == nil && code >= 0 && code < len(b.schema.Features[i].Categories) {
+			out[n] = b.schema.Features[i].Categories[code]
+		}
+	}
+	return out
 }
 
 // units of the kinds' values.

@@ -273,7 +273,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch}
 	ag := &agentsBackend{sup}
 	md := &modes{store: s, view: view, publish: ctl.announce}
-	loop := newLoopBackend(s, view, ctl.announce, mon, tel, nil)
+	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, nil)
 	backend := api.Backend{
 		Applications: &applications{schema: sch, intake: in, store: s, count: tel},
 		Feedback:     &feedback{intake: in, now: now},
