@@ -1,0 +1,215 @@
+package governance
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"aura/healing/incident"
+	"aura/healing/policy"
+	"aura/store"
+)
+
+// decide answers a request that nobody has answered yet.
+func (a *Agent) decide(ctx context.Context, r store.PolicyRequest) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.o.Now()
+	expired := !r.ExpiresAt.IsZero() && !now.Before(r.ExpiresAt)
+	switch {
+	case expired:
+		return a.write(ctx, r, policy.Decision{AGL: policy.Denied, Rule: "approval_ttl", Reason: "nobody decided in time", At: now}, nil)
+	case r.Status != store.RequestPending:
+		return nil // decided, or a person's
+	}
+	p, err := proposal(r)
+	if err != nil {
+		return a.write(ctx, r, policy.Decision{AGL: policy.Denied, Rule: "malformed", Reason: err.Error(), At: now}, nil)
+	}
+	in, why, err := a.input(ctx, r, p, now)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		return a.write(ctx, r, policy.Decision{AGL: policy.Denied, Rule: "purpose", Reason: why, At: now, Input: in}, nil)
+	}
+	d := a.o.Rules().Policy.Decide(in, now)
+	if d.AGL != policy.Approved {
+		return a.write(ctx, r, d, nil)
+	}
+	envelope, err := a.sign(r, p, "rule:"+d.Rule, d.Version, now)
+	if err != nil {
+		return fmt.Errorf("governance: sign: %w", err)
+	}
+	return a.write(ctx, r, d, envelope)
+}
+
+// proposal reads what a request says, and sees that it is what its digest says.
+func proposal(r store.PolicyRequest) (policy.Proposal, error) {
+	var p policy.Proposal
+	if err := json.Unmarshal(r.Action, &p); err != nil {
+		return p, fmt.Errorf("the request can't be read: %w", err)
+	}
+	if p.Action.Digest() != r.Digest || p.Action.Type != r.ActionType {
+		return p, errors.New("the request is not for the action that its digest names")
+	}
+	return p, nil
+}
+
+// write keeps a verdict by rule and announces it. One that came too late changes nothing.
+func (a *Agent) write(ctx context.Context, r store.PolicyRequest, d policy.Decision, signed *signature) error {
+	inputs, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("governance: decision: %w", err)
+	}
+	row := store.PolicyDecision{
+		RequestID: r.ID, Verdict: d.AGL, Rule: d.Rule, Reason: d.Reason, By: Name, Inputs: inputs, DecidedAt: d.At,
+	}
+	if signed != nil {
+		row.Envelope, row.ExpiresAt = signed.raw, signed.expires
+	} else if d.AGL == policy.Escalated {
+		row.ExpiresAt = r.ExpiresAt
+	}
+	return a.save(ctx, row)
+}
+
+func (a *Agent) save(ctx context.Context, row store.PolicyDecision) error {
+	saved, err := a.o.Store.DecideRequest(ctx, row)
+	var late *store.Refused
+	if errors.As(err, &late) && late.Code == store.CodeLate {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.o.Log.Info("policy decision", "request", row.RequestID, "verdict", row.Verdict, "rule", row.Rule, "reason", row.Reason, "by", row.By)
+	a.announce(ctx, saved)
+	return nil
+}
+
+// signature is a signed decision with its end.
+type signature struct {
+	raw     []byte
+	expires time.Time
+}
+
+// sign makes the decision that the executor demands.
+func (a *Agent) sign(r store.PolicyRequest, p policy.Proposal, approver, version string, now time.Time) (*signature, error) {
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	ttl := envelopeTTL
+	if p.Purpose == policy.Undo {
+		ttl = undoTTL
+	}
+	expires := now.Add(ttl).Truncate(time.Microsecond)
+	raw, err := policy.Sign(policy.Envelope{
+		DecisionID: r.ID, ActionID: r.ActionID, Digest: r.Digest, IncidentID: r.IncidentID, Decision: policy.Approved, Purpose: p.Purpose,
+		PolicyVersion: version, Proposer: r.Proposer, Approver: approver, Audience: policy.AudienceExecutor,
+		Nonce: hex.EncodeToString(nonce[:]), Issued: now.UnixMicro(), Expires: expires.UnixMicro(),
+	}, a.o.Key)
+	if err != nil {
+		return nil, err
+	}
+	return &signature{raw, expires}, nil
+}
+
+// input gathers what rules may look at. why says that the purpose that the request claims is not true: an action that
+// escapes the budgets must be what it says.
+func (a *Agent) input(ctx context.Context, r store.PolicyRequest, p policy.Proposal, now time.Time) (in policy.Input, why string, err error) {
+	state, err := a.o.Store.Desired(ctx)
+	if err != nil {
+		return in, "", err
+	}
+	rules := a.o.Rules()
+	in = policy.Input{
+		ActionID: r.ActionID, Action: p.Action.Type, Params: p.Action.Params, Touches: incident.Touches(p.Action.Type, p.Action.Params),
+		Purpose: p.Purpose, IncidentID: r.IncidentID, IncidentType: p.IncidentType, Target: p.Target, Fingerprint: p.Fingerprint,
+		Mode: string(state.Mode), Profile: rules.Config.Profile, Proposer: r.Proposer, DryRun: p.DryRun,
+		Freeze: state.Settings[policy.SettingFreeze].Value == "true", Paused: state.Settings[policy.SettingPaused].Value == "true",
+		Holds: holds(state), Hour: now.UTC().Hour(),
+	}
+	if a.o.Unhealthy != nil {
+		in.Unhealthy = a.o.Unhealthy()
+	}
+	uses, err := a.uses(ctx, r.IncidentID, now)
+	if err != nil {
+		return in, "", err
+	}
+	in.Limit = rules.Config.Limits.Check(r.ActionID, in.Action, in.Touches, p.Cooldown, uses, now)
+	why, err = a.purpose(ctx, r, p)
+	return in, why, err
+}
+
+// holds names the settings that people hold, as actions name what they touch.
+func holds(state store.State) (out []string) {
+	for name, s := range state.Settings {
+		if s.HeldBy == "" {
+			continue
+		}
+		if agent, is := strings.CutPrefix(name, store.AgentSetting("")); is {
+			name = "agent:" + agent
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// maxUses bounds what a day's budget is counted from; more than that is over any budget.
+const maxUses = 2000
+
+// uses are the forward actions of the last day.
+func (a *Agent) uses(ctx context.Context, incidentID string, now time.Time) ([]policy.Use, error) {
+	rows, err := a.o.Store.Actions(ctx, store.ActionFilter{ExecutedSince: now.Add(-24 * time.Hour), ForwardOnly: true}, "", maxUses)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]policy.Use, 0, len(rows))
+	for _, row := range rows {
+		var params map[string]string
+		if err := json.Unmarshal(row.Params, &params); err != nil {
+			return nil, fmt.Errorf("governance: parameters of action %s: %w", row.ID, err)
+		}
+		u := policy.Use{
+			ActionID: row.ID, Action: row.Type, Touches: incident.Touches(row.Type, params), At: row.ExecutedAt, EndedAt: row.FinishedAt,
+			Held: row.Result != string(incident.Undone) && row.Result != string(incident.NotHeld),
+		}
+		if row.IncidentID == incidentID && u.EndedAt.IsZero() {
+			// What its own incident has under way is what this action is a part of: it doesn't stand in its way.
+			u.EndedAt, u.Held = u.At, true
+		}
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+// purpose checks the claims that free an action of the budgets.
+func (a *Agent) purpose(ctx context.Context, r store.PolicyRequest, p policy.Proposal) (why string, err error) {
+	switch p.Purpose {
+	case policy.Forward:
+		return "", nil
+	case policy.Restore:
+		if p.Action.Type != incident.DisableSafeMode {
+			return p.Action.Type + " restores nothing", nil
+		}
+		return "", nil
+	case policy.Undo:
+		row, err := a.o.Store.Action(ctx, p.Undoes)
+		if errors.Is(err, store.ErrNotFound) {
+			return "there is no action " + p.Undoes + " to undo", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		var inverse policy.Action
+		if json.Unmarshal(row.Inverse, &inverse) != nil || row.IncidentID != r.IncidentID || inverse.Digest() != r.Digest {
+			return "it is not the inverse of " + p.Undoes, nil
+		}
+		return "", nil
+	}
+	return fmt.Sprintf("there is no purpose %q", p.Purpose), nil
+}

@@ -1,0 +1,169 @@
+// Package governance is the agent that allows or denies: it decides policy requests by rules and limits, signs what it
+// allows, and takes the decisions of people.
+//
+// It owns the private key: nobody else can sign a decision. Requests and decisions are rows of the store; the events on
+// policy-requests and policy-decisions only announce them, and what was not heard is found once a second. One request is
+// decided at a time. What can't be evaluated, doesn't fit its digest, or comes too late is denied. Decide blocks for two
+// transactions of the store and may be called by many at once.
+//
+// It imports agents, agents/bus, agents/event, healing/incident (what an action touches), healing/policy and store. Test it
+// with the real store and a handler called by hand.
+package governance
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"aura/agents"
+	"aura/agents/bus"
+	"aura/agents/event"
+	"aura/healing/policy"
+	"aura/store"
+)
+
+// Name of the agent: the principal that decides by rule.
+const Name = "governance"
+
+const (
+	// sweepEvery is how often rows are looked through that nobody announced.
+	sweepEvery = time.Second
+	// sweepLimit bounds one look.
+	sweepLimit = 200
+	// envelopeTTL is how long a signed decision may be used.
+	envelopeTTL = time.Minute
+	// undoTTL is longer: an undo must not fail because it waited.
+	undoTTL = policy.MaxTTL
+)
+
+// Publisher sends events; bus.Transport implements it.
+type Publisher interface {
+	Publish(ctx context.Context, messages ...*bus.Message) error
+}
+
+// Rules are what is in force.
+type Rules struct {
+	Config policy.Config
+	Policy *policy.Policy
+}
+
+// Options of the agent.
+type Options struct {
+	Store     *store.Store
+	Publisher Publisher
+	Key       ed25519.PrivateKey
+	// Rules gives the policy in force; it may change while the agent runs.
+	Rules func() Rules
+	// Unhealthy is the share of agents that are not healthy, 0 to 1; nil for unknown (0).
+	Unhealthy func() float64
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Agent is the governance agent of one process.
+type Agent struct {
+	o  Options
+	mu sync.Mutex // one decision at a time: budgets count what was allowed before
+}
+
+// New makes the agent.
+func New(o Options) (*Agent, error) {
+	if o.Store == nil || o.Publisher == nil || o.Rules == nil || o.Now == nil || len(o.Key) != ed25519.PrivateKeySize {
+		return nil, errors.New("governance: it needs a store, a publisher, rules, a clock and a key")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("component", Name)
+	return &Agent{o: o}, nil
+}
+
+// Spec describes the agent to the supervisor.
+func (a *Agent) Spec() agents.Spec {
+	return agents.Spec{
+		Name: Name,
+		Inputs: []agents.Input{
+			{Topic: event.PolicyRequests},
+			{Topic: event.Metrics, Filter: (&ticker{}).filter},
+		},
+		NewHandler: func(agents.Life) agents.Handler { return &handler{a} },
+		Restart:    agents.RestartAuto,
+		GiveUp:     func(context.Context, *bus.Message, error) error { return nil }, // the row is swept
+	}
+}
+
+// ticker passes one of the agent's own beats a sweep.
+type ticker struct {
+	mu   sync.Mutex
+	next time.Time
+}
+
+func (t *ticker) filter(now time.Time, _ int, batch []*bus.Message) []*bus.Message {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Before(t.next) && t.next.Sub(now) <= sweepEvery {
+		return nil
+	}
+	for i := len(batch) - 1; i >= 0; i-- {
+		if m, ok := batch[i].Event.(*event.AgentMetrics); ok && m.Agent == Name {
+			t.next = now.Add(sweepEvery)
+			return batch[i : i+1]
+		}
+	}
+	return nil
+}
+
+type handler struct{ agent *Agent }
+
+// Handle implements agents.Handler.
+func (h *handler) Handle(ctx context.Context, m *bus.Message, _ *agents.Outbox) error {
+	var err error
+	switch e := m.Event.(type) {
+	case *event.PolicyRequest:
+		err = h.agent.announced(ctx, e.RequestID)
+	case *event.AgentMetrics:
+		err = h.agent.sweep(ctx)
+	}
+	if err != nil {
+		return errors.Join(agents.ErrNotReady, err)
+	}
+	return nil
+}
+
+// announced decides one request now.
+func (a *Agent) announced(ctx context.Context, id string) error {
+	r, err := a.o.Store.Request(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // announced by nobody who may
+	}
+	if err != nil {
+		return err
+	}
+	return a.decide(ctx, r)
+}
+
+// sweep decides what was not announced, and denies what nobody answered.
+func (a *Agent) sweep(ctx context.Context) error {
+	rows, err := a.o.Store.PendingRequests(ctx, sweepLimit)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if err := a.decide(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Agent) announce(ctx context.Context, d store.PolicyDecision) {
+	m := bus.NewMessage(&event.PolicyDecision{
+		RequestID: d.RequestID, IncidentID: d.IncidentID, ActionID: d.ActionID, Verdict: d.Verdict, Envelope: d.Envelope, At: d.DecidedAt,
+	}, a.o.Now())
+	if err := a.o.Publisher.Publish(ctx, m); err != nil && ctx.Err() == nil {
+		a.o.Log.Warn("a policy decision could not be announced; whoever waits finds the row", "request", d.RequestID, "err", err)
+	}
+}

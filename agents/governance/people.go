@@ -1,0 +1,143 @@
+package governance
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"aura/healing/policy"
+	"aura/store"
+)
+
+// Decide is a person's decision about a request that waits for one: APPROVED or DENIED. Errors: store.ErrNotFound; the
+// policy package's ErrRole, ErrSelfApproval, ErrAgentDecides, ErrNoName; *store.Refused late where it is decided, withdrawn
+// or expired, or doesn't wait for a person; nothing has changed then.
+func (a *Agent) Decide(ctx context.Context, p policy.Principal, requestID, verdict, reason string) (store.PolicyDecision, error) {
+	if verdict != policy.Approved && verdict != policy.Denied {
+		return store.PolicyDecision{}, &store.Refused{Code: store.CodeInvalid, Reason: "decide APPROVED or DENIED"}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r, err := a.o.Store.Request(ctx, requestID)
+	if err != nil {
+		return store.PolicyDecision{}, err
+	}
+	if err := p.MayDecide(r.Proposer); err != nil {
+		return store.PolicyDecision{}, err
+	}
+	if r.Status == store.RequestPending {
+		return store.PolicyDecision{}, &store.Refused{Code: store.CodeLate, Reason: "request " + r.ID + " is decided by rule, not by a person"}
+	}
+	now := a.o.Now()
+	row := store.PolicyDecision{RequestID: r.ID, Verdict: verdict, Rule: "person", Reason: reason, By: p.Name, DecidedAt: now}
+	row.Inputs, err = json.Marshal(map[string]any{"principal": p, "reason": reason})
+	if err != nil {
+		return store.PolicyDecision{}, fmt.Errorf("governance: decision: %w", err)
+	}
+	if verdict == policy.Approved {
+		said, err := proposal(r)
+		if err != nil {
+			return store.PolicyDecision{}, &store.Refused{Code: store.CodeInvalid, Reason: err.Error()}
+		}
+		signed, err := a.sign(r, said, p.Name, a.o.Rules().Policy.Version(), now)
+		if err != nil {
+			return store.PolicyDecision{}, fmt.Errorf("governance: sign: %w", err)
+		}
+		row.Envelope, row.ExpiresAt = signed.raw, signed.expires
+	}
+	saved, err := a.o.Store.DecideRequest(ctx, row)
+	if err != nil {
+		return store.PolicyDecision{}, err
+	}
+	a.o.Log.Info("policy decision", "request", r.ID, "verdict", verdict, "by", p.Name)
+	a.announce(ctx, saved)
+	return saved, nil
+}
+
+// Pause turns the kill switch on or off: while it is on no forward action is allowed or executed. Undo and leaving safe
+// mode go on. It needs an operator.
+func (a *Agent) Pause(ctx context.Context, p policy.Principal, on bool, reason string) error {
+	return a.set(ctx, p, policy.SettingPaused, on, reason)
+}
+
+// Freeze turns a change freeze on or off.
+func (a *Agent) Freeze(ctx context.Context, p policy.Principal, on bool, reason string) error {
+	return a.set(ctx, p, policy.SettingFreeze, on, reason)
+}
+
+func (a *Agent) set(ctx context.Context, p policy.Principal, setting string, on bool, reason string) error {
+	if p.Name == "" {
+		return policy.ErrNoName
+	}
+	if p.Agent || !p.Has(policy.Operator) {
+		return policy.ErrRole
+	}
+	_, err := a.o.Store.Set(ctx, store.Change{Setting: setting, Value: fmt.Sprint(on), By: p.Name, Reason: reason, Person: true})
+	return err
+}
+
+// Principals are the people of a deployment, found by their token.
+type Principals struct{ known []principal }
+
+type principal struct {
+	policy.Principal
+	hash []byte
+}
+
+// ErrUnknownPrincipal is a token that belongs to nobody.
+var ErrUnknownPrincipal = errors.New("governance: nobody has this token")
+
+// ParsePrincipals reads a YAML list of {name, roles, token_sha256}: the SHA-256 of each token in hex.
+func ParsePrincipals(raw []byte) (*Principals, error) {
+	var list []struct {
+		Name  string        `yaml:"name"`
+		Roles []policy.Role `yaml:"roles"`
+		Token string        `yaml:"token_sha256"`
+	}
+	dec := yaml.NewDecoder(strings.NewReader(string(raw)))
+	dec.KnownFields(true)
+	if err := dec.Decode(&list); err != nil {
+		return nil, fmt.Errorf("principals: %w", err)
+	}
+	out := &Principals{}
+	for i, e := range list {
+		hash, err := hex.DecodeString(e.Token)
+		switch {
+		case e.Name == "" || e.Name == Name || e.Name == "healing":
+			return nil, fmt.Errorf("principals[%d].name: %q; give each person a name of their own, other than the agents'", i, e.Name)
+		case slices.ContainsFunc(out.known, func(p principal) bool { return p.Name == e.Name }):
+			return nil, fmt.Errorf("principals[%d].name: %s stands there twice", i, e.Name)
+		case err != nil || len(hash) != sha256.Size:
+			return nil, fmt.Errorf("principals[%d].token_sha256: not a SHA-256 in hex; `printf %%s TOKEN | sha256sum` makes one", i)
+		}
+		for _, r := range e.Roles {
+			if !slices.Contains([]policy.Role{policy.Viewer, policy.Operator, policy.Approver, policy.Admin}, r) {
+				return nil, fmt.Errorf("principals[%d].roles: %q; give viewer, operator, approver or admin", i, r)
+			}
+		}
+		out.known = append(out.known, principal{policy.Principal{Name: e.Name, Roles: e.Roles}, hash})
+	}
+	return out, nil
+}
+
+// Of is who has the token. With nobody set up (nil) everybody is local: only loopback reaches such a process.
+func (p *Principals) Of(token string) (policy.Principal, error) {
+	if p == nil {
+		return policy.LocalPrincipal(), nil
+	}
+	sum := sha256.Sum256([]byte(token))
+	for _, k := range p.known {
+		if subtle.ConstantTimeCompare(sum[:], k.hash) == 1 {
+			return k.Principal, nil
+		}
+	}
+	return policy.Principal{}, ErrUnknownPrincipal
+}

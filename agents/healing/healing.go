@@ -1,0 +1,229 @@
+package healing
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"aura/agents"
+	"aura/agents/bus"
+	"aura/agents/event"
+	"aura/healing/incident"
+	"aura/healing/playbook"
+	"aura/store"
+)
+
+// Name is the agent's name, its lease's holder and the proposer of its requests.
+const Name = "healing"
+
+// LeaseTTL is how long the lease lasts without being renewed; it is renewed with each tick.
+const LeaseTTL = 5 * time.Second
+
+const (
+	// tickEvery is how often time passes for the incidents.
+	tickEvery = 250 * time.Millisecond
+	// reportAge is how old a report of monitoring may be to be believed.
+	reportAge = 3 * time.Second
+	// maxRunning bounds executions at one time.
+	maxRunning = 8
+	// storeTimeout bounds one step's work in the store.
+	storeTimeout = 5 * time.Second
+)
+
+// Publisher sends events; bus.Transport implements it.
+type Publisher interface {
+	Publish(ctx context.Context, messages ...*bus.Message) error
+}
+
+// Options of the agent.
+type Options struct {
+	Store     *store.Store
+	Publisher Publisher
+	Keys      map[string]ed25519.PublicKey // governance's, by policy.KeyID
+	Targets   Targets
+	Facts     Facts
+	Caller    Caller // may be nil: people are called by event, log and page
+	// Playbook gives the ladders in force; it may change while the agent runs.
+	Playbook func() playbook.Playbook
+	Settings incident.Settings
+	// ApprovalTTL is how long a request may wait for a person.
+	ApprovalTTL time.Duration
+	DryRun      bool
+	// Heals names the agents that are restarted by incidents; the others' deaths are the supervisor's business.
+	Heals []string
+	Now   func() time.Time
+	Log   *slog.Logger
+	// hook, in tests, is called at each point where a crash may happen.
+	hook func(point string)
+}
+
+// Agent is the healing agent of one process.
+type Agent struct {
+	o        Options
+	executor *Executor
+	closed   context.Context
+	close    context.CancelFunc
+
+	mu    sync.Mutex
+	core  *core // of the present life
+	tasks sync.WaitGroup
+
+	present atomic.Pointer[core] // is core, for who doesn't want to wait
+}
+
+// New makes the agent; nothing runs before its first message.
+func New(o Options) (*Agent, error) {
+	if o.Store == nil || o.Publisher == nil || o.Playbook == nil || o.Now == nil {
+		return nil, errors.New("healing: it needs a store, a publisher, a playbook and a clock")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("component", Name)
+	if o.hook == nil {
+		o.hook = func(string) {}
+	}
+	a := &Agent{o: o, executor: NewExecutor(o.Store, o.Keys, o.Targets, o.Now)}
+	a.closed, a.close = context.WithCancel(context.Background())
+	return a, nil
+}
+
+// Close ends executions in progress, waits for them and gives the lease back. Call it after the supervisor has stopped.
+func (a *Agent) Close(ctx context.Context) error {
+	a.close()
+	done := make(chan struct{})
+	go func() { a.tasks.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return fmt.Errorf("healing: executions still run: %w", ctx.Err())
+	}
+	a.mu.Lock()
+	c := a.core
+	a.core = nil
+	a.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	return a.o.Store.ReleaseLease(ctx, c.lease)
+}
+
+// Governs reports whether the present life holds the lease: then restarts of agents are its business.
+func (a *Agent) Governs() bool {
+	c := a.present.Load()
+	return c != nil && c.governs()
+}
+
+// Spec describes the agent to the supervisor.
+func (a *Agent) Spec() agents.Spec {
+	return agents.Spec{
+		Name: Name,
+		Inputs: []agents.Input{
+			{Topic: event.Alerts, Filter: newestReport},
+			{Topic: event.PolicyDecisions},
+			{Topic: event.Metrics, Filter: (&ticker{every: tickEvery}).filter},
+		},
+		NewHandler: func(l agents.Life) agents.Handler { return &handler{a, l} },
+		Restart:    agents.RestartAuto, // nobody heals the healer
+		// What can't be handled comes again: alerts are repeated, decisions are rows.
+		GiveUp: func(context.Context, *bus.Message, error) error { return nil },
+	}
+}
+
+// newestReport leaves of a batch only the newest report: it says all that the older ones and the single alerts say.
+func newestReport(_ time.Time, _ int, batch []*bus.Message) []*bus.Message {
+	for i := len(batch) - 1; i >= 0; i-- {
+		if a, ok := batch[i].Event.(*event.Alert); ok && a.Kind == Heartbeat {
+			return batch[i : i+1]
+		}
+	}
+	return nil
+}
+
+// Heartbeat is the kind of the alert that carries a detect.Report.
+const Heartbeat = "HEARTBEAT"
+
+// ticker passes the agent's own beats, not more often than needed.
+type ticker struct {
+	every time.Duration
+	mu    sync.Mutex
+	next  time.Time
+}
+
+func (t *ticker) filter(now time.Time, _ int, batch []*bus.Message) []*bus.Message {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := len(batch) - 1; i >= 0; i-- {
+		m, ok := batch[i].Event.(*event.AgentMetrics)
+		if !ok || m.Agent != Name {
+			continue
+		}
+		if now.Before(t.next) && t.next.Sub(now) <= t.every {
+			return nil
+		}
+		t.next = now.Add(t.every)
+		return batch[i : i+1]
+	}
+	return nil
+}
+
+// handler is one lane's in one life; all lanes of a life share its core.
+type handler struct {
+	agent *Agent
+	life  agents.Life
+}
+
+// Handle implements agents.Handler.
+func (h *handler) Handle(ctx context.Context, m *bus.Message, _ *agents.Outbox) error {
+	c, err := h.agent.enter(ctx, h.life.Incarnation)
+	if err != nil {
+		return fmt.Errorf("%w: %w", agents.ErrNotReady, err)
+	}
+	switch e := m.Event.(type) {
+	case *event.Alert:
+		r, err := reportOf(e)
+		if err != nil {
+			h.agent.o.Log.Error("a report of monitoring can't be read", "err", err)
+			return nil
+		}
+		err = c.report(ctx, r)
+		return c.outcome(err)
+	case *event.PolicyDecision:
+		return c.outcome(c.answered(ctx, e.IncidentID))
+	case *event.AgentMetrics:
+		return c.outcome(c.tick(ctx))
+	}
+	return nil
+}
+
+// enter returns the core of a life, making it if it is the newest. The core of an older life is stopped: its epoch is over.
+func (a *Agent) enter(ctx context.Context, incarnation int64) (*core, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed.Err() != nil {
+		return nil, errors.New("healing: closed")
+	}
+	if a.core != nil && a.core.incarnation == incarnation && !a.core.lost.Load() {
+		return a.core, nil
+	}
+	if a.core != nil && a.core.incarnation > incarnation {
+		return nil, errors.New("healing: this life is over")
+	}
+	if a.core != nil {
+		a.core.cancel()
+		a.core = nil
+	}
+	c, err := a.begin(ctx, incarnation)
+	if err != nil {
+		return nil, err
+	}
+	a.core = c
+	a.present.Store(c)
+	return c, nil
+}
+

@@ -1,0 +1,88 @@
+package healing
+
+import (
+	"context"
+	"strconv"
+
+	"aura/agents/event"
+	"aura/healing/detect"
+	"aura/healing/incident"
+)
+
+// Steps of an incident on incident-log that are no state.
+const (
+	StepVerify = "VERIFY" // Detail is a detect.Watch
+	StepNotify = "NOTIFY" // Detail is a Notice
+)
+
+// perform does what a step asks for, after it was saved. Whatever fails here is asked for again by the machine.
+func (c *core) perform(ctx context.Context, in incident.Incident, fx []incident.Effect) {
+	for _, f := range fx {
+		switch f.Type {
+		case incident.FxPolicy:
+			c.publish(ctx, &event.PolicyRequest{RequestID: f.RequestID, IncidentID: in.ID, ActionID: f.Action.ID, At: c.o.Now()})
+		case incident.FxWithdraw:
+			if run := c.running[f.Action.ID]; run != nil {
+				run.cancel()
+			}
+		case incident.FxExecute:
+			c.execute(in, f)
+		case incident.FxUndo:
+			c.undo(in, f)
+		case incident.FxVerify:
+			c.publish(ctx, c.entryOf(in, StepVerify, f.Verification, c.watch(ctx, in, f)))
+		case incident.FxNotify:
+			c.call(ctx, in, f)
+		case incident.FxLog:
+			e := c.entryOf(in, string(f.Entry.State), f.Entry.Text, f.Entry)
+			e.At, e.State = f.Entry.At, string(f.Entry.State)
+			c.publish(ctx, e)
+		}
+		c.o.hook("after " + string(f.Type))
+	}
+}
+
+func (c *core) entryOf(in incident.Incident, step, text string, detail any) *event.IncidentEntry {
+	return &event.IncidentEntry{
+		IncidentID: in.ID, IncidentType: in.Kind, Target: in.Target, Status: string(in.Status), State: string(in.State), Step: step,
+		Text: text, At: c.o.Now(), Detail: encode(detail),
+	}
+}
+
+// watch is what monitoring is to verify.
+func (c *core) watch(ctx context.Context, in incident.Incident, f incident.Effect) detect.Watch {
+	w := detect.Watch{
+		IncidentID: in.ID, ActionID: f.Action.ID, Kind: detect.Kind(in.Kind), Target: in.Target, Since: f.After, Verification: f.Verification,
+		// In safe mode nothing the model decided says how good it is; its scores beside do.
+		Shadow: in.Degraded && in.Kind == incident.PerfDrop,
+	}
+	switch f.Action.Type {
+	case incident.RestartAgent:
+		if least, err := strconv.ParseInt(f.Action.Params[paramLeast], 10, 64); err == nil {
+			w.Incarnation = least - 1
+		}
+	case incident.AcceptReference, incident.RestoreReference:
+		w.Reference = f.Action.Params[paramReference]
+	}
+	return w
+}
+
+// maxNotified bounds what is remembered of calls.
+const maxNotified = 1000
+
+// call calls a person, once for each id in this life.
+func (c *core) call(ctx context.Context, in incident.Incident, f incident.Effect) {
+	if c.notified[f.ID] {
+		return
+	}
+	if len(c.notified) >= maxNotified {
+		clear(c.notified)
+	}
+	c.notified[f.ID] = true
+	n := Notice{ID: f.ID, IncidentID: in.ID, Kind: in.Kind, Target: in.Target, Why: f.Escalation, Text: f.Text, At: c.o.Now()}
+	c.o.Log.Error("a person is called", "incident", in.ID, "type", in.Kind, "target", in.Target, "why", f.Escalation, "text", f.Text)
+	c.publish(ctx, c.entryOf(in, StepNotify, f.Text, n))
+	if c.o.Caller != nil {
+		c.o.Caller.Call(n)
+	}
+}

@@ -1,0 +1,242 @@
+package healing
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"aura/agents/event"
+	"aura/healing/detect"
+	"aura/healing/incident"
+	"aura/store"
+)
+
+// reportOf reads what a heartbeat of monitoring carries.
+func reportOf(a *event.Alert) (detect.Report, error) {
+	var r detect.Report
+	if a.Kind != Heartbeat {
+		return r, nil
+	}
+	if err := json.Unmarshal(a.Signal, &r); err != nil {
+		return r, fmt.Errorf("healing: report: %w", err)
+	}
+	return r, nil
+}
+
+// report feeds what monitoring says to the incidents that it concerns, and opens those that are missing.
+func (c *core) report(ctx context.Context, r detect.Report) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.o.Now()
+	if age := now.Sub(r.At); r.At.IsZero() || age > reportAge || age < -reportAge {
+		return nil
+	}
+	if err := c.pass(ctx); err != nil {
+		return err
+	}
+	consequences := map[string]string{}
+	for _, cause := range r.Causes {
+		if cause.Of != "" {
+			consequences[cause.Signal.Fingerprint()] = cause.Of
+		}
+	}
+	for _, s := range r.Signals {
+		c.feed(r, s, consequences[s.Fingerprint()])
+	}
+	if err := c.drain(ctx); err != nil {
+		return err
+	}
+	if err := c.open(ctx, r, now); err != nil {
+		return err
+	}
+	for _, id := range c.ids() {
+		if c.incidents[id].in.Degraded {
+			c.queue = append(c.queue, pending{id, incident.Event{Type: incident.EvShadow, At: r.At, Shadow: shadowOf(r)}})
+		}
+	}
+	for _, v := range r.Verdicts {
+		c.queue = append(c.queue, pending{v.IncidentID, incident.Event{
+			Type: incident.EvVerdict, At: v.At, ActionID: v.ActionID, Verdict: verdictOf(v),
+		}})
+	}
+	return c.drain(ctx)
+}
+
+// feed queues a signal for the incident that it belongs to.
+func (c *core) feed(r detect.Report, s detect.Signal, of string) {
+	for _, id := range c.ids() {
+		in := c.incidents[id].in
+		if in.Fingerprint != s.Fingerprint() {
+			continue
+		}
+		if in.State.Final() && !incident.Reopens(in, signalOf(r, s, of), c.o.Now()) {
+			continue
+		}
+		sig := signalOf(r, s, of)
+		c.queue = append(c.queue, pending{id, incident.Event{Type: incident.EvSignal, At: r.At, Signal: &sig}})
+	}
+}
+
+// open opens an incident for each cause that has none. A cause of an open incident's signal takes that one over.
+func (c *core) open(ctx context.Context, r detect.Report, now time.Time) error {
+	for _, cause := range r.Causes {
+		s := cause.Signal
+		sig := signalOf(r, s, cause.Of)
+		if cause.Of != "" || !c.heals(s) {
+			continue
+		}
+		if _, found := incident.Find(c.all(), sig, now); found {
+			continue
+		}
+		sig.Evidence = encode(map[string]any{"signal": s.Evidence, "reason": cause.Reason, "changes": cause.Changes})
+		ladder, why, err := c.ladder(ctx, sig)
+		if err != nil {
+			return err
+		}
+		if taken := c.consequence(r, s.Fingerprint()); taken != "" && s.State == detect.Confirmed {
+			c.queue = append(c.queue, pending{taken, incident.Event{
+				Type: incident.EvTakeOver, At: r.At, TakeOver: &incident.TakeOver{Signal: sig, Ladder: ladder, OrderReason: why},
+			}})
+			if err := c.drain(ctx); err != nil {
+				return err
+			}
+			continue
+		} else if taken != "" {
+			continue // only suspected yet: the consequence's incident stands for both
+		}
+		if err := c.start(ctx, sig, ladder, why, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heals reports whether a signal opens incidents here.
+func (c *core) heals(s detect.Signal) bool {
+	if !s.State.Active() {
+		return false
+	}
+	return s.Kind != detect.AgentDown || slices.Contains(c.o.Heals, s.Target)
+}
+
+// consequence finds the open incident of a signal that the cause explains, "" for none.
+func (c *core) consequence(r detect.Report, cause string) string {
+	for _, other := range r.Causes {
+		if other.Of != cause {
+			continue
+		}
+		for _, id := range c.ids() {
+			in := c.incidents[id].in
+			if in.Fingerprint == other.Signal.Fingerprint() && !in.State.Final() && in.ResolvedAt.IsZero() {
+				return id
+			}
+		}
+	}
+	return ""
+}
+
+// start opens an incident.
+func (c *core) start(ctx context.Context, s incident.Signal, ladder []incident.Rung, why string, now time.Time) error {
+	in, fx, err := incident.Open(incident.Start{
+		ID: newID(now), Signal: s, Ladder: ladder, OrderReason: why, Links: c.links(s, now), Settings: c.o.Settings,
+		Paused: c.paused, DryRun: c.o.DryRun,
+	}, now)
+	if err != nil {
+		return fmt.Errorf("healing: open an incident for %s: %w", s.Fingerprint, err)
+	}
+	e := &entry{saved: map[string]string{}}
+	c.incidents[in.ID] = e
+	if err := c.commit(ctx, e, in, fx, true); err != nil {
+		delete(c.incidents, in.ID)
+		var refused *store.Refused
+		if errors.As(err, &refused) && refused.Code == store.CodeIncidentOpen {
+			c.lost.Store(true) // somebody's incident that isn't in memory: load anew
+		}
+		return err
+	}
+	c.o.Log.Warn("incident opened", "incident", in.ID, "type", in.Kind, "target", in.Target, "state", in.State)
+	return c.drain(ctx)
+}
+
+// links names lately ended incidents of the same signal.
+func (c *core) links(s incident.Signal, now time.Time) (out []string) {
+	for _, id := range c.ids() {
+		in := c.incidents[id].in
+		if in.Fingerprint == s.Fingerprint && in.State.Final() && now.Sub(in.ClosedAt) <= c.relapseWindow() {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// newID is readable and ordered by time: INC-20260102-150405-1a2b3c.
+func newID(now time.Time) string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "INC-" + now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:])
+}
+
+// signalOf translates a signal for the incident machine; of names the cause that it is a consequence of.
+func signalOf(r detect.Report, s detect.Signal, of string) incident.Signal {
+	out := incident.Signal{
+		Kind: string(s.Kind), Target: s.Target, Fingerprint: s.Fingerprint(), State: incident.SignalState(s.State),
+		Value: s.Value, Threshold: s.Threshold, N: s.N, ObservedAt: r.At, WindowFrom: r.At.Add(-s.Window), OnsetAt: s.Onset,
+		Facts: map[string]bool{}, Numbers: numbers(s.Evidence), Evidence: encode(s.Evidence),
+	}
+	if s.Kind == detect.AgentDown {
+		out.Facts["model_agent"] = s.Target == "model"
+		out.WindowFrom = s.Since // beats are judged one by one, not over a window
+	}
+	if s.Bug != nil {
+		out.DataBug = s.Bug.String()
+	}
+	if of != "" {
+		out.NotYet = "it is a consequence of " + of
+	}
+	return out
+}
+
+// numbers of an evidence.
+func numbers(evidence map[string]any) map[string]float64 {
+	out := map[string]float64{}
+	for name, v := range evidence {
+		switch x := v.(type) {
+		case float64:
+			out[name] = x
+		case int64:
+			out[name] = float64(x)
+		case int:
+			out[name] = float64(x)
+		}
+	}
+	return out
+}
+
+func shadowOf(r detect.Report) *incident.Shadow {
+	return &incident.Shadow{
+		State: incident.SignalState(r.Shadow.State), N: r.Shadow.N, ObservedAt: r.At, Numbers: r.Shadow.Numbers, Reason: r.Shadow.Reason,
+	}
+}
+
+func verdictOf(v detect.WatchVerdict) *incident.Verdict {
+	out := &incident.Verdict{
+		State: incident.Unknown, Worse: v.Worse, Lower: v.Low, Upper: v.High, N: v.N, From: v.Since, ObservedAt: v.At, Reason: v.Reason,
+		Numbers: map[string]float64{"value": v.Value, "n": float64(v.N), "bad": float64(v.Bad), "llr": v.LLR},
+	}
+	switch v.Finding {
+	case detect.Cured:
+		out.State = incident.Healthy
+	case detect.Broken:
+		out.State = incident.Confirmed
+	}
+	if strings.HasPrefix(string(v.Worse), string(detect.BusDown)) {
+		out.Worse = "" // what can't be heard is no harm that an action did
+	}
+	return out
+}
