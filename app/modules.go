@@ -68,8 +68,8 @@ func selected(cfg config.Config, name string) bool {
 func provide() fx.Option {
 	return fx.Provide(
 		loadSchema, loadUserData, openStore, newTransport, newTelemetry, newRegistry, newFirstModel,
-		newView, newChampion, newReference, newShadow, newModels, newBadModel, newFaults, newWindow, newIntake, newHolders, newSweeper, newTechnical, newMonitoring, newSupervisor,
-		newControl, newHub, newServer, newSource,
+		newView, newChampion, newReference, newShadow, newModels, newBadModel, newFaults, newWindow, newIntake, newHolders, newSweeper,
+		newTechnical, newMonitoring, newControl, newHealer, newSupervisor, newHub, newServer, newSource,
 	)
 }
 
@@ -92,6 +92,7 @@ type parts struct {
 	Sweeper    *ingestion.Sweeper
 	Supervisor *agents.Supervisor
 	Monitoring *monitoring.Monitoring
+	Healer     *healer
 	Control    *control
 	Hub        *web.Hub
 	Server     *web.Server `optional:"true"`
@@ -114,6 +115,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		})),
 		p.Control.step(),
 		loop("decision listener", p.listen(log)),
+		p.Healer.step(),
 		{Name: "agents", Start: p.Supervisor.Start, Stop: p.Supervisor.Stop},
 		{Name: "faults", Stop: func(context.Context) error { p.Faults.Close(); return nil }},
 		loop("sweeper", p.Sweeper.Run),

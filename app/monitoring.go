@@ -8,6 +8,8 @@ import (
 
 	"aura/agents"
 	"aura/agents/desired"
+	"aura/agents/governance"
+	"aura/agents/healing"
 	"aura/agents/monitoring"
 	"aura/agents/reference"
 	"aura/app/config"
@@ -17,13 +19,19 @@ import (
 )
 
 // controlNames are the agents that watch and heal; a process decides without them.
-var controlNames = []string{monitoring.Name}
+var controlNames = []string{monitoring.Name, healing.Name, governance.Name}
 
 // controlAgents are those of them that are selected.
-func controlAgents(cfg config.Config, mon *monitoring.Monitoring) []agents.Spec {
+func controlAgents(cfg config.Config, mon *monitoring.Monitoring, h *healer) []agents.Spec {
 	var specs []agents.Spec
 	if selected(cfg, monitoring.Name) {
 		specs = append(specs, mon.Spec())
+	}
+	if h.healing != nil && selected(cfg, healing.Name) {
+		specs = append(specs, h.healing.Spec())
+	}
+	if h.governance != nil && selected(cfg, governance.Name) {
+		specs = append(specs, h.governance.Spec())
 	}
 	return specs
 }

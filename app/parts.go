@@ -182,13 +182,14 @@ type supervisorNeeds struct {
 	shadow    *shadow.Scores
 	holders   *holders
 	control   []agents.Spec
+	governs   func() bool
 }
 
 func newSupervisor(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, t bus.Transport, view *desired.View,
 	c *model.Champion, f *fault.Registry, tech *decision.Technical, in *ingestion.Intake, sw *ingestion.Sweeper, tel *telemetry, ref *reference.Holder, sh *shadow.Scores, h *holders,
-	mon *monitoring.Monitoring,
+	mon *monitoring.Monitoring, heal *healer,
 ) (*agents.Supervisor, error) {
-	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh, h, controlAgents(cfg, mon)}
+	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh, h, controlAgents(cfg, mon, heal), heal.governs}
 	return n.supervisor()
 }
 
@@ -196,7 +197,7 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 	sup, err := agents.New(agents.Options{
 		Transport: n.intake.Transport(n.transport), Incarnations: n.store, Injector: n.faults, Logger: n.log, Instance: instance,
 		StageDeadline: n.cfg.Agents.StageDeadline, Grace: n.cfg.Agents.Grace, Heartbeat: n.cfg.Agents.Heartbeat,
-		Restart: agents.RestartPolicy(n.cfg.Agents.Restart), MaxZombies: n.cfg.Agents.MaxZombies,
+		Restart: agents.RestartPolicy(n.cfg.Agents.Restart), Governed: n.governs, MaxZombies: n.cfg.Agents.MaxZombies,
 		AfterUncleanExit: n.store.Unclean(),
 	})
 	if err != nil {
@@ -221,6 +222,12 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 		}
 	}
 	n.holders.supervisor = sup
+	for _, spec := range n.control {
+		for _, in := range spec.Inputs {
+			// Who watches must hold nobody up: what it missed is said again.
+			sup.Mailbox(spec.Name, in.Topic).SetOverflow(bus.DropOldest)
+		}
+	}
 	bypass := bypassModel(sup)
 	bypass(n.view.Current().Mode)
 	n.view.OnChange(func(_ context.Context, before, after desired.State) {

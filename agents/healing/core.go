@@ -25,6 +25,7 @@ type core struct {
 	cancel      context.CancelFunc
 	resolver    resolver
 	renewed     atomic.Int64 // when the lease was last renewed, in microseconds
+	stopped     atomic.Bool  // as paused, for who doesn't want to wait
 	lost        atomic.Bool  // the epoch is over, or what is in memory can't be trusted: begin anew
 
 	mu        sync.Mutex
@@ -166,7 +167,7 @@ func (c *core) all() []incident.Incident {
 
 // governs reports whether the lease was renewed lately.
 func (c *core) governs() bool {
-	return !c.lost.Load() && c.o.Now().Sub(time.UnixMicro(c.renewed.Load())) < LeaseTTL
+	return !c.lost.Load() && !c.stopped.Load() && !c.o.DryRun && c.o.Now().Sub(time.UnixMicro(c.renewed.Load())) < LeaseTTL
 }
 
 // outcome turns an error of the core into what the supervisor should do with the message: what waits for the store waits

@@ -113,7 +113,7 @@ func (a *Agent) Close(ctx context.Context) error {
 	return a.o.Store.ReleaseLease(ctx, c.lease)
 }
 
-// Governs reports whether the present life holds the lease: then restarts of agents are its business.
+// Governs reports whether the present life holds the lease and may act: then restarts of agents are its business.
 func (a *Agent) Governs() bool {
 	c := a.present.Load()
 	return c != nil && c.governs()
@@ -226,4 +226,3 @@ func (a *Agent) enter(ctx context.Context, incarnation int64) (*core, error) {
 	a.present.Store(c)
 	return c, nil
 }
-

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strconv"
+	"time"
 
 	"aura/healing/incident"
 	"aura/store"
@@ -46,14 +47,9 @@ func (r *resolver) resolve(ctx context.Context, in incident.Incident, a incident
 	case incident.AcceptReference:
 		return r.accept(ctx, a.ID, params)
 	case incident.RestoreReference:
-		return r.earlier(ctx, params)
+		return r.earlier(ctx, params, since(in))
 	case incident.RestartAgent:
-		now, err := r.targets.Agents.Incarnation(ctx, params[paramAgent])
-		if err != nil {
-			return nil, nil, err
-		}
-		params[paramLeast] = strconv.FormatInt(now+1, 10)
-		return params, nil, nil
+		return r.restart(ctx, params)
 	}
 	return nil, nil, &Refused{"there is no action " + a.Type}
 }
@@ -125,12 +121,12 @@ func (r *resolver) accept(ctx context.Context, actionID string, params map[strin
 }
 
 // earlier resolves the return to a reference that was in force before, with its model if another one is in charge.
-func (r *resolver) earlier(ctx context.Context, params map[string]string) (map[string]string, *incident.Inverse, error) {
+func (r *resolver) earlier(ctx context.Context, params map[string]string, since time.Time) (map[string]string, *incident.Inverse, error) {
 	now, err := r.targets.References.InForce(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	id, model, err := r.targets.References.Earlier(ctx)
+	id, version, err := r.targets.References.Earlier(ctx, since)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -143,8 +139,8 @@ func (r *resolver) earlier(ctx context.Context, params map[string]string) (map[s
 	}
 	params[paramReference] = id
 	back := map[string]string{paramReference: now}
-	if model.Version != 0 && model.Version != champion.Version {
-		checked, err := r.targets.Models.Check(ctx, model.Version)
+	if version != 0 && version != champion.Version {
+		checked, err := r.targets.Models.Check(ctx, version)
 		if err != nil {
 			return nil, nil, refusal(err)
 		}
@@ -152,4 +148,21 @@ func (r *resolver) earlier(ctx context.Context, params map[string]string) (map[s
 		setModel(back, champion, previous.Version)
 	}
 	return params, &incident.Inverse{Type: incident.RestoreReference, Params: back}, nil
+}
+
+// restart resolves to the next life of the agent that is named, or that makes decisions late.
+func (r *resolver) restart(ctx context.Context, params map[string]string) (map[string]string, *incident.Inverse, error) {
+	if params[paramAgent] == "" {
+		agent, err := r.targets.Agents.Slowest(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		params[paramAgent] = agent
+	}
+	now, err := r.targets.Agents.Incarnation(ctx, params[paramAgent])
+	if err != nil {
+		return nil, nil, err
+	}
+	params[paramLeast] = strconv.FormatInt(now+1, 10)
+	return params, nil, nil
 }

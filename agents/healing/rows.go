@@ -41,6 +41,9 @@ func (c *core) actionRows(e *entry, out incident.Incident, w *store.IncidentWrit
 		}
 	}
 	for _, a := range out.Actions {
+		if a.Digest == "" && a.Result == "" {
+			continue // not asked for yet: what it is exactly isn't known
+		}
 		add(actionRow(out.ID, a))
 		if a.Undo != nil && a.Inverse != nil {
 			add(undoRow(out.ID, a))
@@ -150,6 +153,10 @@ func (c *core) ask(ctx context.Context, out *incident.Incident, f incident.Effec
 		return nil, nil
 	}
 	refused, err := c.complete(ctx, *out, a, f)
+	var later *Later
+	if errors.As(err, &later) {
+		return nil, nil // the machine asks again, until its deadline
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,11 @@ type Refused struct{ Reason string }
 
 func (r *Refused) Error() string { return r.Reason }
 
+// Later is a question that can't be answered yet: it is asked again.
+type Later struct{ Reason string }
+
+func (l *Later) Error() string { return l.Reason }
+
 // Targets are the parts of the system that actions change. Only the Executor calls what takes an ActionProof. Each such
 // method makes its change, the use of the nonce and the record of the action in one transaction of the store, and returns
 // the effect recorded before where the action had taken effect.
@@ -75,8 +80,9 @@ type Trainer interface {
 type References interface {
 	// InForce is the id of the reference in force, "" for none.
 	InForce(ctx context.Context) (string, error)
-	// Earlier finds the reference in use before that recent rows fit; "" if none does.
-	Earlier(ctx context.Context) (id string, model Model, err error)
+	// Earlier finds a reference that was in force before and that the rows accepted since fit, with the version that was in
+	// charge then; "" if none does, *Later while there are too few rows to tell.
+	Earlier(ctx context.Context, since time.Time) (id string, version int, err error)
 	// Accept builds the reference id from labelled rows accepted since, waiting for enough of them while ctx lives, and
 	// puts it in force; *Refused where there are not enough.
 	Accept(ctx context.Context, p store.ActionProof, id string, since time.Time, reason string) (store.Effect, error)
@@ -86,6 +92,8 @@ type References interface {
 
 // Agents restarts agents.
 type Agents interface {
+	// Slowest names the agent that makes decisions late; *Refused where none stands out.
+	Slowest(ctx context.Context) (string, error)
 	// Incarnation is the life that an agent is in; *Refused where it can't be restarted.
 	Incarnation(ctx context.Context, agent string) (int64, error)
 	// Restart raises the agent's least incarnation.

@@ -59,6 +59,7 @@ func (c *core) desired(ctx context.Context) error {
 	}
 	if paused := state.Settings[policy.SettingPaused]; (paused.Value == "true") != c.paused {
 		c.paused = paused.Value == "true"
+		c.stopped.Store(c.paused)
 		kind := incident.EvResume
 		if c.paused {
 			kind = incident.EvPause

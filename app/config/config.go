@@ -6,22 +6,24 @@ import "time"
 // the value wherever it is shown; enum lists what a text may be; min, max and above bound numbers and durations
 // (inclusive, inclusive, exclusive). Defaults stand in Default, meanings in config.yaml.
 type Config struct {
-	HTTP      HTTP      `key:"http"`
-	Data      Data      `key:"data"`
-	Bus       Bus       `key:"bus"`
-	Agents    Agents    `key:"agents"`
-	Admission Admission `key:"admission"`
-	Sweep     Sweep     `key:"sweep"`
-	Simulate  Simulate  `key:"simulate"`
-	Source    Source    `key:"source"`
-	Schema    Schema    `key:"schema"`
-	Seed      uint64    `key:"seed"`
-	Retention Retention `key:"retention"`
-	Training  Training  `key:"training"`
-	Faults    Faults    `key:"faults"`
-	Desired   Desired   `key:"desired"`
-	Log       Log       `key:"log"`
-	Shutdown  Shutdown  `key:"shutdown"`
+	HTTP       HTTP       `key:"http"`
+	Data       Data       `key:"data"`
+	Bus        Bus        `key:"bus"`
+	Agents     Agents     `key:"agents"`
+	Admission  Admission  `key:"admission"`
+	Sweep      Sweep      `key:"sweep"`
+	Simulate   Simulate   `key:"simulate"`
+	Source     Source     `key:"source"`
+	Schema     Schema     `key:"schema"`
+	Seed       uint64     `key:"seed"`
+	Retention  Retention  `key:"retention"`
+	Training   Training   `key:"training"`
+	Faults     Faults     `key:"faults"`
+	Desired    Desired    `key:"desired"`
+	Healing    Healing    `key:"healing"`
+	Governance Governance `key:"governance"`
+	Log        Log        `key:"log"`
+	Shutdown   Shutdown   `key:"shutdown"`
 }
 
 // HTTP is the edge: where it listens, who may talk to it, how much it takes.
@@ -112,6 +114,24 @@ type Desired struct {
 	Poll time.Duration `key:"poll" min:"50ms" max:"1m"`
 }
 
+// Healing is the healing loop: whether it runs, whether it only says what it would do, whom it calls, what it tries.
+type Healing struct {
+	Enabled bool   `key:"enabled"`
+	DryRun  bool   `key:"dry_run"`
+	Webhook string `key:"webhook" secret:"true"`
+	// Playbooks maps incident kinds to ladders; kinds left out keep the ladder that ships.
+	Playbooks Document `key:"playbooks"`
+}
+
+// Governance is what the loop may do, and who decides.
+type Governance struct {
+	Profile     string        `key:"profile" enum:"demo,supervised,off"`
+	ApprovalTTL time.Duration `key:"approval_ttl" min:"1s" max:"24h"`
+	Principals  string        `key:"principals"`
+	Rules       Document      `key:"rules"`
+	Limits      Document      `key:"limits"`
+}
+
 // Log is what goes to stderr while the server runs.
 type Log struct {
 	Level  string `key:"level" enum:"debug,info,warn,error"`
@@ -126,20 +146,22 @@ type Shutdown struct {
 // Default returns the laptop profile: what runs when nothing is set.
 func Default() Config {
 	return Config{
-		HTTP:      HTTP{Addr: "127.0.0.1:8080", Wait: 2 * time.Second, MaxBody: 64 << 10},
-		Data:      Data{Dir: "./data"},
-		Bus:       Bus{Kind: "memory", Lanes: 4, LaneCapacity: 4096},
-		Agents:    Agents{Heartbeat: 100 * time.Millisecond, StageDeadline: time.Second, Grace: 500 * time.Millisecond, Restart: "auto", MaxZombies: 3},
-		Admission: Admission{Window: 10_000},
-		Sweep:     Sweep{MinAge: 5 * time.Second, MaxAge: time.Minute},
-		Simulate:  Simulate{Rate: 50, OutcomeDelay: 5 * time.Second},
-		Source:    Source{Rate: 200, Order: "seeded", TrainShare: 0.5, OutcomeDelay: 5 * time.Second},
-		Seed:      1,
-		Retention: Retention{Simulated: time.Hour, Applications: 180 * 24 * time.Hour, Every: time.Minute},
-		Training:  Training{Rows: 10_000, Trees: 100, Depth: 10},
-		Faults:    Faults{Enabled: true, MaxTTL: 15 * time.Minute},
-		Desired:   Desired{Poll: time.Second},
-		Log:       Log{Level: "info", Format: "text"},
-		Shutdown:  Shutdown{Timeout: 10 * time.Second},
+		HTTP:       HTTP{Addr: "127.0.0.1:8080", Wait: 2 * time.Second, MaxBody: 64 << 10},
+		Data:       Data{Dir: "./data"},
+		Bus:        Bus{Kind: "memory", Lanes: 4, LaneCapacity: 4096},
+		Agents:     Agents{Heartbeat: 100 * time.Millisecond, StageDeadline: time.Second, Grace: 500 * time.Millisecond, Restart: "governed", MaxZombies: 3},
+		Admission:  Admission{Window: 10_000},
+		Sweep:      Sweep{MinAge: 5 * time.Second, MaxAge: time.Minute},
+		Simulate:   Simulate{Rate: 50, OutcomeDelay: 5 * time.Second},
+		Source:     Source{Rate: 200, Order: "seeded", TrainShare: 0.5, OutcomeDelay: 5 * time.Second},
+		Seed:       1,
+		Retention:  Retention{Simulated: time.Hour, Applications: 180 * 24 * time.Hour, Every: time.Minute},
+		Training:   Training{Rows: 10_000, Trees: 100, Depth: 10},
+		Faults:     Faults{Enabled: true, MaxTTL: 15 * time.Minute},
+		Desired:    Desired{Poll: time.Second},
+		Healing:    Healing{Enabled: true},
+		Governance: Governance{Profile: "demo", ApprovalTTL: 10 * time.Minute},
+		Log:        Log{Level: "info", Format: "text"},
+		Shutdown:   Shutdown{Timeout: 10 * time.Second},
 	}
 }

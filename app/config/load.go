@@ -128,6 +128,7 @@ func (b *builder) file(content []byte, name string) {
 		return
 	}
 	maps.IntfaceKeysToStrings(tree)
+	b.documents(tree, name)
 	flat, paths := maps.Flatten(tree, nil, ".")
 	keys := make([]string, 0, len(flat))
 	for key := range flat {

@@ -16,7 +16,7 @@ func TestRefused(t *testing.T) {
 		want       []string // each in the message
 	}{
 		{"unknown key", "http: {adr: x}", nil, nil, []string{"http.adr", "unknown key", "did you mean http.addr?", "file "}},
-		{"unknown section", "governance: {profile: x}", nil, nil, []string{"governance.profile", "unknown key", "aura config show"}},
+		{"unknown section", "weather: {profile: x}", nil, nil, []string{"weather.profile", "unknown key", "aura config show"}},
 		{"unknown short key", "", nil, []Flag{{"--set", "lanes", "4"}}, []string{"did you mean bus.lanes?", "flag --set"}},
 		{"unknown variable", "", []string{"AURA_HTTP_ADR=x"}, nil, []string{"AURA_HTTP_ADR", "did you mean AURA_HTTP_ADDR?"}},
 		{"section as value", "http: 5", nil, nil, []string{"http", "a section, not a value"}},

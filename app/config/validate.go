@@ -22,6 +22,7 @@ func (b *builder) validate() {
 	b.address()
 	b.selection()
 	b.sources()
+	b.loop()
 	c := &b.Config
 	if c.Sweep.MinAge > c.Sweep.MaxAge {
 		b.wrong("sweep.min_age", "longer than sweep.max_age = "+formatDuration(c.Sweep.MaxAge), "lower it, or raise sweep.max_age")

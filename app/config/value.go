@@ -14,6 +14,8 @@ func wanted(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
 		return "write a duration with its unit, such as 500ms, 2s or 180d"
+	case t == reflect.TypeFor[Document]():
+		return "write YAML of the form that config.yaml of the distribution shows"
 	case t == reflect.TypeFor[Size]():
 		return "write a size such as 64KiB or 1MiB"
 	}
@@ -40,6 +42,10 @@ func convert(raw any, t reflect.Type) (v reflect.Value, ok bool) {
 	case t == reflect.TypeFor[time.Duration]():
 		d, good := duration(raw)
 		v.SetInt(int64(d))
+		return v, good
+	case t == reflect.TypeFor[Document]():
+		d, good := toDocument(raw)
+		v.SetString(string(d))
 		return v, good
 	case t == reflect.TypeFor[Size]():
 		s, err := ParseSize(fmt.Sprint(raw))
@@ -143,6 +149,8 @@ func format(v reflect.Value) string {
 		return formatDuration(x)
 	case Size:
 		return x.String()
+	case Document:
+		return x.text()
 	case []string:
 		return "[" + strings.Join(x, ", ") + "]"
 	case float64:

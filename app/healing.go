@@ -1,0 +1,222 @@
+package app
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"aura/agents"
+	"aura/agents/bus"
+	"aura/agents/desired"
+	"aura/agents/governance"
+	"aura/agents/healing"
+	"aura/agents/model"
+	"aura/agents/monitoring"
+	"aura/app/config"
+	"aura/healing/incident"
+	"aura/healing/playbook"
+	"aura/healing/policy"
+	"aura/mlops/registry"
+	"aura/mlops/schema"
+	"aura/store"
+)
+
+// healer is the healing and the governance agent of this process, and what people need of them; both agents are nil where
+// healing is off.
+type healer struct {
+	healing    *healing.Agent
+	governance *governance.Agent
+	principals *governance.Principals
+	playbook   playbook.Playbook
+	rules      governance.Rules
+	calls      *calls
+}
+
+func newHealer(cfg config.Config, st *store.Store, t bus.Transport, view *desired.View, c *model.Champion, reg *registry.Registry,
+	sch *schema.Schema, mon *monitoring.Monitoring, h *holders, ctl *control, log *slog.Logger,
+) (*healer, error) {
+	book, rules, err := cfg.Loop()
+	if err != nil {
+		return nil, refuse("%v", err)
+	}
+	out := &healer{playbook: book, rules: governance.Rules{Config: rules.Config, Policy: rules.Policy}}
+	if out.principals, err = loadPrincipals(cfg.Governance.Principals); err != nil {
+		return nil, err
+	}
+	if !cfg.Healing.Enabled {
+		return out, nil
+	}
+	key, err := governance.LoadKey(cfg.Data.Dir)
+	if err != nil {
+		return nil, refuse("%v", err)
+	}
+	public := key.Public().(ed25519.PublicKey)
+	out.calls = newCalls(cfg.Healing.Webhook, log)
+	system := &system{store: st, view: view, champion: c, registry: reg, schema: sch, holders: h, announce: ctl.announce, monitoring: mon, cfg: cfg, log: log}
+	out.healing, err = healing.New(healing.Options{
+		Store: st, Publisher: t, Keys: map[string]ed25519.PublicKey{policy.KeyID(public): public}, Targets: system.targets(),
+		Facts: system, Caller: out.calls, Playbook: func() playbook.Playbook { return out.playbook }, Settings: incident.Defaults(),
+		ApprovalTTL: cfg.Governance.ApprovalTTL, DryRun: cfg.Healing.DryRun, Heals: pipeline, Now: now, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	out.governance, err = governance.New(governance.Options{
+		Store: st, Publisher: t, Key: key, Rules: func() governance.Rules { return out.rules }, Unhealthy: system.unhealthy, Now: now, Log: log,
+	})
+	return out, err
+}
+
+func loadPrincipals(name string) (*governance.Principals, error) {
+	if name == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		return nil, refuse("governance.principals: %v", err)
+	}
+	p, err := governance.ParsePrincipals(raw)
+	if err != nil {
+		return nil, refuse("governance.principals: %s: %v", name, err)
+	}
+	return p, nil
+}
+
+// governs reports whether restarts of agents are the healing loop's business.
+func (h *healer) governs() bool {
+	return h.healing != nil && h.rules.Config.Profile != policy.Off && h.healing.Governs()
+}
+
+// step ends what the agents have under way, after the supervisor has stopped them.
+func (h *healer) step() Step {
+	if h.healing == nil {
+		return Step{}
+	}
+	return Step{Name: "healing", Start: h.calls.start, Stop: func(ctx context.Context) error {
+		return errors.Join(h.healing.Close(ctx), h.calls.close(ctx))
+	}}
+}
+
+// system is this process as the healing agent acts on it: the implementations of healing's Targets and Facts.
+type system struct {
+	store      *store.Store
+	view       *desired.View
+	champion   *model.Champion
+	registry   *registry.Registry
+	schema     *schema.Schema
+	holders    *holders
+	announce   announcer
+	monitoring *monitoring.Monitoring
+	cfg        config.Config
+	log        *slog.Logger
+}
+
+func (s *system) targets() healing.Targets {
+	return healing.Targets{Modes: s, Models: s, Trainer: s, References: s, Agents: &restarter{s.holders, s.store}, Settle: s.settle}
+}
+
+// SetMode implements healing.Modes.
+func (s *system) SetMode(ctx context.Context, p store.ActionProof, m store.Mode, reason string) (store.Effect, error) {
+	return s.store.SetModeByAction(ctx, p, m, reason)
+}
+
+// settle returns when this process follows an effect: the view has it, the model agents have loaded it, the agent lives.
+func (s *system) settle(ctx context.Context, e store.Effect) error {
+	if e.Setting == "" {
+		return nil
+	}
+	if err := s.view.Refresh(ctx); err != nil {
+		return err
+	}
+	s.announce(ctx, e.Setting, e.Generation)
+	if agent, is := strings.CutPrefix(e.Setting, store.AgentSetting("")); is {
+		least, err := strconv.ParseInt(e.Value, 10, 64)
+		if err != nil {
+			return err
+		}
+		return (&restarter{s.holders, s.store}).ensure(ctx, agent, least)
+	}
+	if e.Setting == store.SettingChampion {
+		_, err := s.champion.Ensure(ctx, e.Generation)
+		return err
+	}
+	return nil
+}
+
+// unhealthy is the share of the pipeline's agents that don't run.
+func (s *system) unhealthy() float64 {
+	bad := 0
+	for _, st := range s.holders.supervisor.Statuses() {
+		if slices.Contains(pipeline, st.Agent) && st.State != agents.Running && st.State != agents.Slow {
+			bad++
+		}
+	}
+	return float64(bad) / float64(len(pipeline))
+}
+
+// restarter starts lives of agents.
+type restarter struct {
+	holders *holders
+	store   *store.Store
+}
+
+func (r *restarter) status(agent string) (agents.Status, bool) {
+	for _, st := range r.holders.supervisor.Statuses() {
+		if st.Agent == agent {
+			return st, true
+		}
+	}
+	return agents.Status{}, false
+}
+
+// Slowest implements healing.Agents: the agent of the pipeline whose handlers take longest, if that is long.
+func (r *restarter) Slowest(context.Context) (string, error) {
+	var worst agents.Status
+	for _, st := range r.holders.supervisor.Statuses() {
+		if slices.Contains(pipeline, st.Agent) && st.P50 > worst.P50 {
+			worst = st
+		}
+	}
+	if worst.P50 < latencyObjective/2 {
+		return "", &healing.Refused{Reason: "no agent of the pipeline stands out as slow"}
+	}
+	return worst.Agent, nil
+}
+
+// Incarnation implements healing.Agents.
+func (r *restarter) Incarnation(_ context.Context, agent string) (int64, error) {
+	st, runs := r.status(agent)
+	switch {
+	case !runs:
+		return 0, &healing.Refused{Reason: "no agent " + strconv.Quote(agent) + " runs here"}
+	case st.State == agents.Quarantined:
+		return 0, &healing.Refused{Reason: "too many abandoned lives of " + agent + " still run: " + st.Cause}
+	}
+	return st.Incarnation, nil
+}
+
+// Restart implements healing.Agents: the wish first, then its fulfilment by settle.
+func (r *restarter) Restart(ctx context.Context, p store.ActionProof, agent string, least int64, reason string) (store.Effect, error) {
+	if _, err := r.Incarnation(ctx, agent); err != nil {
+		return store.Effect{}, err
+	}
+	return r.store.BumpAgentByAction(ctx, p, agent, least, reason)
+}
+
+// ensure starts the next life unless the agent is in one that is new enough.
+func (r *restarter) ensure(ctx context.Context, agent string, least int64) error {
+	st, runs := r.status(agent)
+	if !runs || st.Incarnation >= least {
+		return nil
+	}
+	_, err := r.holders.supervisor.Restart(ctx, agent, "healing wants life "+strconv.FormatInt(least, 10)+" at least")
+	if errors.Is(err, agents.ErrQuarantined) {
+		return &healing.Refused{Reason: err.Error()}
+	}
+	return err
+}

@@ -1,0 +1,134 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"aura/agents/healing"
+)
+
+const (
+	// callsWaiting bounds the calls that wait for the webhook; further ones are dropped, and said to be.
+	callsWaiting = 64
+	// callsShown is how many calls the page can list.
+	callsShown = 100
+	callTries  = 5
+	callWithin = 5 * time.Second
+)
+
+// calls tells people: it keeps the last calls for the page and posts them to the webhook, if there is one.
+type calls struct {
+	url    string
+	log    *slog.Logger
+	queue  chan healing.Notice
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu   sync.Mutex
+	last []healing.Notice
+}
+
+func newCalls(url string, log *slog.Logger) *calls {
+	return &calls{url: url, log: log.With("component", "calls"), queue: make(chan healing.Notice, callsWaiting), done: make(chan struct{})}
+}
+
+// Call implements healing.Caller.
+func (c *calls) Call(n healing.Notice) {
+	c.mu.Lock()
+	if c.last = append(c.last, n); len(c.last) > callsShown {
+		c.last = c.last[1:]
+	}
+	c.mu.Unlock()
+	if c.url == "" {
+		return
+	}
+	select {
+	case c.queue <- n:
+	default:
+		c.log.Error("too many calls wait for the webhook; this one is dropped", "notice", n.ID)
+	}
+}
+
+// recent calls, latest last.
+func (c *calls) recent() []healing.Notice {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]healing.Notice(nil), c.last...)
+}
+
+// start delivers in the background until close.
+func (c *calls) start(context.Context) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	go c.run(ctx)
+	return nil
+}
+
+func (c *calls) run(ctx context.Context) {
+	defer close(c.done)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case n := <-c.queue:
+			c.deliver(ctx, n)
+		}
+	}
+}
+
+// deliver tries a few times, each a bit later.
+func (c *calls) deliver(ctx context.Context, n healing.Notice) {
+	for i := range callTries {
+		err := c.post(ctx, n)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		c.log.Warn("the webhook was not reached", "notice", n.ID, "try", i+1, "err", err)
+		if !wait(ctx, time.Second<<i, 0) {
+			return
+		}
+	}
+	c.log.Error("the webhook was not reached; the call is in the log and on the page only", "notice", n.ID)
+}
+
+func (c *calls) post(ctx context.Context, n healing.Notice) error {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	body, err := json.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("notice: %w", err)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("webhook: %w", err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", n.ID)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<16))
+	if res.StatusCode/100 != 2 {
+		return fmt.Errorf("webhook: %s", res.Status)
+	}
+	return nil
+}
+
+func (c *calls) close(ctx context.Context) error {
+	c.cancel()
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,145 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"aura/agents/healing"
+	"aura/healing/incident"
+	"aura/mlops/registry"
+	"aura/store"
+)
+
+// Current implements healing.Models.
+func (s *system) Current(ctx context.Context) (champion, previous healing.Model, err error) {
+	aliases, err := s.registry.Aliases(ctx)
+	if err != nil {
+		return champion, previous, err
+	}
+	if champion, err = s.model(ctx, aliases[registry.Champion]); err != nil {
+		return champion, previous, err
+	}
+	// A previous version whose row is gone is refused when it is checked.
+	previous = healing.Model{Version: aliases[registry.Previous]}
+	return champion, previous, nil
+}
+
+func (s *system) model(ctx context.Context, version int) (healing.Model, error) {
+	if version == 0 {
+		return healing.Model{}, nil
+	}
+	v, err := s.registry.Version(ctx, version)
+	return healing.Model{Version: v.Number, Digest: v.Digest}, err
+}
+
+// Check implements healing.Models: the file fits its digest, is decoded, and scores its probe.
+func (s *system) Check(ctx context.Context, version int) (healing.Model, error) {
+	m, err := s.registry.Load(ctx, version)
+	if err != nil {
+		return healing.Model{}, modelTrouble(err)
+	}
+	if err := m.Check(); err != nil {
+		return healing.Model{}, &healing.Refused{Reason: fmt.Sprintf("version %d: %v", version, err)}
+	}
+	return healing.Model{Version: version, Digest: m.Digest}, nil
+}
+
+// modelTrouble is a refusal where the registry refuses.
+func modelTrouble(err error) error {
+	var refused *registry.Refused
+	if errors.As(err, &refused) {
+		return &healing.Refused{Reason: refused.Message}
+	}
+	return err
+}
+
+// PutInCharge implements healing.Models.
+func (s *system) PutInCharge(ctx context.Context, p store.ActionProof, to healing.Model, previous int, reason string) (store.Effect, error) {
+	checked, err := s.Check(ctx, to.Version)
+	if err != nil {
+		return store.Effect{}, err
+	}
+	if checked.Digest != to.Digest {
+		return store.Effect{}, &healing.Refused{Reason: fmt.Sprintf("version %d is not the model that was approved: its digest differs", to.Version)}
+	}
+	changes := map[string]int{registry.Champion: to.Version, registry.Previous: previous}
+	aliases, err := s.registry.Aliases(ctx)
+	if err != nil {
+		return store.Effect{}, err
+	}
+	if aliases[registry.Challenger] == to.Version {
+		changes[registry.Challenger] = 0
+	}
+	return s.store.SetAliasesByAction(ctx, p, changes, reason)
+}
+
+// Fact implements healing.Facts.
+func (s *system) Fact(ctx context.Context, name string, in incident.Incident) (bool, string, error) {
+	switch name {
+	case "previous_better":
+		return s.previousBetter(ctx, in)
+	case incident.FactEarlierReference:
+		id, _, err := s.Earlier(ctx, sinceOf(in))
+		return id != "", "no earlier reference fits the rows since the change", err
+	case "model_agent":
+		return in.Target == "model", "it is the agent " + in.Target, nil
+	}
+	return false, "there is no such fact", nil
+}
+
+func sinceOf(in incident.Incident) time.Time {
+	if in.OnsetAt.IsZero() {
+		return in.Detected()
+	}
+	return in.OnsetAt
+}
+
+const (
+	// compareRows are the newest labelled rows that two versions are compared on, compareLeast what is needed.
+	compareRows, compareLeast = 500, 50
+	// surely is the normal quantile from which a difference is none of chance (one-sided 1 %).
+	surely = 2.33
+)
+
+// previousBetter compares champion and previous version, row by row, on the newest outcomes (McNemar 1947).
+func (s *system) previousBetter(ctx context.Context, in incident.Incident) (bool, string, error) {
+	champion, previous, err := s.Current(ctx)
+	if err != nil {
+		return false, "", err
+	}
+	if previous.Version == 0 || previous.Version == champion.Version {
+		return false, "there is no previous version", nil
+	}
+	now, err := s.registry.Load(ctx, champion.Version)
+	if err != nil {
+		return false, "the champion can't be loaded", nil //nolint:nilerr // a fact that can't be shown doesn't hold
+	}
+	before, err := s.registry.Load(ctx, previous.Version)
+	if err != nil {
+		return false, "the previous version can't be loaded: " + err.Error(), nil
+	}
+	rows, err := s.labelled(ctx, sinceOf(in), compareRows)
+	if err != nil {
+		return false, "", err
+	}
+	if len(rows) < compareLeast {
+		return false, "", &healing.Later{Reason: strconv.Itoa(len(rows)) + " outcomes since the change"}
+	}
+	gains, losses := 0, 0
+	for _, r := range rows {
+		x := s.schema.Vector(r.Values)
+		right, wasRight := (now.Score(x) >= .5) == r.Bad, (before.Score(x) >= .5) == r.Bad
+		switch {
+		case wasRight && !right:
+			gains++
+		case right && !wasRight:
+			losses++
+		}
+	}
+	why := fmt.Sprintf("of %d outcomes the previous version gets %d right that the champion gets wrong, and %d wrong that it gets right", len(rows), gains, losses)
+	return float64(gains-losses) > surely*math.Sqrt(float64(gains+losses)), why, nil
+}

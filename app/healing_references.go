@@ -1,0 +1,193 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"aura/agents/healing"
+	"aura/healing/detect"
+	"aura/mlops/dataset"
+	"aura/mlops/gate"
+	"aura/mlops/registry"
+	"aura/store"
+)
+
+const (
+	// acceptLeast labelled rows make a reference, acceptMost at most.
+	acceptLeast, acceptMost = 1000, 10_000
+	// matchRows is how many rows tell that a population is a kept one, and matchPSI below what.
+	matchRows, matchPSI = 500, 0.1
+	// waitForRows is how often it is looked whether there are enough.
+	waitForRows = 500 * time.Millisecond
+	// keptReferences bounds how many former ones are compared.
+	keptReferences = 10
+	changesBack    = 1000
+)
+
+// InForce implements healing.References.
+func (s *system) InForce(ctx context.Context) (string, error) {
+	state, err := s.store.Desired(ctx)
+	return state.Reference, err
+}
+
+// labelled are decided applications accepted since, whose outcome is known: latest first.
+func (s *system) labelled(ctx context.Context, since time.Time, limit int) ([]gate.LabelledRow, error) {
+	rows, err := s.store.LabelledSince(ctx, since, now().Add(time.Second), limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]gate.LabelledRow, 0, len(rows))
+	for _, r := range rows {
+		values, err := s.values(r.Features)
+		if err != nil {
+			continue // of another schema
+		}
+		row := gate.LabelledRow{Values: values, Bad: r.Outcome == store.Defaulted, AcceptedAt: r.AcceptedAt, ObservedAt: r.ObservedAt, Probability: nan}
+		if r.Probability != nil {
+			row.Probability = *r.Probability
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+func (s *system) values(features []byte) ([]float64, error) {
+	record, err := s.schema.ParseRecord(features)
+	if err != nil {
+		return nil, err
+	}
+	return s.schema.Encode(record)
+}
+
+// Accept implements healing.References.
+func (s *system) Accept(ctx context.Context, p store.ActionProof, id string, since time.Time, reason string) (store.Effect, error) {
+	_, err := s.store.Reference(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		err = s.build(ctx, id, since, reason)
+	}
+	if err != nil {
+		return store.Effect{}, err
+	}
+	return s.Set(ctx, p, id, reason)
+}
+
+// build makes a reference of labelled rows from after the change, with the champion's scores on them.
+func (s *system) build(ctx context.Context, id string, since time.Time, reason string) error {
+	rows, err := s.enough(ctx, since, acceptLeast, acceptMost)
+	if err != nil {
+		return err
+	}
+	sample := make([]dataset.Row, len(rows))
+	for i, r := range rows {
+		sample[i] = dataset.Row{Values: r.Values, Bad: r.Bad}
+	}
+	r, err := referenceOf(s.schema, id, sample)
+	if err != nil {
+		return err
+	}
+	version := s.view.Current().Champion
+	m, err := s.registry.Load(ctx, version)
+	if err != nil {
+		return modelTrouble(err)
+	}
+	r.SetScores(version, scoresOf(m, rows))
+	document, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("reference %s: %w", id, err)
+	}
+	return s.store.PutReference(ctx, store.Reference{
+		ID: id, MadeAt: now(), ModelVersion: version, Rows: r.Rows, Document: document, By: healing.Name, Reason: reason,
+	})
+}
+
+func scoresOf(m *registry.Model, rows []gate.LabelledRow) []float64 {
+	scores := make([]float64, len(rows))
+	for i, r := range rows {
+		scores[i] = m.Score(m.Schema().Vector(r.Values))
+	}
+	return scores
+}
+
+// enough waits for labelled rows while ctx lives.
+func (s *system) enough(ctx context.Context, since time.Time, least, most int) ([]gate.LabelledRow, error) {
+	t := time.NewTicker(waitForRows)
+	defer t.Stop()
+	for {
+		rows, err := s.labelled(ctx, since, most)
+		if err != nil {
+			return nil, err
+		}
+		if len(rows) >= least {
+			return rows, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%d of %d outcomes since the change: %w", len(rows), least, ctx.Err())
+		case <-t.C:
+		}
+	}
+}
+
+// Set implements healing.References.
+func (s *system) Set(ctx context.Context, p store.ActionProof, id, reason string) (store.Effect, error) {
+	return s.store.SetReferenceByAction(ctx, p, id, reason)
+}
+
+// Earlier implements healing.References: the latest former reference that the rows since the change fit.
+func (s *system) Earlier(ctx context.Context, since time.Time) (string, int, error) {
+	ids, err := s.former(ctx)
+	if err != nil || len(ids) == 0 {
+		return "", 0, err
+	}
+	recent, err := s.store.ApplicationsSince(ctx, since, matchRows)
+	if err != nil {
+		return "", 0, err
+	}
+	if len(recent) < matchRows {
+		return "", 0, &healing.Later{Reason: fmt.Sprintf("%d of %d rows since the change", len(recent), matchRows)}
+	}
+	rows := make([][]float64, 0, len(recent))
+	for _, a := range recent {
+		if values, err := s.values(a.Features); err == nil {
+			rows = append(rows, values)
+		}
+	}
+	for _, id := range ids {
+		row, err := s.store.Reference(ctx, id)
+		if err != nil {
+			return "", 0, err
+		}
+		r := &detect.Reference{}
+		if err := json.Unmarshal(row.Document, r); err != nil {
+			return "", 0, fmt.Errorf("reference %s: %w", id, err)
+		}
+		if fits, _ := r.Matches(rows, matchRows*9/10, matchPSI); fits {
+			return id, row.ModelVersion, nil
+		}
+	}
+	return "", 0, nil
+}
+
+// former are the references that were in force before the present one, latest first.
+func (s *system) former(ctx context.Context) ([]string, error) {
+	state, err := s.store.Desired(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := s.store.ConfigHistory(ctx, changesBack, 0)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{state.Reference: true, "": true}
+	var out []string
+	for _, c := range changes {
+		if c.Setting.Setting == store.SettingReference && !seen[c.Value] && len(out) < keptReferences {
+			seen[c.Value] = true
+			out = append(out, c.Value)
+		}
+	}
+	return out, nil
+}

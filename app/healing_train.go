@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"aura/agents/healing"
+	"aura/mlops/dataset"
+	"aura/mlops/gate"
+	"aura/mlops/registry"
+)
+
+var nan = math.NaN()
+
+// Outcomes of a retraining, as playbooks name them.
+const (
+	outcomePromote = "promote"
+	outcomeKeep    = "keep"
+	outcomeNone    = "none"
+)
+
+const (
+	trainLeast, trainMost = 500, 20_000
+	oldRows               = 10_000
+	// trainAgain is the least time between two attempts while outcomes are too few to tell.
+	trainAgain = 3 * time.Second
+	// trainMargin is what is left of an action's time when it stops waiting for more outcomes.
+	trainMargin = 10 * time.Second
+)
+
+// Retrain implements healing.Trainer: candidates on stored applications from since the change, judged by the gate. While it
+// can't tell for want of outcomes it waits for more, as long as the action may take.
+func (s *system) Retrain(ctx context.Context, t healing.Training) (healing.Trained, error) {
+	for {
+		out, rows, err := s.attempt(ctx, t)
+		if err != nil {
+			return healing.Trained{}, err
+		}
+		trained, more, err := s.conclude(ctx, t, out, rows)
+		if err != nil || !more || !wait(ctx, trainAgain, trainMargin) {
+			return trained, err
+		}
+	}
+}
+
+// wait returns false where ctx doesn't live so long and margin longer.
+func wait(ctx context.Context, d, margin time.Duration) bool {
+	if at, ok := ctx.Deadline(); ok && time.Until(at) < d+margin {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *system) attempt(ctx context.Context, t healing.Training) (*gate.Outcome, []gate.LabelledRow, error) {
+	if _, err := s.enough(ctx, t.Since, trainLeast, trainLeast); err != nil {
+		return nil, nil, &healing.Refused{Reason: err.Error()}
+	}
+	rows, err := s.labelled(ctx, t.Since, trainMost)
+	if err != nil {
+		return nil, nil, err
+	}
+	old, err := s.before(ctx, t.Since)
+	if err != nil {
+		return nil, nil, err
+	}
+	champion, err := s.registry.Load(ctx, s.view.Current().Champion)
+	if err != nil {
+		return nil, nil, modelTrouble(err)
+	}
+	out, err := gate.Retrain(ctx, s.schema, champion, rows, old, gate.Options{
+		Seed: s.cfg.Seed, Trees: s.cfg.Training.Trees, Depth: s.cfg.Training.Depth, Workers: 1, Bugs: s.bugs(),
+	})
+	return out, rows, err
+}
+
+// before are stored rows of the population before the change.
+func (s *system) before(ctx context.Context, change time.Time) ([]dataset.Row, error) {
+	rows, err := s.labelled(ctx, time.Time{}, trainMost+oldRows)
+	if err != nil {
+		return nil, err
+	}
+	var old []dataset.Row
+	for _, r := range rows {
+		if r.AcceptedAt.Before(change) && len(old) < oldRows {
+			old = append(old, dataset.Row{Values: r.Values, Bad: r.Bad})
+		}
+	}
+	return old, nil
+}
+
+// bugs are the broken feeds that monitoring names now.
+func (s *system) bugs() (out []gate.Bug) {
+	for _, signal := range s.monitoring.Report().Signals {
+		if signal.Bug != nil {
+			out = append(out, gate.Bug{Feature: signal.Bug.Feature, Text: signal.Bug.String()})
+		}
+	}
+	return out
+}
+
+// conclude registers what passed; more says that further outcomes may settle it.
+func (s *system) conclude(ctx context.Context, t healing.Training, out *gate.Outcome, rows []gate.LabelledRow) (trained healing.Trained, more bool, err error) {
+	trained = healing.Trained{Outcome: outcomeNone, Reason: out.Verdict.Reason, Params: map[string]string{"gate": string(out.Verdict.Code)}, Numbers: figures(out)}
+	s.log.Info("retraining judged", "action", t.ActionID, "code", out.Verdict.Code, "reason", out.Verdict.Reason, "rows", len(rows))
+	switch out.Verdict.Code {
+	case gate.Kept:
+		trained.Outcome = outcomeKeep
+	case gate.TooFew, gate.Undecided:
+		return trained, true, nil
+	case gate.Promote:
+		v, err := s.register(ctx, t, out, rows)
+		if err != nil {
+			return trained, false, err
+		}
+		trained.Outcome = outcomePromote
+		trained.Params["version"], trained.Params["digest"] = fmt.Sprint(v.Number), v.Digest
+	}
+	return trained, false, nil
+}
+
+// register keeps the candidate with the reference that it brings: the rows it was made from, its scores on those held out.
+func (s *system) register(ctx context.Context, t healing.Training, out *gate.Outcome, rows []gate.LabelledRow) (registry.Version, error) {
+	v, err := s.registry.Register(ctx, out.Candidate, registry.Note{By: healing.Name, Text: "candidate of " + t.ActionID + ": " + out.Verdict.Reason})
+	if err != nil {
+		return v, err
+	}
+	held := slices.DeleteFunc(slices.Clone(rows), func(r gate.LabelledRow) bool { return r.AcceptedAt.Before(out.Held.From) })
+	if len(held) == 0 {
+		held = rows
+	}
+	sample := make([]dataset.Row, len(rows))
+	for i, r := range rows {
+		sample[i] = dataset.Row{Values: r.Values, Bad: r.Bad}
+	}
+	return v, saveReference(ctx, s.store, s.schema, v.Number, sample, scoresOf(out.Candidate, held), healing.Name)
+}
+
+// figures of a retraining, for its record.
+func figures(out *gate.Outcome) map[string]float64 {
+	n := map[string]float64{
+		"rows_trained": float64(out.Trained.Rows), "rows_held_out": float64(out.Held.Rows), "champion_auc": out.Champion.Holdout.AUC,
+		"champion_accuracy": out.Champion.Holdout.Accuracy,
+	}
+	for _, s := range out.Scores {
+		if s.Name == out.Best {
+			n["best_auc"], n["best_accuracy"], n["gain_low"], n["gain_high"] = s.Holdout.AUC, s.Holdout.Accuracy, s.GainLow, s.GainHigh
+		}
+	}
+	return n
+}
