@@ -39,6 +39,7 @@ func settings(dir string) config.Config {
 	c := config.Default()
 	c.HTTP.Addr, c.Data.Dir, c.Simulate.Rate = "127.0.0.1:0", dir, 0
 	c.Training.Rows, c.Training.Trees = 2000, 20
+	c.Healing.Enabled = false // what is broken stays broken, unless the test is about healing
 	c.Agents.StageDeadline, c.Agents.Grace = 400*time.Millisecond, 200*time.Millisecond
 	c.Desired.Poll = 100 * time.Millisecond
 	c.Sweep.MinAge = time.Second
