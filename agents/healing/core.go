@@ -36,7 +36,6 @@ type core struct {
 	notified  map[string]bool
 	era       int64 // of desired state as last read
 	paused    bool
-	mode      store.Mode
 }
 
 // entry is an incident in memory, as saved or a little newer (signals without consequence are not saved).
@@ -44,7 +43,6 @@ type entry struct {
 	in      incident.Incident
 	version int64
 	saved   map[string]string // action rows as saved, by id
-	seen    time.Time         // when something was last heard of its signal
 }
 
 type pending struct {
