@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"aura/agents"
 	"aura/agents/bus"
@@ -174,15 +175,22 @@ func (r *restarter) status(agent string) (agents.Status, bool) {
 	return agents.Status{}, false
 }
 
-// Slowest implements healing.Agents: the agent of the pipeline whose handlers take longest, if that is long.
+// Slowest implements healing.Agents: the agent of the pipeline that is past its deadline or lets messages wait longest, if
+// that is long.
 func (r *restarter) Slowest(context.Context) (string, error) {
 	var worst agents.Status
+	late := func(st agents.Status) time.Duration {
+		if st.State == agents.Slow {
+			return max(st.QueueAge, st.P50) + time.Hour
+		}
+		return max(st.QueueAge, st.P50)
+	}
 	for _, st := range r.holders.supervisor.Statuses() {
-		if slices.Contains(pipeline, st.Agent) && st.P50 > worst.P50 {
+		if slices.Contains(pipeline, st.Agent) && late(st) > late(worst) {
 			worst = st
 		}
 	}
-	if worst.P50 < latencyObjective/2 {
+	if late(worst) < latencyObjective/2 {
 		return "", &healing.Refused{Reason: "no agent of the pipeline stands out as slow"}
 	}
 	return worst.Agent, nil

@@ -61,8 +61,12 @@ func (c *core) report(ctx context.Context, r detect.Report) error {
 		}
 	}
 	for _, v := range r.Verdicts {
+		verdict := verdictOf(v)
+		if e := c.incidents[v.IncidentID]; e != nil && explained(e.in, v.Worse, consequences) {
+			verdict.Worse = ""
+		}
 		c.queue = append(c.queue, pending{v.IncidentID, incident.Event{
-			Type: incident.EvVerdict, At: v.At, ActionID: v.ActionID, Verdict: verdictOf(v),
+			Type: incident.EvVerdict, At: v.At, ActionID: v.ActionID, Verdict: verdict,
 		}})
 	}
 	return c.drain(ctx)
@@ -91,7 +95,7 @@ func (c *core) open(ctx context.Context, r detect.Report, now time.Time) error {
 		if cause.Of != "" || !c.heals(s) {
 			continue
 		}
-		if _, found := incident.Find(c.all(), sig, now); found {
+		if _, found := incident.Find(c.all(), sig, now); found || c.settling(s, now) {
 			continue
 		}
 		sig.Evidence = encode(map[string]any{"signal": s.Evidence, "reason": cause.Reason, "changes": cause.Changes})
@@ -115,6 +119,23 @@ func (c *core) open(ctx context.Context, r detect.Report, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// settle is how long after a change of ours decisions may still be late with what had waited before it.
+const settle = 4 * time.Second
+
+// settling reports whether a breach may be what is left of a fault that an open incident has just acted on. One that
+// outlasts it is a cause of its own.
+func (c *core) settling(s detect.Signal, now time.Time) bool {
+	if s.Kind != detect.LatencyBreach {
+		return false
+	}
+	for _, e := range c.incidents {
+		if !e.in.State.Final() && !e.in.ChangedAt.IsZero() && now.Sub(e.in.ChangedAt) < settle {
+			return true
+		}
+	}
+	return false
 }
 
 // heals reports whether a signal opens incidents here.
@@ -235,8 +256,11 @@ func verdictOf(v detect.WatchVerdict) *incident.Verdict {
 	case detect.Broken:
 		out.State = incident.Confirmed
 	}
-	if strings.HasPrefix(string(v.Worse), string(detect.BusDown)) {
-		out.Worse = "" // what can't be heard is no harm that an action did
-	}
 	return out
+}
+
+// explained reports whether a signal that got worse is no harm that the action did: what can't be heard, or what the
+// incident's own cause, or the one that it took over, brought with it.
+func explained(in incident.Incident, worse string, consequences map[string]string) bool {
+	return strings.HasPrefix(worse, string(detect.BusDown)+":") || slices.Contains(in.Covers, worse) || consequences[worse] == in.Fingerprint
 }
