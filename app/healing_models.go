@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"time"
 
 	"aura/agents/healing"
 	"aura/healing/incident"
@@ -83,19 +82,12 @@ func (s *system) Fact(ctx context.Context, name string, in incident.Incident) (b
 	case "previous_better":
 		return s.previousBetter(ctx, in)
 	case incident.FactEarlierReference:
-		id, _, err := s.Earlier(ctx, sinceOf(in))
+		id, _, err := s.Earlier(ctx, healing.Since(in))
 		return id != "", "no earlier reference fits the rows since the change", err
 	case "model_agent":
 		return in.Target == "model", "it is the agent " + in.Target, nil
 	}
 	return false, "there is no such fact", nil
-}
-
-func sinceOf(in incident.Incident) time.Time {
-	if in.OnsetAt.IsZero() {
-		return in.Detected()
-	}
-	return in.OnsetAt
 }
 
 const (
@@ -122,7 +114,7 @@ func (s *system) previousBetter(ctx context.Context, in incident.Incident) (bool
 	if err != nil {
 		return false, "the previous version can't be loaded: " + err.Error(), nil
 	}
-	rows, err := s.labelled(ctx, sinceOf(in), compareRows)
+	rows, err := s.labelled(ctx, healing.Since(in), compareRows)
 	if err != nil {
 		return false, "", err
 	}

@@ -47,7 +47,9 @@ func (c *core) report(ctx context.Context, r detect.Report) error {
 		}
 	}
 	for _, s := range r.Signals {
-		c.feed(r, s, consequences[s.Fingerprint()])
+		if err := c.feed(ctx, r, s, consequences[s.Fingerprint()]); err != nil {
+			return err
+		}
 	}
 	if err := c.drain(ctx); err != nil {
 		return err
@@ -73,18 +75,43 @@ func (c *core) report(ctx context.Context, r detect.Report) error {
 }
 
 // feed queues a signal for the incident that it belongs to.
-func (c *core) feed(r detect.Report, s detect.Signal, of string) {
+func (c *core) feed(ctx context.Context, r detect.Report, s detect.Signal, of string) error {
 	for _, id := range c.ids() {
 		in := c.incidents[id].in
 		if in.Fingerprint != s.Fingerprint() {
 			continue
 		}
-		if in.State.Final() && !incident.Reopens(in, signalOf(r, s, of), c.o.Now()) {
-			continue
-		}
 		sig := signalOf(r, s, of)
+		if in.State.Final() {
+			if !incident.Reopens(in, sig, c.o.Now()) {
+				continue
+			}
+			known, err := c.recognise(ctx, &sig)
+			if err != nil {
+				return err
+			}
+			if !known || !incident.Reopens(in, sig, c.o.Now()) {
+				continue
+			}
+		}
 		c.queue = append(c.queue, pending{id, incident.Event{Type: incident.EvSignal, At: r.At, Signal: &sig}})
 	}
+	return nil
+}
+
+// recognise tells whether a drift is the return to a reference that was in force before: that is no relapse but an
+// incident of its own. known is false while there are too few rows to tell.
+func (c *core) recognise(ctx context.Context, s *incident.Signal) (known bool, err error) {
+	if s.Kind != incident.DataDrift || s.State != incident.Confirmed || c.o.Targets.References == nil {
+		return true, nil
+	}
+	id, _, err := c.o.Targets.References.Earlier(ctx, s.OnsetAt)
+	var later *Later
+	if errors.As(err, &later) {
+		return false, nil
+	}
+	s.Facts[incident.FactEarlierReference] = id != ""
+	return true, err
 }
 
 // open opens an incident for each cause that has none. A cause of an open incident's signal takes that one over.
@@ -95,7 +122,10 @@ func (c *core) open(ctx context.Context, r detect.Report, now time.Time) error {
 		if cause.Of != "" || !c.heals(s) {
 			continue
 		}
-		if _, found := incident.Find(c.all(), sig, now); found || c.settling(s, now) {
+		if found, err := c.known(ctx, &sig, now); err != nil || found || c.settling(s, now) {
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		sig.Evidence = encode(map[string]any{"signal": s.Evidence, "reason": cause.Reason, "changes": cause.Changes})
@@ -119,6 +149,20 @@ func (c *core) open(ctx context.Context, r detect.Report, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// known reports whether a signal has an incident, or can't be told from a relapse yet.
+func (c *core) known(ctx context.Context, s *incident.Signal, now time.Time) (bool, error) {
+	in, found := incident.Find(c.all(), *s, now)
+	if !found || !in.State.Final() {
+		return found, nil
+	}
+	told, err := c.recognise(ctx, s)
+	if err != nil || !told {
+		return true, err
+	}
+	_, found = incident.Find(c.all(), *s, now)
+	return found, nil
 }
 
 // settle is how long after a change of ours decisions may still be late with what had waited before it.

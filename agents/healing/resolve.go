@@ -47,7 +47,7 @@ func (r *resolver) resolve(ctx context.Context, in incident.Incident, a incident
 	case incident.AcceptReference:
 		return r.accept(ctx, a.ID, params)
 	case incident.RestoreReference:
-		return r.earlier(ctx, params, since(in))
+		return r.earlier(ctx, params, Since(in))
 	case incident.RestartAgent:
 		return r.restart(ctx, params)
 	}

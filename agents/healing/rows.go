@@ -1,6 +1,7 @@
 package healing
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,13 +23,16 @@ func rowOf(in incident.Incident, version int64) store.IncidentRow {
 	}
 }
 
-// encode marshals plain values, whose numbers the incident machine has checked.
+// encode marshals plain values, whose numbers the incident machine has checked. Nothing is escaped that JSON doesn't
+// demand: a signed decision inside must come back byte for byte.
 func encode(v any) json.RawMessage {
-	raw, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		panic("healing: a plain value doesn't marshal: " + err.Error())
 	}
-	return raw
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // actionRows adds to w the rows of actions that changed since they were saved, and returns their texts.

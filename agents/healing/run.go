@@ -42,7 +42,7 @@ func (c *core) execute(in incident.Incident, f incident.Effect) {
 	a := *f.Action
 	order := Order{
 		ActionID: a.ID, IncidentID: in.ID, Purpose: string(a.Purpose), Action: policyAction(a), Envelope: a.Envelope,
-		Reason: "incident " + in.ID + ": " + in.Kind + " " + in.Target, Kind: in.Kind, Target: in.Target, Since: since(in),
+		Reason: "incident " + in.ID + ": " + in.Kind + " " + in.Target, Kind: in.Kind, Target: in.Target, Since: Since(in),
 	}
 	epoch := c.lease.Epoch
 	c.launch(a.ID, in.DeadlineAt, func(ctx context.Context) {
@@ -56,9 +56,13 @@ func (c *core) execute(in incident.Incident, f incident.Effect) {
 	})
 }
 
-// since is the best estimate of when the change began that an incident is about.
-func since(in incident.Incident) time.Time {
-	if !in.OnsetAt.IsZero() {
+// Since is the best estimate of when the change began that an incident is about. After a relapse it is the present change:
+// rows from before it belong to what was healed.
+func Since(in incident.Incident) time.Time {
+	switch {
+	case len(in.Relapses) > 0 && in.Signal.OnsetAt.After(in.OnsetAt):
+		return in.Signal.OnsetAt
+	case !in.OnsetAt.IsZero():
 		return in.OnsetAt
 	}
 	return in.Detected()
@@ -102,7 +106,7 @@ func (c *core) undo(in incident.Incident, f incident.Effect) {
 			c.o.hook("before undo")
 			done, err = c.executor.Execute(ctx, lease.Epoch, Order{
 				ActionID: a.Undo.ID, IncidentID: in.ID, Purpose: string(incident.Undo), Action: undoAction(a), Envelope: a.Undo.Envelope,
-				Reason: "undo in incident " + in.ID + ": " + a.Undo.Reason, Kind: in.Kind, Target: in.Target, Since: since(in),
+				Reason: "undo in incident " + in.ID + ": " + a.Undo.Reason, Kind: in.Kind, Target: in.Target, Since: Since(in),
 			})
 			c.o.hook("after undo")
 			if err == nil {

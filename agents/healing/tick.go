@@ -2,6 +2,7 @@ package healing
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -200,6 +201,9 @@ func (c *core) answers(ctx context.Context, in incident.Incident) ([]pending, er
 	ev := incident.Event{Type: incident.EvDecision, At: d.DecidedAt, ActionID: a.ID, Decision: &incident.Decision{
 		RequestID: request, AGL: d.Verdict, Rule: d.Rule, Reason: d.Reason, Approver: d.By, ExpiresAt: d.ExpiresAt, Envelope: d.Envelope,
 	}}
+	if len(d.Envelope) > 0 && !json.Valid(d.Envelope) {
+		ev.Decision.Envelope = encode(string(d.Envelope)) // kept for the record; the executor refuses it
+	}
 	if !undo {
 		ev.Decision.Digest, ev.Decision.Params, ev.Decision.Inverse = a.Digest, a.Params, a.Inverse
 	}
