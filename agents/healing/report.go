@@ -83,6 +83,7 @@ func (c *core) feed(ctx context.Context, r detect.Report, s detect.Signal, of st
 		}
 		sig := signalOf(r, s, of)
 		if in.State.Final() {
+			sig = began(sig, s)
 			if !incident.Reopens(in, sig, c.o.Now()) {
 				continue
 			}
@@ -97,6 +98,15 @@ func (c *core) feed(ctx context.Context, r detect.Report, s detect.Signal, of st
 		c.queue = append(c.queue, pending{id, incident.Event{Type: incident.EvSignal, At: r.At, Signal: &sig}})
 	}
 	return nil
+}
+
+// began sees to it that what begins now has an onset: where the detector estimates none, it is when the state began. An
+// incident under way keeps the onset that it has.
+func began(sig incident.Signal, s detect.Signal) incident.Signal {
+	if sig.OnsetAt.IsZero() {
+		sig.OnsetAt = s.Since
+	}
+	return sig
 }
 
 // recognise tells whether a drift is the return to a reference that was in force before: that is no relapse but an
@@ -118,7 +128,7 @@ func (c *core) recognise(ctx context.Context, s *incident.Signal) (known bool, e
 func (c *core) open(ctx context.Context, r detect.Report, now time.Time) error {
 	for _, cause := range r.Causes {
 		s := cause.Signal
-		sig := signalOf(r, s, cause.Of)
+		sig := began(signalOf(r, s, cause.Of), s)
 		if cause.Of != "" || !c.heals(s) {
 			continue
 		}
