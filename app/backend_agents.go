@@ -10,6 +10,8 @@ import (
 	"aura/agents/event"
 	"aura/agents/fault"
 	"aura/agents/feature"
+	"aura/agents/governance"
+	"aura/agents/healing"
 	"aura/agents/ingestion"
 	"aura/agents/model"
 	"aura/agents/monitoring"
@@ -63,8 +65,8 @@ var topicsOf = map[string][]string{
 	decision.Name:  {string(event.Predictions), string(event.FeaturesTopic)},
 	// Those that watch and heal.
 	monitoring.Name: {string(event.Metrics), string(event.IncidentLog)},
-	"healing":       {string(event.Alerts), string(event.PolicyDecisions)},
-	"governance":    {string(event.PolicyRequests)},
+	healing.Name:    {string(event.Alerts), string(event.PolicyDecisions)},
+	governance.Name: {string(event.PolicyRequests)},
 }
 
 func agentOf(s agents.Status) api.Agent {

@@ -5,12 +5,13 @@ import (
 	"strconv"
 
 	"aura/agents/desired"
+	"aura/healing/policy"
 	"aura/store"
 	"aura/web/api"
 )
 
 // settingPaused is the row of desired state that stops forward actions while it is "true".
-const settingPaused = "healing.paused"
+const settingPaused = policy.SettingPaused
 
 // healingBackend answers for the loop's switch: a row of desired state that healing and governance read.
 type healingBackend struct {

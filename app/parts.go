@@ -271,7 +271,7 @@ type serverNeeds struct {
 // newServer returns nil where the selection leaves the web out.
 func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, r *registry.Registry, view *desired.View,
 	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
-	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring,
+	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer,
 ) (*web.Server, error) {
 	tel.registry.MustRegister(&live{supervisor: sup, window: w, faults: f, store: s, mode: func() event.Mode { return view.Current().Mode }})
 	if !selected(cfg, webName) {
@@ -280,7 +280,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch}
 	ag := &agentsBackend{sup}
 	md := &modes{store: s, view: view, publish: ctl.announce}
-	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, nil)
+	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal.agents(cfg))
 	backend := api.Backend{
 		Applications: &applications{schema: sch, intake: in, store: s, count: tel},
 		Feedback:     &feedback{intake: in, now: now},
@@ -296,7 +296,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	server, err := web.New(web.Options{
 		Addr: cfg.HTTP.Addr, Token: cfg.HTTP.Token, Hosts: cfg.HTTP.Hosts, Backend: backend,
 		Gatherer: tel.registry, Registerer: tel.registry, Hub: hub, Logger: log, Version: Version(),
-		DecisionWait: cfg.HTTP.Wait, MaxBody: int64(cfg.HTTP.MaxBody),
+		DecisionWait: cfg.HTTP.Wait, MaxBody: int64(cfg.HTTP.MaxBody), Principals: heal.people(),
 	})
 	if errors.Is(err, web.ErrTokenRequired) {
 		return nil, refuse("%v", err)

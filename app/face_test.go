@@ -1,0 +1,193 @@
+package app_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"aura/app/config"
+	"aura/web/api"
+)
+
+// ask calls the API as a client does and decodes the answer of the wanted status.
+func (r *running) ask(method, path, body string, status int, out any) {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), method, r.URL()+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if response.StatusCode != status {
+		r.t.Fatalf("%s %s: %s, want %d: %s", method, path, response.Status, status, answer)
+	}
+	if out == nil {
+		return
+	}
+	if err := json.NewDecoder(bytes.NewReader(answer)).Decode(out); err != nil {
+		r.t.Fatalf("%s %s: %v in %.300s", method, path, err, answer)
+	}
+}
+
+const slowModel = `{"target":"model","kind":"latency","delay":"1500ms","share":1,"ttl":"30s"}`
+
+// seen waits for an incident of the type in a status.
+func (r *running) seen(kind, status string) api.IncidentDetail {
+	r.t.Helper()
+	var found api.IncidentDetail
+	until(r.t, 40*time.Second, kind+" "+status, func() string {
+		var list api.List[api.Incident]
+		r.ask("GET", "/api/v1/incidents?type="+kind, "", 200, &list)
+		for _, n := range list.Items {
+			if n.Status == status {
+				r.ask("GET", "/api/v1/incidents/"+n.ID, "", 200, &found)
+				return ""
+			}
+		}
+		return "incidents so far: " + strings.TrimSpace(strings.Join(states(list.Items), ", "))
+	})
+	return found
+}
+
+func states(list []api.Incident) []string {
+	out := make([]string, len(list))
+	for i, n := range list {
+		out[i] = n.Type + " " + n.Target + " " + n.Status + " " + n.State + ": " + n.Reason
+	}
+	return out
+}
+
+func watched(c *config.Config) { c.Simulate.Rate, c.Healing.Enabled = 100, true }
+
+// What a person can ask of a healing agrees, wherever it is asked.
+func TestAHealingIsToldTheSameEverywhere(t *testing.T) {
+	t.Parallel()
+	r := run(t, watched)
+	until(t, 20*time.Second, "monitoring judges", func() string {
+		var s api.SignalReport
+		r.ask("GET", "/api/v1/signals", "", 200, &s)
+		for _, g := range s.Items {
+			if g.Kind == "LATENCY_SLO_BREACH" && g.State == "HEALTHY" {
+				return ""
+			}
+		}
+		return "no healthy latency"
+	})
+	r.ask("POST", "/api/v1/faults", slowModel, 201, nil)
+	d := r.seen("LATENCY_SLO_BREACH", "RESOLVED")
+	names := make([]string, len(d.Steps))
+	for i, s := range d.Steps {
+		names[i] = s.Name
+		if s.State != api.StepDone || s.At.IsZero() || s.SinceOnsetS == nil || i > 0 && s.At.Before(d.Steps[i-1].At) {
+			t.Errorf("step %+v", s)
+		}
+	}
+	if got := strings.Join(names, " "); got != "detect propose approve execute verify learn" {
+		t.Errorf("steps %q", got)
+	}
+	if len(d.Ladder) == 0 || d.Ladder[0].State != api.StepDone || d.Ladder[0].Why == "" || d.OrderReason == "" {
+		t.Errorf("ladder %+v because %q", d.Ladder, d.OrderReason)
+	}
+	if len(d.Timeline) < 5 || len(d.Actions) == 0 || d.Actions[0].AGLDecision != "APPROVED" || d.Actions[0].ExecutedAt.IsZero() {
+		t.Errorf("timeline %+v, actions %+v", d.Timeline, d.Actions)
+	}
+	var actions api.List[api.Action]
+	r.ask("GET", "/api/v1/actions?incident_id="+d.ID, "", 200, &actions)
+	if len(actions.Items) == 0 || actions.Items[len(actions.Items)-1].ID != d.Actions[0].ID {
+		t.Errorf("actions %+v", actions.Items)
+	}
+	var memory api.List[api.Memory]
+	r.ask("GET", "/api/v1/memory?type=LATENCY_SLO_BREACH", "", 200, &memory)
+	if len(memory.Items) == 0 || memory.Items[len(memory.Items)-1].ActionID != d.Actions[0].ID {
+		t.Errorf("memory %+v", memory.Items)
+	}
+	var decided api.List[api.Approval]
+	r.ask("GET", "/api/v1/approvals?status=decided", "", 200, &decided)
+	if len(decided.Items) == 0 || decided.Items[len(decided.Items)-1].ActionID != d.Actions[0].ID || decided.Items[len(decided.Items)-1].Rule == "" {
+		t.Errorf("approvals %+v", decided.Items)
+	}
+	var board api.Scoreboard
+	r.ask("GET", "/api/v1/scoreboard", "", 200, &board)
+	all := board.Items[0]
+	if all.FromDetection.N < 1 || all.FromOnset.N < 1 || *all.FromOnset.P50S < *all.FromDetection.P50S || all.Success.Count != 1 || board.SLO.N == 0 {
+		t.Errorf("scoreboard %+v", board)
+	}
+	var rows api.QueryResult
+	r.ask("POST", "/api/v1/query", `{"sql":"SELECT incident_id, incident_type, status, detected_at FROM incidents ORDER BY detected_at DESC LIMIT 10;"}`, 200, &rows)
+	if len(rows.Rows) == 0 || rows.Rows[0][0] != d.ID {
+		t.Errorf("query %+v", rows)
+	}
+	var audit api.AuditReport
+	r.ask("GET", "/api/v1/audit/verify", "", 200, &audit)
+	if !audit.OK || audit.Records == 0 {
+		t.Errorf("audit %+v", audit)
+	}
+	r.ask("GET", "/incidents/"+d.ID, "", 200, nil)
+}
+
+// With governance.profile supervised a person decides, once, and too late is 409.
+func TestAPersonDecides(t *testing.T) {
+	t.Parallel()
+	r := run(t, func(c *config.Config) {
+		watched(c)
+		c.Governance.Profile = "supervised"
+	})
+	r.ask("POST", "/api/v1/faults", slowModel, 201, nil)
+	var waiting api.List[api.Approval]
+	until(t, 40*time.Second, "an action waits", func() string {
+		r.ask("GET", "/api/v1/approvals", "", 200, &waiting)
+		if len(waiting.Items) > 0 && waiting.Items[0].Status == "ESCALATED" {
+			return ""
+		}
+		return "none"
+	})
+	a := waiting.Items[0]
+	if a.ActionType != "ENABLE_SAFE_MODE" || a.Inverse != "DISABLE_SAFE_MODE" || a.Proposer != "healing" || a.ExpiresAt.IsZero() {
+		t.Errorf("approval %+v", a)
+	}
+	path := "/api/v1/approvals/" + a.RequestID + "/decision"
+	var answer api.Approval
+	r.ask("POST", path, `{"decision":"APPROVED","reason":"sound"}`, 200, &answer)
+	if answer.Status != "APPROVED" || answer.DecidedBy != "local" || answer.Reason != "sound" {
+		t.Errorf("answer %+v", answer)
+	}
+	r.ask("POST", path, `{"decision":"DENIED","reason":"second thoughts"}`, 409, nil)
+	r.ask("POST", "/api/v1/approvals/nothing/decision", `{"decision":"DENIED","reason":"x"}`, 404, nil)
+	if d := r.seen("LATENCY_SLO_BREACH", "RESOLVED"); d.Actions[0].Approver != "local" {
+		t.Errorf("approved by %q", d.Actions[0].Approver)
+	}
+}
+
+// A pause is everybody's, in force at once, and stands in the audit.
+func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
+	r := run(t, watched)
+	var h api.Healing
+	r.ask("POST", "/api/v1/healing/pause", `{"reason":"drill","by":"ann"}`, 200, &h)
+	if h.State != api.HealingPaused || h.By != "ann" || h.Reason != "drill" {
+		t.Errorf("paused: %+v", h)
+	}
+	r.ask("POST", "/api/v1/healing/resume", `{"reason":"over","by":"bob"}`, 200, &h)
+	if h.State != api.HealingActive || h.By != "bob" {
+		t.Errorf("resumed: %+v", h)
+	}
+	var audit api.List[api.AuditEntry]
+	r.ask("GET", "/api/v1/audit?subject=healing.paused", "", 200, &audit)
+	if len(audit.Items) != 2 || audit.Items[0].Actor != "bob" || audit.Items[1].Actor != "ann" {
+		t.Errorf("audit %+v", audit.Items)
+	}
+}
