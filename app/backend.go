@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -64,6 +65,19 @@ func (a *applications) Submit(ctx context.Context, s api.Submission) (api.Submit
 	case <-ctx.Done():
 	}
 	return api.Submitted{Record: pending}, nil
+}
+
+// Rejected implements api.Applications.
+func (a *applications) Rejected(features json.RawMessage) []api.Field {
+	a.count.Refused(sourceHTTP, "invalid")
+	if features == nil {
+		return nil
+	}
+	_, err := a.schema.ParseRecord(features)
+	if r := api.IsRefusal(refusal(err)); err != nil && r != nil {
+		return r.Fields
+	}
+	return nil
 }
 
 // Application implements api.Applications.

@@ -15,6 +15,7 @@ import (
 	"aura/agents/ingestion"
 	"aura/agents/model"
 	"aura/agents/monitoring"
+	"aura/healing/detect"
 	"aura/store"
 	"aura/web/api"
 )
@@ -119,13 +120,20 @@ func (h *health) Ready(ctx context.Context) []api.Check {
 	checks := []api.Check{check("store", h.storeReady(ctx)), check("model", h.modelReady())}
 	for _, s := range h.supervisor.Statuses() {
 		var err error
-		if s.State != agents.Running && s.State != agents.Slow && !h.bypassed(s.Agent) {
+		switch {
+		case h.bypassed(s.Agent):
+		case s.State != agents.Running && s.State != agents.Slow:
 			err = errors.New("agent is " + string(s.State))
+		case h.failing(s.Agent):
+			err = errors.New("most of its attempts fail")
 		}
 		checks = append(checks, check("agent "+s.Agent, err))
 	}
 	var err error
-	if h.window.OldestAge(now()) > readyAge {
+	switch {
+	case h.window.Undecided() >= h.cfg.Admission.Window:
+		err = errors.New("the window of undecided applications is full; more are answered 429")
+	case h.window.OldestAge(now()) > readyAge:
 		err = errors.New("an application has waited for more than " + readyAge.String())
 	}
 	return append(checks, check(ingestion.Name, err))
@@ -136,7 +144,23 @@ func (h *health) bypassed(agent string) bool {
 	return agent == model.Name && h.view.Current().Mode == event.ModeSafe
 }
 
+// failing reports what monitoring has confirmed of an agent that runs: it fails what it handles.
+func (h *health) failing(agent string) bool {
+	for _, s := range h.monitoring.Report().Signals {
+		if s.Kind == detect.AgentDown && s.Target == agent {
+			return s.State == detect.Confirmed
+		}
+	}
+	return false
+}
+
+// failingWrites is how long writes may fail before the process says that it takes no applications.
+const failingWrites = time.Second
+
 func (h *health) storeReady(ctx context.Context) error {
+	if since := h.store.Stats().FailingSince; !since.IsZero() && time.Since(since) > failingWrites {
+		return errors.New("the store can't be written to")
+	}
 	_, err := h.store.Desired(ctx)
 	return err
 }

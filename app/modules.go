@@ -124,7 +124,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("agent health", p.saveHealth(log)),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),
 		loop("live incidents", followLoop(p.Transport, p.Hub, log)),
-		{Name: "drain", Stop: p.drain, Within: cfg.Shutdown.Timeout / 2},
+		{Name: "drain", Stop: p.drain(log), Within: max(cfg.Shutdown.Timeout/2, cfg.Shutdown.Timeout-restWithin)},
 		p.web(cfg, log),
 		loop("source", p.Source.run),
 	}, func(s Step) bool { return s.Name == "" })
@@ -140,18 +140,24 @@ func (p parts) followChampion(ctx context.Context) error {
 }
 
 // drain waits until what was accepted is decided. What is left at the end of its time is found at the next start.
-func (p parts) drain(ctx context.Context) error {
-	t := time.NewTicker(10 * time.Millisecond)
-	defer t.Stop()
-	for p.Window.Undecided() > 0 {
-		select {
-		case <-ctx.Done():
-			return nil // not lost: the next start takes them up
-		case <-t.C:
+func (p parts) drain(log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		t := time.NewTicker(10 * time.Millisecond)
+		defer t.Stop()
+		for p.Window.Undecided() > 0 {
+			select {
+			case <-ctx.Done():
+				log.Warn("accepted applications could not be decided in time; the next start takes them up", "n", p.Window.Undecided())
+				return nil
+			case <-t.C:
+			}
 		}
+		return nil
 	}
-	return nil
 }
+
+// restWithin is what of the shutdown's time is kept for what stops after the drain.
+const restWithin = 2 * time.Second
 
 // web is the HTTP server and the file that tells other commands where it is.
 func (p parts) web(cfg config.Config, log *slog.Logger) Step {

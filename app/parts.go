@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"aura/agents"
@@ -103,7 +104,7 @@ func newChampion(r *registry.Registry, view *desired.View, log *slog.Logger) *mo
 
 func newFaults(cfg config.Config, data *userData, s *schema.Schema, bad *badModel, log *slog.Logger, opened *closers) *fault.Registry {
 	f := fault.New(fault.Options{
-		MaxTTL: cfg.Faults.MaxTTL, Seed: cfg.Seed, Targets: pipeline, Logger: log, Data: sourceData(cfg, data, s), BadModel: bad,
+		MaxTTL: cfg.Faults.MaxTTL, Seed: cfg.Seed, Targets: append(slices.Clone(pipeline), controlNames...), Logger: log, Data: sourceData(cfg, data, s), BadModel: bad,
 	})
 	opened.add(func(context.Context) error { f.Close(); return nil })
 	return f
@@ -266,6 +267,7 @@ type serverNeeds struct {
 	supervisor *agents.Supervisor
 	telemetry  *telemetry
 	schema     *schema.Schema
+	monitoring *monitoring.Monitoring
 }
 
 // newServer returns nil where the selection leaves the web out.
@@ -277,7 +279,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	if !selected(cfg, webName) {
 		return nil, nil
 	}
-	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch}
+	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch, mon}
 	ag := &agentsBackend{sup}
 	md := &modes{store: s, view: view, publish: ctl.announce}
 	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal.agents(cfg))

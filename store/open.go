@@ -137,7 +137,7 @@ func (s *Store) lockDir() error {
 		return fmt.Errorf("store: lock the data directory: %w", err)
 	}
 	if !ok {
-		return refuse(CodeInUse, "data directory in use: %s is locked by another process", s.opts.Dir)
+		return refuse(CodeInUse, "data directory in use: %s is locked by another process; stop that one first (its address is in aura.addr there), or name another directory with --data", s.opts.Dir)
 	}
 	s.lock = lock
 	_, err = os.Stat(s.path(uncleanFile))

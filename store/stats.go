@@ -14,6 +14,8 @@ type Stats struct {
 	QueueAccepts, QueueDecisions, QueueJobs int
 	// LastTx is the whole last transaction, LastCommit its COMMIT alone: mostly the sync of the log.
 	LastTx, LastCommit time.Duration
+	// FailingSince is when transactions began to fail without one that succeeded since; zero while they succeed.
+	FailingSince time.Time
 	// Checkpoints counts rounds of the background connection; LogPages is the log's length when last looked at.
 	Checkpoints, LogPages int64
 	// EarlyWaiting are outcomes that wait for their decision.
@@ -21,11 +23,12 @@ type Stats struct {
 }
 
 type counters struct {
-	transactions, failed, accepted, decided, jobs, lastTx, lastCommit, early atomic.Int64
+	transactions, failed, accepted, decided, jobs, lastTx, lastCommit, early, failingSince atomic.Int64
 }
 
 func (c *counters) count(g *group, took time.Duration) {
 	c.transactions.Add(1)
+	c.failingSince.Store(0)
 	c.lastTx.Store(int64(took))
 	for _, r := range g.accepts {
 		c.accepted.Add(int64(len(r.accepts)))
@@ -45,6 +48,7 @@ func (s *Store) Stats() Stats {
 		LastTx: time.Duration(c.lastTx.Load()), LastCommit: time.Duration(c.lastCommit.Load()),
 		Checkpoints: s.ck.rounds.Load(), LogPages: s.ck.pages.Load(), EarlyWaiting: c.early.Load(),
 	}
+	out.FailingSince = fromMicros(c.failingSince.Load())
 	out.QueueAccepts, out.QueueDecisions, out.QueueJobs = s.w.q.lengths()
 	return out
 }

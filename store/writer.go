@@ -117,6 +117,7 @@ func (w *writer) write(g *group) {
 	if err := w.transact(g); err != nil {
 		w.recover(err)
 		w.st.failed.Add(1)
+		w.st.failingSince.CompareAndSwap(0, micros(time.Now()))
 		failed := unavailable(err)
 		g.each(func(r *request) { r.finish(failed) })
 		return

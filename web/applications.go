@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,13 +83,13 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	*buf = body
 	if err != nil {
 		bodies.Put(buf)
-		s.fail(w, r, err)
+		s.reject(w, r, nil, err)
 		return
 	}
 	submission, err := parseSubmission(body) // copies what it keeps
 	bodies.Put(buf)
 	if err != nil {
-		s.fail(w, r, err)
+		s.reject(w, r, submission.Features, err)
 		return
 	}
 	submission.Wait = s.wait(r.Header.Values("Prefer"))
@@ -110,6 +111,15 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	writeJSON(w, code, &result.Record)
+}
+
+// reject answers a submission that isn't one, with all that is wrong with it.
+func (s *Server) reject(w http.ResponseWriter, r *http.Request, features json.RawMessage, err error) {
+	more := s.options.Backend.Applications.Rejected(features)
+	if refusal := api.IsRefusal(err); refusal != nil && refusal.Code == api.Invalid && len(more) > 0 {
+		err = api.RefuseFields(append(slices.Clone(refusal.Fields), more...)...)
+	}
+	s.fail(w, r, err)
 }
 
 // readBody reads at most limit bytes; more is a refusal, and so is a client that is too slow.

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,6 +49,13 @@ func decided(id string) api.Record {
 		Reasons:   []api.Reason{{Code: "R01", Feature: "debt_ratio", Text: "debt is high compared to income", Contribution: .04}},
 		DecidedAt: &at, LatencyMS: &ms,
 	}
+}
+
+func (f *fake) Rejected(features json.RawMessage) []api.Field {
+	if bytes.Contains(features, []byte(`"bad"`)) {
+		return []api.Field{{Field: "bad", Problem: "range"}}
+	}
+	return nil
 }
 
 func (f *fake) Submit(_ context.Context, s api.Submission) (api.Submitted, error) {

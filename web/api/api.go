@@ -38,6 +38,9 @@ type Applications interface {
 	// each field named), Conflict (the id is known with another body), Full (with RetryAfter), Unavailable (not
 	// committed: the client should send it again).
 	Submit(ctx context.Context, s Submission) (Submitted, error)
+	// Rejected hears of a submission that is refused before Submit, counts it, and says what is wrong with its features
+	// as well (nil features: none came), so that everything is named at once.
+	Rejected(features json.RawMessage) []Field
 	// Application returns the record of an application by its own or the client's id. Refusal: NotFound.
 	Application(ctx context.Context, id string) (Record, error)
 	// Decisions lists decided applications, newest first: at most limit, older than the cursor if there is one.
