@@ -1,9 +1,9 @@
 // Package event is the wire contract: one Go type for each topic, and what every message on the bus carries.
 //
 // It owns the names of the topics, the types of the values and their JSON form. It may import mlops/schema (the values
-// of an application), healing/detect (what is counted of them) and nothing else of ours. Values are immutable once published: on the in-memory bus every
-// subscriber gets the same pointer. The JSON form is fixed by golden files in testdata; a change there is a change of
-// the contract with users' own tools.
+// of an application), healing/detect (what is counted of them) and nothing else of ours. Values are immutable once
+// published: on the in-memory bus every subscriber gets the same pointer. The JSON form is fixed by golden files in
+// testdata; a change there is a change of the contract with users' own tools.
 package event
 
 import (
