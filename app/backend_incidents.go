@@ -147,7 +147,7 @@ func actionView(incidentID string, a incident.Action) api.Action {
 		Result: string(a.Result), Reason: a.Reason, Before: a.Before, After: a.After,
 	}
 	if a.AGL == "" {
-		out.AGLDecision = incident.AGLPending
+		out.AGLDecision = incident.AGLDenied // passed over: never asked for
 	}
 	if a.Undo != nil && a.Undo.OK {
 		out.UndoneAt = a.Undo.EndedAt

@@ -3,9 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"strconv"
 
 	"aura/app/cli"
@@ -73,16 +70,11 @@ func Query(ctx context.Context, dir, sql string, limit int) (api.QueryResult, er
 	return api.QueryResult{Columns: r.Columns, Rows: r.Rows, Truncated: r.Truncated}, nil
 }
 
-// VerifyAudit tests the audit of a data directory that no process has open.
-func VerifyAudit(ctx context.Context, dir string) (_ api.AuditReport, err error) {
-	if _, err := os.Stat(filepath.Join(dir, "aura.db")); err != nil {
+// VerifyAudit tests the audit of a data directory that this process has not opened. It only reads.
+func VerifyAudit(ctx context.Context, dir string) (api.AuditReport, error) {
+	r, err := store.VerifyAuditDir(ctx, dir)
+	if errors.Is(err, store.ErrNotFound) {
 		return api.AuditReport{}, cli.Exit(cli.ExitPrecondition, err, "name the data directory with --data")
 	}
-	s, err := store.Open(ctx, store.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return api.AuditReport{}, err
-	}
-	defer func() { err = errors.Join(err, s.Close(ctx)) }()
-	r, err := s.VerifyAudit(ctx)
 	return auditReportOf(r), err
 }

@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -136,4 +139,44 @@ func TestAuditGoesOn(t *testing.T) {
 	r, err := s.VerifyAudit(t.Context())
 	must(t, err)
 	equal(t, r.Problem, [2]int64{r.Records, r.Broken}, [2]int64{3 * (auditBatch/2 + 1), 0})
+}
+
+// TestAuditOfADirectoryIsOnlyRead: whether a process has it open or not, and nothing of it changes.
+func TestAuditOfADirectoryIsOnlyRead(t *testing.T) {
+	s := audited(t, 3)
+	verify := func() {
+		t.Helper()
+		r, err := VerifyAuditDir(t.Context(), s.Dir())
+		must(t, err)
+		equal(t, "holds", [2]int64{r.Records, r.Broken}, [2]int64{3, 0})
+	}
+	verify()
+	must(t, s.Close(t.Context()))
+	before := contents(t, s.Dir())
+	verify()
+	after := contents(t, s.Dir())
+	for name, digest := range before {
+		equal(t, name, after[name], digest)
+	}
+	if _, marked := after[uncleanFile]; marked {
+		t.Error("the directory is marked as in use")
+	}
+	_, err := VerifyAuditDir(t.Context(), t.TempDir())
+	if !errors.Is(err, ErrNotFound) {
+		t.Errorf("an empty directory: %v", err)
+	}
+}
+
+// contents are the digests of a directory's files.
+func contents(t *testing.T, dir string) map[string][32]byte {
+	t.Helper()
+	out := map[string][32]byte{}
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range entries {
+		raw, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		must(t, err)
+		out[e.Name()] = sha256.Sum256(raw)
+	}
+	return out
 }

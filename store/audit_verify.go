@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 
 	"gorm.io/gorm"
 )
@@ -51,6 +53,23 @@ func (s *Store) VerifyAudit(ctx context.Context) (AuditReport, error) {
 		return nil
 	})
 	return out, readErr("verify the audit", err)
+}
+
+// VerifyAuditDir is VerifyAudit on a data directory that this process has not opened; it only reads, so another process
+// may have the directory open. ErrNotFound where there is no database.
+func VerifyAuditDir(ctx context.Context, dir string) (_ AuditReport, err error) {
+	s := Store{opts: Options{Dir: dir, Readers: 1}.withDefaults()}
+	if _, err := os.Stat(s.path(databaseFile)); err != nil {
+		return AuditReport{}, fmt.Errorf("%w: no database in %s: %w", ErrNotFound, dir, err)
+	}
+	if s.reads, err = s.openPool("ro", 1); err != nil {
+		return AuditReport{}, err
+	}
+	defer func() { err = errors.Join(err, s.reads.Close()) }()
+	if s.gorm, err = openGORM(s.reads); err != nil {
+		return AuditReport{}, readErr("open the audit", err)
+	}
+	return s.VerifyAudit(ctx)
 }
 
 // check takes the next record in.

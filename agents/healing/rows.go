@@ -64,8 +64,8 @@ func actionRow(incidentID string, a incident.Action) store.ActionRow {
 		Params: encode(orEmpty(a.Params)), Inverse: encode(a.Inverse), Digest: a.Digest, AGLDecision: a.AGL,
 		ProposedAt: a.ProposedAt, ExecutedAt: a.ExecutedAt, FinishedAt: a.EndedAt, Result: string(a.Result), Document: encode(a),
 	}
-	if r.AGLDecision == incident.AGLPending && a.Result != "" {
-		r.AGLDecision = incident.AGLDenied // it ended without anybody's yes
+	if a.Result != "" && (r.AGLDecision == incident.AGLPending || r.AGLDecision == "") {
+		r.AGLDecision = incident.AGLDenied // it ended without anybody's yes, or was passed over and never asked for
 	}
 	if a.Undo != nil && a.Undo.OK {
 		r.UndoneAt = a.Undo.EndedAt

@@ -76,6 +76,8 @@ func Resume(in Incident, now time.Time) (Incident, []Effect) {
 			out.DeadlineAt = x.deadline()
 		}
 		out.SentAt, out.HealthySince, out.ShadowSince = now, time.Time{}, time.Time{}
+		// What was seen before says nothing about now, however short the pause: the fault may have died with the process.
+		out.Signal.ObservedAt, out.Shadow.ObservedAt = time.Time{}, time.Time{}
 		x.fx = stateEffects(out)
 	}
 	for _, a := range out.Actions {
