@@ -36,7 +36,7 @@ func controlAgents(cfg config.Config, mon *monitoring.Monitoring, h *healer) []a
 	return specs
 }
 
-// holdoutShare is the part of the training rows that a version's accuracy was measured on: one in five.
+// holdoutShare is the part of the training rows that a version's accuracy was measured on, where it doesn't say: one in five.
 const holdoutShare = 5
 
 func newMonitoring(st *store.Store, view *desired.View, ref *reference.Holder, reg *registry.Registry, log *slog.Logger) *monitoring.Monitoring {
@@ -48,6 +48,9 @@ func newMonitoring(st *store.Store, view *desired.View, ref *reference.Holder, r
 			v, err := reg.Version(ctx, version)
 			if err != nil {
 				return 0, 0
+			}
+			if v.Metrics.Rows > 0 {
+				return v.Metrics.Accuracy, v.Metrics.Rows
 			}
 			return v.Metrics.Accuracy, v.Window.Rows / holdoutShare
 		},

@@ -55,6 +55,7 @@ func (c *core) watch(ctx context.Context, in incident.Incident, f incident.Effec
 		IncidentID: in.ID, ActionID: f.Action.ID, Kind: detect.Kind(in.Kind), Target: in.Target, Since: f.After, Verification: f.Verification,
 		// In safe mode nothing the model decided says how good it is; its scores beside do.
 		Shadow: in.Degraded && in.Kind == incident.PerfDrop,
+		Was:    was(f.Action.Before),
 	}
 	switch f.Action.Type {
 	case incident.RestartAgent:
@@ -65,6 +66,11 @@ func (c *core) watch(ctx context.Context, in incident.Incident, f incident.Effec
 		w.Reference = f.Action.Params[paramReference]
 	}
 	return w
+}
+
+// was is how bad accuracy was when an action was proposed, as far as the record of the action tells.
+func was(before map[string]float64) detect.Sample {
+	return detect.Sample{N: int64(before[detect.EvidenceOutcomes]), Bad: int64(before[detect.EvidenceWrong])}
 }
 
 // maxNotified bounds what is remembered of calls.

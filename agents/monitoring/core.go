@@ -97,7 +97,7 @@ func (c *core) step(ctx context.Context, out *agents.Outbox) error {
 	if say {
 		c.learn(ctx, now)
 	}
-	s := c.view(now)
+	s := c.view(ctx, now)
 	c.follow()
 	c.monitor.Step(now, s)
 	c.shadow.step(now, s)
@@ -193,21 +193,26 @@ func (c *core) look(ctx context.Context, now time.Time) (detect.Scene, error) {
 	for _, row := range open {
 		scene.Open[row.Fingerprint] = true
 	}
+	return scene, nil
+}
+
+// desired is what judgement needs of the desired state. Another champion's accuracy is asked for at once: judged by that of
+// the one before, a bad model that claims much would make its successor look bad, or the other way round.
+func (c *core) desired(ctx context.Context) detect.Desired {
 	d := c.View.Current()
 	if d.Champion != c.version {
 		c.accuracy, c.rows = c.Validated(ctx, d.Champion)
 		c.version = d.Champion
 	}
-	return scene, nil
+	return detect.Desired{Mode: string(d.Mode), Champion: d.Champion, Validated: c.accuracy, ValidatedN: c.rows}
 }
 
 // view completes the slot with what this process knows.
-func (c *core) view(now time.Time) detect.Slot {
-	d := c.View.Current()
+func (c *core) view(ctx context.Context, now time.Time) detect.Slot {
 	s := c.slot
 	s.At, s.OwnBeat, s.StoreBeat = now, c.ownBeat, c.storeAt
-	s.Desired = detect.Desired{Mode: string(d.Mode), Champion: d.Champion, Validated: c.accuracy, ValidatedN: c.rows}
-	c.scene.Now, c.scene.Mode = now, string(d.Mode)
+	s.Desired = c.desired(ctx)
+	c.scene.Now, c.scene.Mode = now, s.Desired.Mode
 	return s
 }
 

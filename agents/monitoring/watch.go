@@ -74,10 +74,8 @@ func (w *watch) begin(ctx context.Context, c *core, now time.Time, signals []det
 		w.ref, w.drift = r, detect.NewDriftCheck(r, w.Since)
 		return nil
 	}
-	d := c.View.Current()
-	v, err := detect.NewVerification(w.Kind, w.Target, w.Since, c.Config,
-		detect.Desired{Mode: string(d.Mode), Champion: d.Champion, Validated: c.accuracy, ValidatedN: c.rows},
-		detect.VerifyOptions{Shadow: w.Shadow, Incarnation: w.Incarnation, Dwell: w.Dwell})
+	v, err := detect.NewVerification(w.Kind, w.Target, w.Since, c.Config, c.desired(ctx),
+		detect.VerifyOptions{Shadow: w.Shadow, Incarnation: w.Incarnation, Dwell: w.Dwell, Was: w.Was})
 	if err != nil {
 		return fmt.Errorf("monitoring: verify: %w", err)
 	}

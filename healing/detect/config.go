@@ -139,6 +139,9 @@ type Budget struct {
 	// FalseAlarms a month, of all sequential detectors together; Events a month of one stream.
 	FalseAlarms float64 `json:"false_alarms_month"`
 	Events      float64 `json:"events_month"`
+	// Change is the chance of a false alarm that each change of the champion may add: a new model is judged with a head
+	// start of so much of the threshold, since models break when they change.
+	Change float64 `json:"per_model_change"`
 	// Phi is the lag-1 autocorrelation of clean data, Benign a harmless shift, in standard deviations, that must not
 	// alarm, Least the smallest shift (delta) that matters.
 	Phi    float64 `json:"phi"`
@@ -146,9 +149,10 @@ type Budget struct {
 	Least  float64 `json:"least_shift"`
 }
 
-// DefaultBudget allows one false alarm in a hundred months at 50 events a second.
+// DefaultBudget allows one false alarm in a hundred months at 50 events a second, and one in a thousand changes of the
+// champion.
 func DefaultBudget() Budget {
-	return Budget{FalseAlarms: 0.01, Events: 50 * 30 * 24 * 3600, Least: 0.5}
+	return Budget{FalseAlarms: 0.01, Events: 50 * 30 * 24 * 3600, Change: 1e-3, Least: 0.5}
 }
 
 // Threshold returns A, the same for each of streams detectors: by the union bound their false alarms together stay
@@ -159,6 +163,8 @@ func (b Budget) Threshold(streams int) (float64, error) {
 	switch {
 	case !(b.FalseAlarms > 0) || !(b.Events > 0) || streams < 1:
 		return 0, fmt.Errorf("%w: budget needs false alarms (%g), events (%g) and streams (%d) above 0", ErrConfig, b.FalseAlarms, b.Events, streams)
+	case !(b.Change >= 0 && b.Change <= 0.1):
+		return 0, fmt.Errorf("%w: the chance of a false alarm at a change of the champion is %g, give 0 to 0.1", ErrConfig, b.Change)
 	case b.Phi < 0 || b.Phi > 0.5:
 		return 0, fmt.Errorf("%w: autocorrelation %g: between 0 and 0.5, or the detector would not keep its promise", ErrConfig, b.Phi)
 	case b.Benign < 0 || b.Benign > 0 && !(2*b.Benign < b.Least):

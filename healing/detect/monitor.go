@@ -135,6 +135,8 @@ func (m *Monitor) setDesired(now time.Time, d Desired) {
 		st.Perf = perfState{Detector: NewESR(len(m.perf.Ratio), m.limit()), track: st.Perf.track}
 		if !first {
 			st.Perf.After = now
+			// P(false alarm within t outcomes) <= (head + t) / A: the martingale begins at head (DESIGN D5).
+			st.Perf.Detector.Restart(m.config.Budget.Change*m.threshold, now)
 		}
 	}
 }

@@ -17,8 +17,10 @@ type Watch struct {
 	// Reference is the one that a drift must agree with; empty for the one in force.
 	Reference string `json:"reference,omitempty"`
 	// Incarnation is the life that a restarted agent must have outlived; 0 for any.
-	Incarnation int64         `json:"incarnation,omitempty"`
-	Dwell       time.Duration `json:"dwell_ns,omitempty"`
+	Incarnation int64 `json:"incarnation,omitempty"`
+	// Was is how bad the signal was when the action was proposed; zero where that isn't known.
+	Was   Sample        `json:"was,omitzero"`
+	Dwell time.Duration `json:"dwell_ns,omitempty"`
 }
 
 // WatchVerdict answers a Watch.

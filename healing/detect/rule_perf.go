@@ -20,6 +20,12 @@ type perfBlock struct {
 	Correct int64     `json:"correct"`
 }
 
+// Names of the evidence of how bad it is: outcomes since the estimated onset, and how many of them were wrong.
+const (
+	EvidenceOutcomes = "outcomes_since_onset"
+	EvidenceWrong    = "wrong_since_onset"
+)
+
 // perfKeep is how many outcomes back the rule can look.
 const perfKeep = 1000
 
@@ -103,6 +109,16 @@ func (p *perfState) recent(window int64) (n, correct int64) {
 	return n, correct
 }
 
+// since sums up the blocks after a time.
+func (p *perfState) since(t time.Time) (n, correct int64) {
+	for _, b := range p.Blocks {
+		if b.At.After(t) {
+			n, correct = n+b.N, correct+b.Correct
+		}
+	}
+	return n, correct
+}
+
 // fresh reports whether the newest outcome is young enough to tell of a model that decides nothing.
 func (p *perfState) fresh(now time.Time) bool {
 	return len(p.Blocks) > 0 && now.Sub(p.Blocks[len(p.Blocks)-1].At) < time.Minute
@@ -132,6 +148,8 @@ func (m *Monitor) perfSignal(time.Time) Signal {
 		s.Evidence["detector_threshold"] = m.threshold
 		if p.Alarmed {
 			_, s.Onset = p.Detector.Best(m.perf)
+			n, correct := p.since(s.Onset)
+			s.Evidence[EvidenceOutcomes], s.Evidence[EvidenceWrong] = n, n-correct
 		}
 	}
 	return s

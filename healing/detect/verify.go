@@ -39,9 +39,14 @@ type VerifyOptions struct {
 	Beta  float64 `json:"beta"`
 	// Dwell is how long healthy must hold without a relapse, on data that comes: 1 s.
 	Dwell time.Duration `json:"dwell_ns"`
-	// Broken and Healthy are the rates of bad samples told apart: slow 0.5 and 0.02, wrong 1-floor and 1-validated.
+	// Broken and Healthy are the rates of bad samples told apart: slow 0.5 and 0.02, wrong as perfRates says.
 	Broken  float64 `json:"broken"`
 	Healthy float64 `json:"healthy"`
+	// Was is what the incident's signal rested on when the action was proposed; zero where that isn't known.
+	Was Sample `json:"was,omitzero"`
+	// Floor and MinSamples are of the rule for accuracy, which must hold beside the test.
+	Floor      float64 `json:"floor,omitempty"`
+	MinSamples int64   `json:"min_samples,omitempty"`
 	// Shadow takes shadow scores (a model that decides nothing) instead of what decided.
 	Shadow bool `json:"shadow"`
 	// Version takes only samples of one model version, if not 0.
@@ -79,11 +84,9 @@ func NewVerification(k Kind, target string, since time.Time, c Config, d Desired
 	switch k {
 	case LatencyBreach, AgentDown:
 	case PerfDrop:
-		healthy, broken = 1-d.Validated, 1-min(c.Perf.Floor, d.Validated-c.Perf.Margin)
-		if d.Validated <= 0 {
-			healthy, broken = 1-c.Perf.Floor-c.Perf.Margin, 1-c.Perf.Floor
-		}
-		healthy = max(healthy, 0.005)
+		healthy, broken = perfRates(c.Perf, d, o.Was)
+		_, atFloor := perfRates(c.Perf, d, Sample{})
+		o.Floor, o.MinSamples = orElse(o.Floor, 1-atFloor), c.Perf.MinSamples
 	default:
 		return nil, fmt.Errorf("%w: %s is not verified by rates", ErrConfig, k)
 	}
@@ -143,8 +146,11 @@ func (v *Verification) add(now time.Time, n, bad int64) {
 
 // accepts is the test of an agent too: a few beats on time and progress; failures are tested where there are attempts.
 func (v *Verification) accepts() bool {
-	if v.Kind == AgentDown {
+	switch v.Kind {
+	case AgentDown:
 		return v.Beats >= 3 && v.Moved && v.Test.LLR >= 0
+	case PerfDrop:
+		return v.Test.Accepts(v.Options.Alpha) && v.floorHolds()
 	}
 	return v.Test.Accepts(v.Options.Alpha)
 }
@@ -203,15 +209,18 @@ func (v *Verification) Verdict(now time.Time) Verdict {
 	}
 	dwelt := !v.CuredAt.IsZero() && now.Sub(v.CuredAt) >= v.Options.Dwell
 	stays := v.Stay.N > 0 && v.Stay.LLR >= 0 || v.Kind == AgentDown && v.Beats > 3 && v.accepts()
+	if v.Kind == PerfDrop {
+		stays = v.Stay.N > 0 && v.accepts() // a second of outcomes alone says nothing of accuracy
+	}
 	switch {
 	case v.Fell:
 		r.Finding = Broken
-		r.Reason = fmt.Sprintf("%d of %d samples from after the action are bad", r.Bad, r.N)
+		r.Reason = fmt.Sprintf("%d of %d samples from after the action are bad", r.Bad, r.N) + v.why()
 	case dwelt && stays:
 		r.Finding = Cured
-		r.Reason = fmt.Sprintf("%d of %d samples from after the action are bad, for %v", r.Bad, r.N, now.Sub(v.CuredAt))
+		r.Reason = fmt.Sprintf("%d of %d samples from after the action are bad, for %v", r.Bad, r.N, now.Sub(v.CuredAt)) + v.why()
 	case v.CuredAt.IsZero():
-		r.Reason = fmt.Sprintf("%d samples from after the action don't decide yet", r.N)
+		r.Reason = fmt.Sprintf("%d samples from after the action don't decide yet", r.N) + v.why()
 	default:
 		r.Reason = "healthy, while the dwell lasts"
 	}

@@ -168,7 +168,7 @@ func (c *contest) train(ctx context.Context, name string, rows []dataset.Row, we
 	window := c.out.Trained
 	window.Rows = len(rows)
 	m, err := registry.NewModel(c.schema, f, registry.Info{
-		Metrics: registry.Metrics{HoldoutAUC: held.AUC, Brier: held.Brier, Accuracy: held.Accuracy, LogLoss: forest.LogLoss(p, c.bad)},
+		Metrics: registry.Metrics{HoldoutAUC: held.AUC, Brier: held.Brier, Accuracy: held.Accuracy, LogLoss: forest.LogLoss(p, c.bad), Rows: held.Rows},
 		Window:  window, Seed: c.o.Seed,
 	})
 	if err != nil {

@@ -41,6 +41,7 @@ type Metrics struct {
 	Brier      float64 `json:"brier,omitempty"`
 	Accuracy   float64 `json:"accuracy,omitempty"` // share of hold-out rows on the right side of probability 0.5
 	LogLoss    float64 `json:"log_loss,omitempty"` // nats
+	Rows       int     `json:"holdout_rows,omitempty"`
 }
 
 // Window says which rows a model was trained on. From and To are zero where rows carry no time.

@@ -99,7 +99,7 @@ func Fit(ctx context.Context, s *schema.Schema, rows []dataset.Row, o Options) (
 	}
 	res.Unseen = unseen
 	res.Model, err = registry.NewModel(s, final, registry.Info{
-		Metrics: registry.Metrics{CVAUC: res.CVAUC, HoldoutAUC: res.HoldoutAUC, Brier: res.Brier, Accuracy: res.Accuracy, LogLoss: res.LogLoss},
+		Metrics: registry.Metrics{CVAUC: res.CVAUC, HoldoutAUC: res.HoldoutAUC, Brier: res.Brier, Accuracy: res.Accuracy, LogLoss: res.LogLoss, Rows: len(held.p)},
 		Window:  registry.Window{From: o.From, To: o.To, Rows: len(rows)}, Seed: o.Seed,
 	})
 	if err != nil {
