@@ -219,6 +219,11 @@ func TestUndoOfWhatWasDone(t *testing.T) {
 		if err := h.allows(d, "INC-1/a1/undo", policy.Undo, *safe.Inverse); d.Verdict != policy.Approved || err != nil {
 			t.Errorf("%+v, %v", d, err)
 		}
+		r = h.ask("INC-1/a1/undo2", policy.Proposal{Action: safe, Purpose: policy.Undo, Undoes: "INC-1/a1"}, nil)
+		h.beat()
+		if d := h.verdict(r); d.Verdict != policy.Denied || d.Rule != "purpose" {
+			t.Errorf("an action that is not the inverse passes as an undo: %+v", d)
+		}
 	})
 }
 
