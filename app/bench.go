@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -32,8 +31,8 @@ func (m *MissingDecisions) Error() string {
 // ExitCode is the process' exit code.
 func (*MissingDecisions) ExitCode() int { return cli.ExitMissed }
 
-// benchReport is what one benchmark found. Durations are in milliseconds.
-type benchReport struct {
+// benchPlace says where and with what something was measured.
+type benchPlace struct {
 	Machine struct {
 		CPUs     int     `json:"cpus"`
 		Platform string  `json:"platform"`
@@ -41,12 +40,29 @@ type benchReport struct {
 		FsyncMS  float64 `json:"fsync_p50_ms"`
 		FsyncP99 float64 `json:"fsync_p99_ms"`
 	} `json:"machine"`
-	Build   cli.Build `json:"build"`
-	Seed    uint64    `json:"seed"`
-	Bus     string    `json:"bus"`
-	Via     string    `json:"via"`
-	Clients int       `json:"clients"`
-	Rate    float64   `json:"rate,omitempty"`
+	Build cli.Build `json:"build"`
+	Seed  uint64    `json:"seed"`
+	Bus   string    `json:"bus"`
+}
+
+func (p *benchPlace) describe(cfg config.Config) (err error) {
+	p.Build, p.Seed, p.Bus = cli.ReadBuild(), cfg.Seed, cfg.Bus.Kind
+	p.Machine.CPUs, p.Machine.Platform, p.Machine.Go = runtime.NumCPU(), runtime.GOOS+"/"+runtime.GOARCH, runtime.Version()
+	p.Machine.FsyncMS, p.Machine.FsyncP99, err = fsyncTimes(cfg.Data.Dir)
+	return err
+}
+
+func (p *benchPlace) write(w io.Writer) {
+	fmt.Fprintf(w, "machine\t%d CPUs, %s, %s, fsync p50 %.2f ms p99 %.2f ms\n", p.Machine.CPUs, p.Machine.Platform, p.Machine.Go, p.Machine.FsyncMS, p.Machine.FsyncP99)
+	fmt.Fprintf(w, "build\t%s\n", p.Build)
+}
+
+// benchReport is what one benchmark found. Durations are in milliseconds.
+type benchReport struct {
+	benchPlace
+	Via     string  `json:"via"`
+	Clients int     `json:"clients"`
+	Rate    float64 `json:"rate,omitempty"`
 
 	Seconds   float64 `json:"seconds"`
 	Decisions int64   `json:"decisions"`
@@ -91,22 +107,21 @@ func Bench(ctx context.Context, loaded config.Loaded, r cli.BenchRequest) (repor
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 		cfg.Data.Dir = dir
 	}
-	a, err := New(ctx, cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, err
+	if r.HealingOverhead {
+		return benchOverhead(ctx, cfg, r)
 	}
-	if err := a.Start(ctx); err != nil {
+	a, stop, err := startBench(ctx, cfg)
+	if err != nil {
 		return nil, err
 	}
 	stopped := false
 	defer func() {
 		if !stopped {
-			err = errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
+			err = errors.Join(err, stop())
 		}
 	}()
-	out := &benchReport{Build: cli.ReadBuild(), Seed: cfg.Seed, Bus: cfg.Bus.Kind, Clients: r.Clients, Rate: r.Rate, Via: "process"}
-	out.Machine.CPUs, out.Machine.Platform, out.Machine.Go = runtime.NumCPU(), runtime.GOOS+"/"+runtime.GOARCH, runtime.Version()
-	if out.Machine.FsyncMS, out.Machine.FsyncP99, err = fsyncTimes(cfg.Data.Dir); err != nil {
+	out := &benchReport{Clients: r.Clients, Rate: r.Rate, Via: "process"}
+	if err := out.benchPlace.describe(cfg); err != nil {
 		return nil, err
 	}
 	before, err := a.parts.Store.Counts(ctx)
@@ -127,14 +142,14 @@ func Bench(ctx context.Context, loaded config.Loaded, r cli.BenchRequest) (repor
 	out.Seconds = time.Since(began).Seconds()
 	out.Decisions, out.Errors = b.decided.Load(), b.failed.Load()
 	out.CPUus = float64((cpuTime() - usage).Microseconds()) / max(1, float64(out.Decisions))
-	out.describe(b, a.parts.Supervisor.Statuses(), tx, a.parts.Store.Stats())
+	out.fill(b, a.parts.Supervisor.Statuses(), tx, a.parts.Store.Stats())
 	counts, err := a.parts.Store.Counts(context.WithoutCancel(ctx))
 	if err != nil {
 		return nil, err
 	}
 	out.Stored = counts.Decisions - before.Decisions - warm
 	stopped = true
-	if err := a.Stop(context.WithoutCancel(ctx)); err != nil {
+	if err := stop(); err != nil {
 		return out, err
 	}
 	if out.Stored < out.Decisions {
@@ -143,7 +158,7 @@ func Bench(ctx context.Context, loaded config.Loaded, r cli.BenchRequest) (repor
 	return out, ctx.Err()
 }
 
-func (b *benchReport) describe(run *bench, statuses []agents.Status, before, after store.Stats) {
+func (b *benchReport) fill(run *bench, statuses []agents.Status, before, after store.Stats) {
 	b.PerSecond = float64(b.Decisions) / b.Seconds
 	l := run.sorted()
 	b.P50, b.P90, b.P99, b.P999, b.Max = quantile(l, .5), quantile(l, .9), quantile(l, .99), quantile(l, .999), quantile(l, 1)
@@ -159,8 +174,7 @@ func (b *benchReport) describe(run *bench, statuses []agents.Status, before, aft
 // WriteTable implements cli.Report.
 func (b *benchReport) WriteTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "machine\t%d CPUs, %s, %s, fsync p50 %.2f ms p99 %.2f ms\n", b.Machine.CPUs, b.Machine.Platform, b.Machine.Go, b.Machine.FsyncMS, b.Machine.FsyncP99)
-	fmt.Fprintf(t, "build\t%s\n", b.Build)
+	b.write(t)
 	fmt.Fprintf(t, "load\t%d clients via %s, bus %s, rate %s, seed %d\n", b.Clients, b.Via, b.Bus, rate(b.Rate), b.Seed)
 	fmt.Fprintf(t, "decisions\t%d in %.1f s, %d read back, %d errors\n", b.Decisions, b.Seconds, b.Stored, b.Errors)
 	fmt.Fprintf(t, "throughput\t%.0f/s, %.0f us CPU each (load generator included)\n", b.PerSecond, b.CPUus)

@@ -21,6 +21,9 @@ import (
 // controlNames are the agents that watch and heal; a process decides without them.
 var controlNames = []string{monitoring.Name, healing.Name, governance.Name}
 
+// watched tells whether anybody reads what the agents count: on a bus inside one process, only monitoring in it.
+func watched(cfg config.Config) bool { return selected(cfg, monitoring.Name) }
+
 // controlAgents are those of them that are selected.
 func controlAgents(cfg config.Config, mon *monitoring.Monitoring, h *healer) []agents.Spec {
 	var specs []agents.Spec

@@ -195,6 +195,10 @@ func newSupervisor(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *s
 }
 
 func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
+	current := n.reference.Current
+	if !watched(n.cfg) {
+		current = nil // counts nothing
+	}
 	sup, err := agents.New(agents.Options{
 		Transport: n.intake.Transport(n.transport), Incarnations: n.store, Injector: n.faults, Logger: n.log, Instance: instance,
 		StageDeadline: n.cfg.Agents.StageDeadline, Grace: n.cfg.Agents.Grace, Heartbeat: n.cfg.Agents.Heartbeat,
@@ -207,7 +211,7 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 	for _, spec := range append([]agents.Spec{
 		n.intake.Spec(),
 		feature.Spec(feature.Options{
-			Schema: n.schema, Reference: n.reference.Current, GiveUp: n.technical.GiveUp(feature.Name),
+			Schema: n.schema, Reference: current, GiveUp: n.technical.GiveUp(feature.Name),
 		}),
 		model.Spec(model.Options{
 			Schema: n.schema, Champion: n.champion, View: n.view, GiveUp: n.technical.GiveUp(model.Name),
@@ -215,7 +219,7 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 		decision.Spec(decision.Options{
 			Schema: n.schema, Store: n.store, View: n.view, Now: now, Log: n.log,
 			Observe: n.telemetry.decided, GiveUp: n.technical.GiveUp(decision.Name),
-			Reference: n.reference.Current, Shadow: n.shadow, SLO: latencyObjective,
+			Reference: current, Shadow: n.shadow, SLO: latencyObjective,
 		}),
 	}, n.control...) {
 		if err := sup.Add(spec); err != nil {

@@ -100,6 +100,7 @@ func (c *core) step(ctx context.Context, out *agents.Outbox) error {
 	s := c.view(ctx, now)
 	c.follow()
 	c.monitor.Step(now, s)
+	c.Monitoring.saw(s)
 	c.shadow.step(now, s)
 	for _, w := range c.watches {
 		w.step(now, s)

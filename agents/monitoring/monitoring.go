@@ -70,6 +70,8 @@ type Monitoring struct {
 	core       *core // of the newest life
 	report     detect.Report
 	histograms map[string]detect.Histogram
+	rows       int64
+	values     int64
 }
 
 // New makes the agent.
@@ -107,6 +109,23 @@ func (m *Monitoring) Histograms() map[string]detect.Histogram {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.histograms
+}
+
+// Seen counts what was judged in all lives: applications, and their features' values, missing ones included.
+func (m *Monitoring) Seen() (applications, values int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rows, m.values
+}
+
+func (m *Monitoring) saw(s detect.Slot) {
+	var rows, values int64
+	for _, sketch := range s.Sketches {
+		rows, values = rows+int64(sketch.N), values+sketch.Values()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rows, m.values = m.rows+rows, m.values+values
 }
 
 // Look says whether monitoring is blind: it has not reported for longer than limit. Nothing on the bus can tell that.

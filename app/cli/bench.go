@@ -19,6 +19,10 @@ type BenchRequest struct {
 	HTTP bool
 	// Keep leaves the database of the run in data.dir; otherwise it goes to a temporary directory.
 	Keep bool
+	// HealingOverhead measures CPU a decision with and without the agents that watch and heal, in Rounds of both, each for
+	// Duration at Rate.
+	HealingOverhead bool
+	Rounds          int
 	// Streams.Err takes progress and words.
 	Streams Streams
 }
@@ -41,11 +45,23 @@ func (i *invocation) benchCommand() *cobra.Command {
 		Use: "bench", Short: "Measure throughput and latency of the whole pipeline", Args: exactly(0),
 		Long: `Starts the pipeline, drives it, and shows throughput, percentiles of latency and where the time goes, with machine,
 fsync time, seed and commit. Every decision that it reports is read back from the database. Exit code 99 if decisions
-are missing.`,
+are missing.
+
+With --healing-overhead it starts the pipeline by turns with and without the agents that watch and heal, at 5,000
+applications a second unless told otherwise, and compares the CPU time a decision. It ends with a fault that the loop must
+find: exit code 99 if it doesn't, or if monitoring did not see every value of every decision.`,
 		Example: `  aura bench --clients 256 --duration 20s
-  aura bench --http --clients 1 -o json`,
+  aura bench --http --clients 1 -o json
+  aura bench --healing-overhead`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if r.HealingOverhead {
+				r.takeOverhead(c)
+			}
 			switch {
+			case r.HealingOverhead && r.HTTP:
+				return usage("leave one of them out", "--healing-overhead with --http")
+			case r.Rounds < 2 || r.Rounds > 10_000:
+				return usage("take --rounds between 2 and 10000", "%d rounds", r.Rounds)
 			case r.Clients < 1 || r.Clients > 10_000:
 				return usage("take --clients between 1 and 10000", "%d clients", r.Clients)
 			case r.Duration < 100*time.Millisecond || r.Duration > 24*time.Hour:
@@ -80,5 +96,17 @@ are missing.`,
 	c.Flags().Float64Var(&r.Rate, "rate", 0, "applications a second; 0 = as fast as it goes")
 	c.Flags().BoolVar(&r.HTTP, "http", false, "drive the API over loopback instead of the pipeline in the process")
 	c.Flags().BoolVar(&r.Keep, "keep", false, "run in the data directory and keep the database (default: a temporary one)")
+	c.Flags().BoolVar(&r.HealingOverhead, "healing-overhead", false, "compare the CPU time with and without monitoring and healing")
+	c.Flags().IntVar(&r.Rounds, "rounds", 20, "with --healing-overhead: how many times each way")
 	return c
+}
+
+// takeOverhead sets what was not asked for to what an overhead is stated at.
+func (r *BenchRequest) takeOverhead(c *cobra.Command) {
+	if !c.Flags().Changed("rate") {
+		r.Rate = 5000
+	}
+	if !c.Flags().Changed("duration") {
+		r.Duration = 2 * time.Second
+	}
 }

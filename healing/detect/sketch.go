@@ -103,6 +103,16 @@ func (s *Sketch) AddScore(version int, score float64) {
 	}
 }
 
+// Values is how many values of features were counted, missing ones included: what the cells hold, not N times columns.
+func (s *Sketch) Values() (n int64) {
+	for _, counts := range s.Features {
+		for _, c := range counts[:max(0, len(counts)-1)] { // the last one counts again what is in a bin
+			n += int64(c)
+		}
+	}
+	return n
+}
+
 // Reset empties the sketch for the next slot. Who published it must publish a Clone, or take a new one instead.
 func (s *Sketch) Reset() {
 	s.N, s.Rows, s.backing, s.Scores = 0, nil, nil, nil
