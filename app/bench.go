@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -107,7 +108,10 @@ func Bench(ctx context.Context, loaded config.Loaded, r cli.BenchRequest) (repor
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 		cfg.Data.Dir = dir
 	}
-	if r.HealingOverhead {
+	switch {
+	case r.HealingOverhead && r.Part != "":
+		return nil, benchPart(ctx, cfg, r)
+	case r.HealingOverhead:
 		return benchOverhead(ctx, cfg, r)
 	}
 	a, stop, err := startBench(ctx, cfg)
@@ -156,6 +160,21 @@ func Bench(ctx context.Context, loaded config.Loaded, r cli.BenchRequest) (repor
 		return out, &MissingDecisions{out.Decisions, out.Stored}
 	}
 	return out, ctx.Err()
+}
+
+// startBench starts a process of its own directory, without a log; stop may be called once.
+func startBench(ctx context.Context, cfg config.Config) (*App, func() error, error) {
+	if err := os.MkdirAll(cfg.Data.Dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("bench: %w", err)
+	}
+	a, err := New(ctx, cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.Start(ctx); err != nil {
+		return nil, nil, err
+	}
+	return a, func() error { return a.Stop(context.WithoutCancel(ctx)) }, nil
 }
 
 func (b *benchReport) fill(run *bench, statuses []agents.Status, before, after store.Stats) {

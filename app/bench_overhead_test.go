@@ -1,41 +1,53 @@
-package app
+package app_test
 
 import (
-	"io"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
-	"time"
 
-	"aura/app/cli"
+	"aura/app"
 	"aura/app/config"
 )
 
 // TestOverheadIsMeasuredOnALiveLoop: what is called the cost of monitoring is that of one which saw every value and finds
-// a fault; without its agents nothing is counted at all.
+// a fault.
 func TestOverheadIsMeasuredOnALiveLoop(t *testing.T) {
 	t.Parallel()
-	cfg := config.Default()
-	cfg.Data.Dir, cfg.HTTP.Addr = t.TempDir(), "127.0.0.1:0"
-	cfg.Simulate.Rate, cfg.Training.Rows, cfg.Training.Trees = 0, 2000, 20
-	report, err := benchOverhead(t.Context(), cfg, cli.BenchRequest{
-		Rounds: 2, Duration: 200 * time.Millisecond, Rate: 300, Clients: 16, Streams: cli.Streams{Out: io.Discard, Err: io.Discard},
-	})
+	cmd := exec.Command(os.Args[0], "bench", "--healing-overhead", "--rounds", "2", "--duration", "200ms", "--rate", "300", "--clients", "16", "-o", "json",
+		"--set", "training.rows=2000", "--set", "training.trees=20")
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	words := &strings.Builder{}
+	cmd.Stderr = words
+	raw, err := cmd.Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, words)
 	}
-	o := report.(*overheadReport)
-	if o.Watched < 100 || o.Samples != o.Watched*5 || len(o.On) != 2 || len(o.Off) != 2 || o.Mitigated < o.Detected {
+	var o struct {
+		Watched   int64     `json:"decisions_watched"`
+		Samples   int64     `json:"samples_seen"`
+		Detected  float64   `json:"fault_detected_s"`
+		Mitigated float64   `json:"fault_mitigated_s"`
+		OnUS      []float64 `json:"on_us"`
+		OffUS     []float64 `json:"off_us"`
+	}
+	if err := json.Unmarshal(raw, &o); err != nil {
+		t.Fatalf("%v\n%s", err, raw)
+	}
+	if o.Watched < 100 || o.Samples != o.Watched*5 || len(o.OnUS) != 2 || len(o.OffUS) != 2 || o.Detected <= 0 || o.Mitigated < o.Detected {
 		t.Errorf("%+v", o)
 	}
 }
 
-// TestNobodyCountsUnwatched: without a monitoring agent the counts have no reader.
+// TestNobodyCountsUnwatched: without a monitoring agent the counts have no reader, and nothing is counted.
 func TestNobodyCountsUnwatched(t *testing.T) {
 	cfg := config.Default()
-	if !watched(cfg) {
+	if !app.Watched(cfg) {
 		t.Error("everything runs and nothing is counted")
 	}
-	cfg.Agents.Select = append(append([]string{}, pipeline...), webName)
-	if watched(cfg) {
+	cfg.Agents.Select = []string{"ingestion", "feature", "model", "decision", "web"}
+	if app.Watched(cfg) {
 		t.Error("no monitoring agent runs and everything is counted")
 	}
 }

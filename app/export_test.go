@@ -12,3 +12,6 @@ var Pipeline = pipeline
 
 // StepsOf tells an incident as the six steps.
 var StepsOf = stepsOf
+
+// Watched is watched.
+var Watched = watched

@@ -24,13 +24,17 @@ const asProgram = "AURA_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		os.Exit(program(os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(programOn(os.Stdin, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }
 
 func program(args []string, stdout, stderr io.Writer) int {
-	return cli.Main(context.Background(), args, strings.NewReader(""), stdout, stderr,
+	return programOn(strings.NewReader(""), args, stdout, stderr)
+}
+
+func programOn(stdin io.Reader, args []string, stdout, stderr io.Writer) int {
+	return cli.Main(context.Background(), args, stdin, stdout, stderr,
 		cli.Commands{Run: app.Run, Train: app.Train, Bench: app.Bench})
 }
 

@@ -66,6 +66,7 @@ type invocation struct {
 	terminal func(io.Writer) bool
 	every    time.Duration // between two looks of watch; 0 = watchEvery
 
+	args   []string
 	output string   // -o
 	file   string   // --config
 	set    []string // --set
@@ -76,6 +77,7 @@ func (i *invocation) execute(ctx context.Context, args []string) int {
 	if args == nil {
 		args = []string{} // cobra takes os.Args for nil
 	}
+	i.args = args
 	root.SetArgs(args)
 	root.SetIn(i.In)
 	root.SetOut(i.Out)
