@@ -144,6 +144,9 @@ type Outcome struct {
 	Held    registry.Window `json:"held"`
 }
 
+// DefaultLimits are the limits that apply where nothing else is said.
+func DefaultLimits() Limits { return Limits{}.withDefaults() }
+
 func (l Limits) withDefaults() Limits {
 	set := func(v *float64, def float64) {
 		if *v == 0 {

@@ -1,0 +1,177 @@
+package drill
+
+import (
+	"time"
+
+	"aura/healing/incident"
+)
+
+// Result is what a drill came to. Times of Timeline are those of the rows.
+type Result struct {
+	Drill string `json:"drill"`
+	// Healed: verified in time, well under the fault, and as it was before when the fault had gone.
+	Healed bool `json:"healed"`
+	// Reason says why it isn't healed.
+	Reason string `json:"reason,omitempty"`
+
+	Faults     []Injected `json:"faults"`
+	IncidentID string     `json:"incident_id,omitempty"`
+	Kind       string     `json:"incident_type"`
+	Target     string     `json:"target,omitempty"`
+	// ReturnID is the incident in which the kept reference was restored.
+	ReturnID string `json:"return_incident_id,omitempty"`
+	Timeline []Step `json:"timeline"`
+	// Durations from onset to the first detection, proposal and approval, the last execution and so on, in seconds.
+	Durations map[string]float64 `json:"durations_s"`
+	// HealWithin is what the time from detection to verification may be.
+	HealWithin float64 `json:"heal_within_s"`
+	// Phases are before the fault, under it until the last action, under it after that, and after the fault.
+	Phases []Phase `json:"figures"`
+	Gate   *Gate   `json:"gate,omitempty"`
+	Rival  *Rival  `json:"champion_and_rival,omitempty"`
+	// Others are incidents beside the expected ones.
+	Others []Other `json:"other_incidents,omitempty"`
+}
+
+// Injected is a fault as it was injected.
+type Injected struct {
+	Kind    string         `json:"kind"`
+	Target  string         `json:"target"`
+	Delay   string         `json:"delay,omitempty"`
+	Share   float64        `json:"share"`
+	Change  map[string]any `json:"change,omitempty"`
+	At      time.Time      `json:"at"`
+	EndedAt time.Time      `json:"ended_at,omitzero"`
+}
+
+// Names of phases.
+const (
+	PhaseBefore = "before"
+	PhaseFault  = "under the fault"
+	PhaseHealed = "healed, fault still on"
+	PhaseAfter  = "after the fault"
+)
+
+// Phase is a part of the drill with what its applications went through, and the drill's own signal at its end.
+type Phase struct {
+	Name string    `json:"phase"`
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	Figures
+	Mode     string `json:"mode"` // at its end
+	Champion int    `json:"model_version"`
+	Signal   Signal `json:"signal"`
+}
+
+// Other is an incident that the drill didn't ask for.
+type Other struct {
+	IncidentID string   `json:"incident_id"`
+	Kind       string   `json:"incident_type"`
+	Target     string   `json:"target"`
+	State      string   `json:"state"`
+	Actions    []string `json:"actions,omitempty"` // executed
+}
+
+// Phase returns the phase of a name, nil for one that the drill didn't reach.
+func (r *Result) Phase(name string) *Phase {
+	for i := range r.Phases {
+		if r.Phases[i].Name == name {
+			return &r.Phases[i]
+		}
+	}
+	return nil
+}
+
+// durations of the steps of the expected incident, and of what comes after it.
+func durations(steps []Step, id string) map[string]float64 {
+	out := map[string]float64{}
+	for _, s := range steps {
+		own := s.IncidentID == id || s.IncidentID == ""
+		switch s.Name {
+		case StepRestored:
+			out[s.Name] = s.SinceOnset
+		case StepExecuted:
+			// What happens after the verification, as leaving safe mode, belongs to the restoration.
+			if _, verified := out[StepVerified]; own && !verified {
+				out[s.Name] = s.SinceOnset
+			}
+		default:
+			if _, known := out[s.Name]; own && !known && s.Name != StepOnset {
+				out[s.Name] = s.SinceOnset
+			}
+		}
+	}
+	if ended, ok := out[StepFaultEnded]; ok {
+		if restored, ok := out[StepRestored]; ok {
+			out["fault ended to restored"] = restored - ended
+		}
+	}
+	return out
+}
+
+// executed is when the last forward action of an incident took effect; zero for none.
+func executed(in incident.Incident) (last time.Time) {
+	for _, a := range in.Actions {
+		if a.Purpose == incident.Forward && a.ExecutedAt.After(last) {
+			last = a.ExecutedAt
+		}
+	}
+	return last
+}
+
+// verified reports whether an action of the system healed the incident, without a person.
+func verified(in incident.Incident) (ok bool, why string) {
+	switch {
+	case in.ResolvedAt.IsZero():
+		return false, ""
+	case in.SelfRecovered:
+		return false, "it ended by itself: no action healed it"
+	case in.Escalations > 0:
+		return false, "a person was called: " + string(in.Escalation)
+	}
+	for _, a := range in.Actions {
+		if a.Purpose == incident.Forward && a.Result == incident.Verified {
+			return true, ""
+		}
+	}
+	return false, "it is resolved, and no action was verified"
+}
+
+// stuck says why an incident will not heal without a person, "" where it still may.
+func stuck(in incident.Incident) string {
+	switch in.State {
+	case incident.Escalated:
+		return denied(in, in.Reason)
+	case incident.AwaitingApproval:
+		return "governance holds " + lastAction(in) + " for a person, and nobody is here to decide"
+	case incident.Observed:
+		return "dry run: " + lastAction(in) + " was recorded and not executed"
+	case incident.Failed, incident.Superseded:
+		return "the incident ended " + string(in.State) + ": " + in.Reason
+	case incident.Cancelled:
+		if !in.DetectedAt.IsZero() {
+			return "it ended by itself, before anything was done: " + in.Reason
+		}
+	}
+	if in.Paused {
+		return "healing is paused"
+	}
+	return ""
+}
+
+// denied prefers governance's no to the call that followed from it.
+func denied(in incident.Incident, otherwise string) string {
+	for _, a := range in.Actions {
+		if a.AGL == incident.AGLDenied {
+			return a.Type + " was denied by rule " + a.Rule + orNothing(": ", a.Reason)
+		}
+	}
+	return otherwise
+}
+
+func lastAction(in incident.Incident) string {
+	if n := len(in.Actions); n > 0 {
+		return in.Actions[n-1].Type
+	}
+	return "an action"
+}

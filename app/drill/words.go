@@ -1,0 +1,139 @@
+package drill
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"aura/agents/fault"
+	"aura/healing/incident"
+)
+
+// What steps say beside their time.
+
+// longMS is a median that no decision has: what is in flight counts as longer than all.
+const longMS = 60_000
+
+// seen says in figures what was detected: as it was before the first action, where that is kept.
+func seen(in incident.Incident) string {
+	value, threshold := in.Signal.Value, in.Signal.Threshold
+	if len(in.Actions) > 0 {
+		if v, ok := in.Actions[0].Before["value"]; ok {
+			value = v
+		}
+	}
+	switch in.Kind {
+	case incident.LatencySLOBreach:
+		if value > longMS {
+			return fmt.Sprintf("more than half of the applications still wait, against a median of %.0f ms", threshold)
+		}
+		return fmt.Sprintf("a median of %.0f ms against %.0f", value, threshold)
+	case incident.PerfDrop:
+		return fmt.Sprintf("an accuracy of %.3f against %.3f", value, threshold)
+	case incident.DataDrift:
+		return fmt.Sprintf("a PSI of %.2f against %.2f, on %s", value, threshold, in.Target)
+	}
+	return in.Kind + " of " + in.Target
+}
+
+func approver(a incident.Action) string {
+	if a.Approver != "" && a.Approver != "governance" {
+		return "by " + a.Approver
+	}
+	return "rule " + a.Rule
+}
+
+// verdict says what the healing was shown by.
+func verdict(in incident.Incident) string {
+	for _, a := range slices.Backward(in.Actions) {
+		if a.Result == incident.Verified && a.Purpose == incident.Forward && a.Verdict != nil {
+			return fmt.Sprintf("%s, [%.4g, %.4g] on %d", orElse(a.Verdict.Reason, string(a.Verdict.State)), a.Verdict.Lower, a.Verdict.Upper, a.Verdict.N)
+		}
+	}
+	return ""
+}
+
+func learned(c Case) string {
+	var held, not []string
+	for _, a := range c.Actions {
+		if _, ok := c.Learned[a.ID]; !ok || a.Purpose != incident.Forward {
+			continue
+		}
+		if a.Result == incident.Verified {
+			held = append(held, a.Type)
+		} else {
+			not = append(not, a.Type)
+		}
+	}
+	var parts []string
+	if len(not) > 0 {
+		parts = append(parts, strings.Join(not, ", ")+" did not hold")
+	}
+	if len(held) > 0 {
+		parts = append(parts, strings.Join(held, ", ")+" healed "+c.Kind)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// text is what a training came to.
+func (g Gate) text() string {
+	if g.Outcome == "" {
+		return ""
+	}
+	return g.Outcome + orNothing(": ", g.Reason)
+}
+
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
+
+// describe tells a fault in a few words.
+func describe(f fault.Fault) string {
+	text := string(f.Kind) + " of " + f.Target
+	switch {
+	case f.Kind == fault.Latency:
+		text = fmt.Sprintf("%s into the %s agent", f.Delay, f.Target)
+	case f.Mean != nil:
+		text += fmt.Sprintf(": %s to a mean of %g", f.Feature, *f.Mean)
+	case f.Category != "":
+		text += fmt.Sprintf(": %s to %s", f.Feature, f.Category)
+	case f.Feature != "":
+		text += fmt.Sprintf(": %s times %g plus %g", f.Feature, cmp.Or(f.Scale, 1), f.Shift)
+	}
+	if f.Share > 0 && f.Share < 1 {
+		text += fmt.Sprintf(", share %g", f.Share)
+	}
+	return text
+}
+
+// injectedOf is a fault for the record.
+func injectedOf(f fault.Fault) Injected {
+	out := Injected{Kind: string(f.Kind), Target: f.Target, Share: f.Share, At: f.CreatedAt}
+	if f.Delay > 0 {
+		out.Delay = f.Delay.String()
+	}
+	change := map[string]any{}
+	if f.Feature != "" {
+		change["feature"] = f.Feature
+	}
+	if f.Mean != nil {
+		change["mean"] = *f.Mean
+	}
+	if f.Scale != 0 {
+		change["scale"] = f.Scale
+	}
+	if f.Shift != 0 {
+		change["shift"] = f.Shift
+	}
+	if f.Category != "" {
+		change["category"] = f.Category
+	}
+	if len(change) > 0 {
+		out.Change = change
+	}
+	return out
+}
