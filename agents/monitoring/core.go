@@ -101,7 +101,7 @@ func (c *core) step(ctx context.Context, out *agents.Outbox) error {
 	c.follow()
 	c.monitor.Step(now, s)
 	c.Monitoring.saw(s)
-	c.shadow.step(now, s)
+	c.shadow.step(now, s, c.Config.Latency.SLO)
 	for _, w := range c.watches {
 		w.step(now, s)
 	}

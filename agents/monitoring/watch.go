@@ -131,7 +131,9 @@ func (w *watch) worse(signals []detect.Signal) string {
 	return ""
 }
 
-// shadowView judges the model by the trickle beside safe mode: what came back in the last seconds, and how fast.
+// shadowView judges the model by the trickle beside safe mode: what came back in the last seconds, and how fast; and what
+// did not come back, since answers alone show only what the fault left alone: attempts that failed, and handlers that are
+// at work for longer than an answer may take.
 type shadowView struct{ seconds []shadowSecond }
 
 type shadowSecond struct {
@@ -141,12 +143,12 @@ type shadowSecond struct {
 }
 
 const (
-	shadowWindow = 4 * time.Second
+	shadowWindow = 3 * time.Second
 	// shadowLeast is how many answers the window must hold: the trickle is five a second.
 	shadowLeast = 8
 )
 
-func (v *shadowView) step(now time.Time, s detect.Slot) {
+func (v *shadowView) step(now time.Time, s detect.Slot, slo time.Duration) {
 	if s.Desired.Mode != detect.ModeSafe {
 		v.seconds = nil
 		return
@@ -156,6 +158,16 @@ func (v *shadowView) step(now time.Time, s detect.Slot) {
 		if d.Shadow {
 			x.n += d.Fast + d.Slow + d.Failed
 			x.bad += d.Slow + d.Failed
+		}
+	}
+	for _, a := range s.Attempts {
+		if a.Agent == shadowAgent {
+			x.bad += a.Failures
+		}
+	}
+	for _, b := range s.Beats {
+		if b.Agent == shadowAgent && b.HandlerAge > slo {
+			x.bad++
 		}
 	}
 	for _, o := range s.Outcomes {
@@ -174,7 +186,10 @@ func (v *shadowView) step(now time.Time, s detect.Slot) {
 	}
 }
 
-// report says HEALTHY only on enough answers that are all in time.
+// shadowAgent is whose work beside safe mode is judged.
+const shadowAgent = "model"
+
+// report says HEALTHY only on enough answers that are all in time, with nothing that failed or is held up.
 func (v *shadowView) report(time.Time) detect.ShadowReport {
 	var n, bad, labeled, right int64
 	for _, s := range v.seconds {
@@ -185,7 +200,7 @@ func (v *shadowView) report(time.Time) detect.ShadowReport {
 	}}
 	switch {
 	case bad > 0:
-		r.State, r.Reason = detect.Confirmed, fmt.Sprintf("%d of %d answers of the model beside safe mode were late or failed", bad, n)
+		r.State, r.Reason = detect.Confirmed, fmt.Sprintf("beside safe mode the model was late or failed %d times, with %d answers", bad, n)
 	case n < shadowLeast:
 		r.Reason = fmt.Sprintf("%d answers of the model beside safe mode, too few to tell", n)
 	default:

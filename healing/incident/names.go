@@ -142,7 +142,7 @@ type Settings struct {
 	EscalatedTTL   time.Duration `json:"escalated_ttl"`    // with a person before it counts as failed (1 h)
 	ClearDwell     time.Duration `json:"clear_dwell"`      // HEALTHY that long before a cause counts as gone (2 s)
 	RestoreDwell   time.Duration `json:"restore_dwell"`    // shadow HEALTHY that long before safe mode is left (7 s)
-	RestoreVerify  time.Duration `json:"restore_verify"`   // HEALTHY that long after leaving safe mode before it counts (2 s)
+	RestoreVerify  time.Duration `json:"restore_verify"`   // HEALTHY that long after leaving safe mode before it counts (1 s)
 	RestoreRetry   time.Duration `json:"restore_retry"`    // after a refusal to leave safe mode (1 min)
 	RelapseWindow  time.Duration `json:"relapse_window"`   // a relapse within this reopens (10 min)
 	MaxRelapses    int           `json:"max_relapses"`     // this many relapses in the window call a person (4)

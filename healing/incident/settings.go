@@ -10,7 +10,7 @@ func Defaults() Settings {
 		ExecuteTTL: 30 * time.Second, VerifyTTL: time.Minute, UndoTTL: time.Minute,
 		DegradedTTL: 30 * time.Minute, EscalatedTTL: time.Hour, ClearDwell: 2 * time.Second,
 		// Longer than the 5 s of a fault that goes on and off, short enough for the model to be back 15 s after its end.
-		RestoreDwell: 7 * time.Second, RestoreVerify: 2 * time.Second, RestoreRetry: time.Minute,
+		RestoreDwell: 7 * time.Second, RestoreVerify: time.Second, RestoreRetry: time.Minute,
 		RelapseWindow: 10 * time.Minute, MaxRelapses: 4, FlapWindow: 3 * time.Minute, MaxModeChanges: 3,
 		MaxAsks: 3, Resend: 2 * time.Second,
 	}

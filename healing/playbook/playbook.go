@@ -89,7 +89,7 @@ func Default() Playbook {
 			{Action: "RESTORE_REFERENCE", Requires: []string{"earlier_reference"}, Verification: "reference", ExecuteWithin: 15 * time.Second, VerifyWithin: 10 * time.Minute},
 			drift,
 		},
-		"AGENT_DOWN": {restart, protectModel},
+		"AGENT_DOWN": {restart, protectModel, restart}, // twice: what crashed once more may still live the third time
 	}
 }
 
