@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 	"time"
 
 	"aura/agents"
@@ -21,7 +23,10 @@ import (
 )
 
 // agentsBackend answers for the agents of this process.
-type agentsBackend struct{ supervisor *agents.Supervisor }
+type agentsBackend struct {
+	supervisor *agents.Supervisor
+	store      *store.Store
+}
 
 // Agents implements api.Agents.
 func (b *agentsBackend) Agents(context.Context) ([]api.Agent, error) {
@@ -33,8 +38,22 @@ func (b *agentsBackend) Agents(context.Context) ([]api.Agent, error) {
 	return out, nil
 }
 
-// Restart implements api.Agents.
+// Restart implements api.Agents: the wish is a row first, with who and why, so that healing and the audit know of it.
 func (b *agentsBackend) Restart(ctx context.Context, name string, by api.Change) (api.Agent, error) {
+	i := slices.IndexFunc(b.supervisor.Statuses(), func(s agents.Status) bool { return s.Agent == name })
+	if i < 0 {
+		return api.Agent{}, agentRefusal(agents.ErrUnknownAgent)
+	}
+	s := b.supervisor.Statuses()[i]
+	if s.State == agents.Quarantined {
+		return api.Agent{}, agentRefusal(agents.ErrQuarantined)
+	}
+	_, err := b.store.Set(ctx, store.Change{
+		Setting: store.AgentSetting(name), Value: strconv.FormatInt(s.Incarnation+1, 10), By: by.By, Reason: by.Reason, Person: true,
+	})
+	if err != nil {
+		return api.Agent{}, refusal(err)
+	}
 	if _, err := b.supervisor.Restart(ctx, name, by.Reason); err != nil {
 		return api.Agent{}, agentRefusal(err)
 	}

@@ -26,6 +26,9 @@ func (b *incidentsBackend) detail(ctx context.Context, row store.IncidentRow) (a
 	for _, r := range slices.Backward(rows) {
 		out.Actions = append(out.Actions, actionOf(r))
 	}
+	if err := b.judged(ctx, out.Actions); err != nil {
+		return out, err
+	}
 	for _, e := range in.Timeline {
 		out.Timeline = append(out.Timeline, api.TimelineStep{
 			Seq: e.Seq, At: e.At, From: string(e.From), State: string(e.State), Event: string(e.Event),
@@ -57,7 +60,8 @@ func ladderOf(in incident.Incident) []api.Rung {
 			out[i].State = api.StepSkipped
 		}
 		for _, a := range in.Actions {
-			if a.Rung == i && a.Purpose == incident.Forward {
+			// After a relapse the ladder may have another order: what was done before belongs to no rung of it.
+			if a.Rung == i && a.Purpose == incident.Forward && (a.Follows || a.Type == r.Action) {
 				out[i].State, out[i].Note = rungState(a), noteOf(r, a)
 			}
 		}

@@ -11,8 +11,10 @@ import (
 )
 
 // incidentsBackend answers for incidents, actions and memory: all of them are rows, so it needs no agent.
+// People's words go to desk, which is nil where no healing runs.
 type incidentsBackend struct {
 	store *store.Store
+	desk  incidentDesk
 	slo   func() api.SLO
 }
 

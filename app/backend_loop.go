@@ -24,6 +24,7 @@ type loopBackend struct {
 // loopAgents is what of the loop runs in this process; nil for nothing.
 type loopAgents struct {
 	desk    approvalDesk
+	healing incidentDesk
 	profile string
 	dryRun  bool
 }
@@ -37,7 +38,7 @@ func newLoopBackend(sch *schema.Schema, s *store.Store, view *desired.View, anno
 		healing:   &healingBackend{store: s, view: view, announce: announce},
 	}
 	if loop != nil {
-		b.approvals.desk = loop.desk
+		b.approvals.desk, b.incidents.desk = loop.desk, loop.healing
 		b.healing.heals, b.healing.profile, b.healing.dryRun = true, loop.profile, loop.dryRun
 	}
 	b.board = &boardCache{ask: b.incidents.Scoreboard}

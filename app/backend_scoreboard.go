@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"aura/agents/healing"
 	"aura/healing/incident"
 	"aura/store"
 	"aura/web/api"
@@ -34,10 +35,14 @@ func (b *incidentsBackend) Scoreboard(ctx context.Context, window time.Duration)
 	if err != nil {
 		return out, err
 	}
-	all := &tally{kind: "ALL"}
+	verdicts, err := healing.Verdicts(ctx, b.store)
+	if err != nil {
+		return out, refusal(err)
+	}
+	all := &tally{kind: "ALL", verdicts: verdicts}
 	kinds := []*tally{all}
 	for _, k := range []string{incident.LatencySLOBreach, incident.PerfDrop, incident.DataDrift, incident.AgentDown} {
-		kinds = append(kinds, &tally{kind: k})
+		kinds = append(kinds, &tally{kind: k, verdicts: verdicts})
 	}
 	after, n := "", 0
 	for {
@@ -72,6 +77,7 @@ type tally struct {
 	detection, onset   []float64 // seconds
 	ended, healed      int64
 	executed, needless int64
+	verdicts           map[string]bool // of people: needless or not, by action id
 }
 
 func (t *tally) add(r store.IncidentRow, in incident.Incident, faults []faultRecord) {
@@ -89,7 +95,8 @@ func (t *tally) add(r store.IncidentRow, in incident.Incident, faults []faultRec
 			continue
 		}
 		acted++
-		if self || a.Verdict != nil && a.Verdict.SelfRecovered {
+		needless, said := t.verdicts[a.ID]
+		if said && needless || !said && (self || a.Verdict != nil && a.Verdict.SelfRecovered) {
 			t.needless++
 		}
 	}

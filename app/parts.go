@@ -284,7 +284,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 		return nil, nil
 	}
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch, mon}
-	ag := &agentsBackend{sup}
+	ag := &agentsBackend{supervisor: sup, store: s}
 	md := &modes{store: s, view: view, publish: ctl.announce}
 	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal.agents(cfg))
 	backend := api.Backend{

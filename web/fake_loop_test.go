@@ -60,6 +60,27 @@ func (f *fake) Scoreboard(_ context.Context, window time.Duration) (api.Scoreboa
 	return api.Scoreboard{At: then, WindowS: window.Seconds(), Items: []api.Score{{Type: "ALL"}}}, f.err
 }
 
+func (f *fake) Tell(ctx context.Context, id, verb string, by api.Change) (api.IncidentDetail, error) {
+	if verb == api.VerbClose {
+		return api.IncidentDetail{}, api.Refuse(api.Conflict, "its signal is CONFIRMED still")
+	}
+	d, err := f.Incident(ctx, id)
+	if err == nil {
+		by.Reason = verb + " " + by.Reason
+		f.remember(by)
+	}
+	return d, err
+}
+
+func (f *fake) Judge(ctx context.Context, id, action string, needless bool, by api.Change) (api.IncidentDetail, error) {
+	d, err := f.Incident(ctx, id)
+	if err == nil {
+		by.Reason = fmt.Sprint(action, " ", needless, " ", by.Reason)
+		f.remember(by)
+	}
+	return d, err
+}
+
 func (f *fake) Graph() api.Graph {
 	return api.Graph{
 		States: []string{"DETECTED", "RESOLVED"}, Initial: "DETECTED", Final: []string{"RESOLVED"}, Mermaid: "stateDiagram-v2\n", Dot: "digraph incident {}\n",

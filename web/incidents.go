@@ -52,8 +52,59 @@ func (s *Server) registerIncidents(r chi.Router, h huma.API) {
 		list, err := incidents.Actions(ctx, in.Incident, in.Limit, in.Cursor)
 		return filteredList("/api/v1/actions", &in.PageInput, url.Values{"incident_id": {in.Incident}}, list), err
 	})
+	s.registerPerson(h)
 	s.registerLearned(h)
 	s.registerGraph(r, h)
+}
+
+// registerPerson adds what a person does with an incident.
+func (s *Server) registerPerson(h huma.API) {
+	incidents := s.options.Backend.Incidents
+	type output struct{ Body api.IncidentDetail }
+	for _, verb := range []struct{ name, summary, description string }{
+		{
+			api.VerbRetry, "Start the ladder again",
+			"For an incident that a person was called for. What is not known to have ended is made sure of first; the ladder is that of the playbook now.",
+		},
+		{
+			api.VerbEscalate, "Take an incident from the healer",
+			"Nothing more is tried by itself; it is still watched, and ends when its signal is healthy. What was executed is not undone.",
+		},
+		{
+			api.VerbClose, "End an incident that nothing else will end",
+			"Only one that a person was called for, whose signal is no longer bad, and over which safe mode doesn't stand: FAILED, since nobody has shown it healthy.",
+		},
+	} {
+		register(s, h, huma.Operation{
+			OperationID: verb.name + "-incident", Method: http.MethodPost, Path: "/api/v1/incidents/{id}/" + verb.name,
+			Summary: verb.summary, Description: verb.description + " What doesn't fit the incident as it is: 409.", Tags: []string{"incidents"},
+		}, func(ctx context.Context, in *struct {
+			ID   string `path:"id" maxLength:"64"`
+			Body reasonBody
+		},
+		) (*output, error) {
+			detail, err := incidents.Tell(ctx, in.ID, verb.name, byPrincipal(ctx, in.Body.change()))
+			return &output{detail}, err
+		})
+	}
+	type judgement struct {
+		Reason   string `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the verdict."`
+		By       string `json:"by,omitempty" maxLength:"100" doc:"Who; 'api' if absent."`
+		Needless bool   `json:"needless" doc:"True: the incident would have ended without the action."`
+		ActionID string `json:"action_id,omitempty" maxLength:"128" doc:"Absent: every executed action of the incident."`
+	}
+	register(s, h, huma.Operation{
+		OperationID: "judge-incident", Method: http.MethodPost, Path: "/api/v1/incidents/{id}/verdict",
+		Summary: "Say whether an incident's actions were needless", Tags: []string{"incidents"},
+		Description: "The scoreboard counts it, and memory gives a needless action no credit. The latest verdict on an action counts.",
+	}, func(ctx context.Context, in *struct {
+		ID   string `path:"id" maxLength:"64"`
+		Body judgement
+	},
+	) (*output, error) {
+		detail, err := incidents.Judge(ctx, in.ID, in.Body.ActionID, in.Body.Needless, byPrincipal(ctx, reasonBody{in.Body.Reason, in.Body.By}.change()))
+		return &output{detail}, err
+	})
 }
 
 // registerLearned adds what past incidents taught.

@@ -25,6 +25,13 @@ func TestLoopRoutes(t *testing.T) {
 		{"GET", "/api/v1/incidents?type=FIRE", "", 422, `"field":"type"`},
 		{"GET", "/api/v1/incidents/i-1", "", 200, `"step":"detect"`},
 		{"GET", "/api/v1/incidents/i-2", "", 404, "not-found"},
+		{"POST", "/api/v1/incidents/i-1/retry", `{"reason":"mended"}`, 200, `"incident_id":"i-1"`},
+		{"POST", "/api/v1/incidents/i-1/escalate", `{"reason":"mine"}`, 200, `"incident_id":"i-1"`},
+		{"POST", "/api/v1/incidents/i-1/close", `{"reason":"enough"}`, 409, "CONFIRMED still"},
+		{"POST", "/api/v1/incidents/i-2/retry", `{"reason":"x"}`, 404, "not-found"},
+		{"POST", "/api/v1/incidents/i-1/retry", `{}`, 422, `"field":"reason"`},
+		{"POST", "/api/v1/incidents/i-1/verdict", `{"needless":true,"reason":"it was a blip"}`, 200, `"incident_id":"i-1"`},
+		{"POST", "/api/v1/incidents/i-1/verdict", `{"reason":"x"}`, 422, `"field":"needless"`},
 		{"GET", "/api/v1/incidents/graph", "", 200, `"initial":"DETECTED"`},
 		{"GET", "/api/v1/incidents/graph?format=mermaid", "", 200, "stateDiagram-v2"},
 		{"GET", "/api/v1/incidents/graph?format=dot", "", 200, "digraph incident"},
@@ -125,6 +132,8 @@ func TestFormsOfTheLoop(t *testing.T) {
 	}{
 		{"/actions/approvals", "request=r-1&decision=APPROVED&reason=fine", "/?done=approved", api.Change{By: "local", Reason: "true fine"}},
 		{"/actions/approvals", "request=r-1&decision=DENIED", "/?done=denied", api.Change{By: "local", Reason: "false decided on the page"}},
+		{"/actions/incidents", "incident=i-1&verb=retry&reason=mended", "/?done=retry", api.Change{By: "page", Reason: "retry mended"}},
+		{"/actions/incidents", "incident=i-1&verb=needless", "/?done=needless", api.Change{By: "page", Reason: " true decided on the page"}},
 		{"/actions/healing", "verb=pause&reason=drill", "/?done=pause", api.Change{By: "page", Reason: "drill"}},
 		{"/actions/healing", "verb=resume", "/?done=resume", api.Change{By: "page", Reason: "switched on the page"}},
 	} {
@@ -141,6 +150,9 @@ func TestFormsOfTheLoop(t *testing.T) {
 		{"/actions/approvals", "request=r-1&decision=MAYBE", 422},
 		{"/actions/approvals", "request=r-late&decision=APPROVED", 409},
 		{"/actions/healing", "verb=stop", 422},
+		{"/actions/incidents", "incident=i-1&verb=forget", 422},
+		{"/actions/incidents", "incident=i-1&verb=close", 409},
+		{"/actions/incidents", "incident=i-2&verb=retry", 404},
 		{"/actions/drill", "drill=flood", 422},
 	} {
 		f := &fake{}

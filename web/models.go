@@ -44,7 +44,7 @@ func (s *Server) registerModels(h huma.API) {
 		Body    reasonBody
 	},
 	) (*switched, error) {
-		result, err := models.Promote(ctx, in.Version, in.Body.change())
+		result, err := models.Promote(ctx, in.Version, byPrincipal(ctx, in.Body.change()))
 		return &switched{result}, err
 	})
 	register(s, h, huma.Operation{
@@ -52,7 +52,7 @@ func (s *Server) registerModels(h huma.API) {
 		Summary: "Make the previous champion the champion again", Tags: []string{"models"},
 		Metadata: map[string]any{"slow": true},
 	}, func(ctx context.Context, in *struct{ Body reasonBody }) (*switched, error) {
-		result, err := models.Rollback(ctx, in.Body.change())
+		result, err := models.Rollback(ctx, byPrincipal(ctx, in.Body.change()))
 		return &switched{result}, err
 	})
 }

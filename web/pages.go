@@ -25,15 +25,15 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 		if mode == "" {
 			return api.RefuseFields(api.Field{Field: "mode", Problem: "invalid", Want: "MODEL or SAFE_MODE"})
 		}
-		_, err := s.options.Backend.Modes.SetMode(ctx, mode, f.change("set on the page"))
+		_, err := s.options.Backend.Modes.SetMode(ctx, mode, byPrincipal(ctx, f.change("set on the page")))
 		return err
 	}))
 	r.Post("/actions/agents/{name}/restart", s.action("restart", func(ctx context.Context, f form) error {
-		_, err := s.options.Backend.Agents.Restart(ctx, f.path("name"), f.change("restarted on the page"))
+		_, err := s.options.Backend.Agents.Restart(ctx, f.path("name"), byPrincipal(ctx, f.change("restarted on the page")))
 		return err
 	}))
 	r.Post("/actions/rollback", s.action("rollback", func(ctx context.Context, f form) error {
-		_, err := s.options.Backend.Models.Rollback(ctx, f.change("rolled back on the page"))
+		_, err := s.options.Backend.Models.Rollback(ctx, byPrincipal(ctx, f.change("rolled back on the page")))
 		return err
 	}))
 	r.Get("/incidents/{id}", s.showIncident)
@@ -44,6 +44,20 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 		}
 		_, err := s.options.Backend.Approvals.Decide(ctx, f.values.Get("request"), decision == "APPROVED", principalOf(ctx), f.change("decided on the page").Reason)
 		return strings.ToLower(decision), err
+	}))
+	r.Post("/actions/incidents", s.actionNamed(func(ctx context.Context, f form) (string, error) {
+		verb := f.one("verb", api.VerbRetry, api.VerbEscalate, api.VerbClose, "needless", "needed")
+		id, why := f.values.Get("incident"), byPrincipal(ctx, f.change("decided on the page"))
+		var err error
+		switch verb {
+		case "":
+			err = api.RefuseFields(api.Field{Field: "verb", Problem: "invalid", Want: "retry, escalate, close, needless or needed"})
+		case "needless", "needed":
+			_, err = s.options.Backend.Incidents.Judge(ctx, id, "", verb == "needless", why)
+		default:
+			_, err = s.options.Backend.Incidents.Tell(ctx, id, verb, why)
+		}
+		return verb, err
 	}))
 	r.Post("/actions/healing", s.actionNamed(func(ctx context.Context, f form) (string, error) {
 		verb, why := f.one("verb", "pause", "resume"), byPrincipal(ctx, f.change("switched on the page"))

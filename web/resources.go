@@ -52,7 +52,7 @@ func (s *Server) registerAgents(h huma.API) {
 			}
 			reason.By = in.Body.By
 		}
-		agent, err := s.options.Backend.Agents.Restart(ctx, in.Name, reason.change())
+		agent, err := s.options.Backend.Agents.Restart(ctx, in.Name, byPrincipal(ctx, reason.change()))
 		return &struct{ Body api.Agent }{agent}, err
 	})
 }
@@ -77,7 +77,7 @@ func (s *Server) registerMode(h huma.API) {
 		Description: "Once this has answered, no decision in the old mode is written.",
 		Metadata:    map[string]any{"slow": true},
 	}, func(ctx context.Context, in *struct{ Body setMode }) (*output, error) {
-		mode, err := s.options.Backend.Modes.SetMode(ctx, in.Body.Mode, reasonBody{in.Body.Reason, in.Body.By}.change())
+		mode, err := s.options.Backend.Modes.SetMode(ctx, in.Body.Mode, byPrincipal(ctx, reasonBody{in.Body.Reason, in.Body.By}.change()))
 		return &output{mode}, err
 	})
 }

@@ -239,8 +239,8 @@ func passing(t incident.EventType) bool {
 	return false
 }
 
-// commit saves a step and then performs its effects.
-func (c *core) commit(ctx context.Context, e *entry, out incident.Incident, fx []incident.Effect, save bool) error {
+// commit saves a step, with what else belongs into the audit, and then performs its effects.
+func (c *core) commit(ctx context.Context, e *entry, out incident.Incident, fx []incident.Effect, save bool, also ...store.AuditEntry) error {
 	if !save {
 		e.in = out
 		return nil
@@ -249,6 +249,7 @@ func (c *core) commit(ctx context.Context, e *entry, out incident.Incident, fx [
 	if err != nil {
 		return err
 	}
+	w.Audit = append(w.Audit, also...)
 	changed := c.actionRows(e, out, &w)
 	c.o.hook("before save")
 	row, err := c.o.Store.SaveIncident(ctx, c.lease.Epoch, rowOf(out, e.version), w)

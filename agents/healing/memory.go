@@ -36,6 +36,10 @@ func (c *core) ladder(ctx context.Context, s incident.Signal) ([]incident.Rung, 
 	if err != nil {
 		return nil, "", err
 	}
+	needless, err := Verdicts(ctx, c.o.Store)
+	if err != nil {
+		return nil, "", err
+	}
 	var outcomes []memory.Outcome
 	for _, r := range rows {
 		var m incident.Memory
@@ -43,7 +47,7 @@ func (c *core) ladder(ctx context.Context, s incident.Signal) ([]incident.Rung, 
 			continue // memory only ranks: a row that can't be read ranks nothing
 		}
 		outcomes = append(outcomes, memory.Outcome{
-			Kind: m.Kind, Class: m.Fingerprint, Action: m.Action, ActionID: m.ActionID, Held: m.Held, SelfRecovered: m.SelfRecovered,
+			Kind: m.Kind, Class: m.Fingerprint, Action: m.Action, ActionID: m.ActionID, Held: m.Held, SelfRecovered: m.SelfRecovered || needless[m.ActionID],
 			Before: m.Before, After: m.After, Seconds: m.Seconds, At: m.At,
 		})
 	}

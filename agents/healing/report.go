@@ -82,6 +82,7 @@ func (c *core) feed(ctx context.Context, r detect.Report, s detect.Signal, of st
 			continue
 		}
 		sig := signalOf(r, s, of)
+		ev := incident.Event{Type: incident.EvSignal, At: r.At, Signal: &sig}
 		if in.State.Final() {
 			sig = began(sig, s)
 			if !incident.Reopens(in, sig, c.o.Now()) {
@@ -94,8 +95,11 @@ func (c *core) feed(ctx context.Context, r detect.Report, s detect.Signal, of st
 			if !known || !incident.Reopens(in, sig, c.o.Now()) {
 				continue
 			}
+			if ev.Ladder, ev.OrderReason, err = c.ladder(ctx, sig); err != nil {
+				return err
+			}
 		}
-		c.queue = append(c.queue, pending{id, incident.Event{Type: incident.EvSignal, At: r.At, Signal: &sig}})
+		c.queue = append(c.queue, pending{id, ev})
 	}
 	return nil
 }

@@ -26,7 +26,62 @@ func (i *invocation) incidentCommand() *cobra.Command {
 		}
 		return i.printIncident(raw, d)
 	})
-	return group("incident", "Look at incidents and how they are healed", i.incidentList(), show, i.incidentWatch(), i.incidentGraph())
+	return group("incident", "Look at incidents and how they are healed", i.incidentList(), show, i.incidentWatch(), i.incidentGraph(),
+		i.incidentVerb("retry", "Start the ladder again, for an incident that a person was called for", ""),
+		i.incidentVerb("escalate", "Take an incident from the healer", "Nothing more is tried by itself. It is still watched, and ends when its signal is healthy."),
+		i.incidentVerb("close", "End an incident that nothing else will end", "It ends FAILED: nobody has shown it healthy. Refused while its signal is bad or safe mode stands."),
+		i.incidentVerdict())
+}
+
+// incidentVerb is a command by which a person tells an incident something.
+func (i *invocation) incidentVerb(verb, short, long string) *cobra.Command {
+	var why change
+	return i.changing(i.remote(&cobra.Command{Use: verb + " ID --reason WHY", Short: short, Long: long, Args: exactly(1)},
+		func(c *cobra.Command, s *client, args []string) error {
+			var d api.IncidentDetail
+			raw, err := s.call(c.Context(), http.MethodPost, "/api/v1/incidents/"+url.PathEscape(args[0])+"/"+verb, why, &d)
+			if err != nil {
+				return err
+			}
+			return i.printIncident(raw, d)
+		}), &why)
+}
+
+func (i *invocation) incidentVerdict() *cobra.Command {
+	var why change
+	var action string
+	c := i.changing(i.remote(&cobra.Command{
+		Use: "verdict ID needless|needed --reason WHY", Short: "Say whether an incident's actions were needless", Args: exactly(2),
+		Long:      "The scoreboard counts it, and memory gives a needless action no credit. The latest verdict on an action counts.",
+		Example:   `  aura incident verdict INC-20260102-150405-1a2b3c4d needless --reason "a blip of the network"`,
+		ValidArgs: []string{"needless", "needed"},
+	}, func(c *cobra.Command, s *client, args []string) error {
+		if args[1] != "needless" && args[1] != "needed" {
+			return usage("take needless or needed", "unknown verdict %q", args[1])
+		}
+		body := struct {
+			Needless bool   `json:"needless"`
+			ActionID string `json:"action_id,omitempty"`
+			change
+		}{args[1] == "needless", action, why}
+		var d api.IncidentDetail
+		raw, err := s.call(c.Context(), http.MethodPost, "/api/v1/incidents/"+url.PathEscape(args[0])+"/verdict", body, &d)
+		if err != nil {
+			return err
+		}
+		if i.output == "json" {
+			return i.printJSON(json.RawMessage(raw))
+		}
+		t := newTable("ACTION", "TYPE", "EXECUTED", "RESULT", "VERDICT")
+		for _, a := range d.Actions {
+			if a.Needless != nil {
+				t.add(a.ID, a.Type, clock(a.ExecutedAt), dash(a.Result), map[bool]string{true: "needless", false: "needed"}[*a.Needless])
+			}
+		}
+		return i.printTable(t)
+	}), &why)
+	c.Flags().StringVar(&action, "action", "", "only this action of the incident (default: every executed one)")
+	return c
 }
 
 func (i *invocation) incidentList() *cobra.Command {

@@ -41,7 +41,7 @@ func check(in Incident, ev Event) error {
 		return missing(ev.Setting == "", "setting")
 	case EvStarted, EvSucceeded, EvFailed, EvRefused, EvUndone, EvUndoFailed:
 		return missing(ev.ActionID == "", "action id")
-	case EvPause, EvResume, EvDryRun, EvRetry, EvEscalate, EvTick:
+	case EvPause, EvResume, EvDryRun, EvRetry, EvEscalate, EvClose, EvTick:
 		return nil
 	}
 	return fmt.Errorf("%w: %q", ErrEvent, ev.Type)

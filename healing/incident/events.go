@@ -26,8 +26,9 @@ const (
 	EvResume     EventType = "RESUME"         // By
 	EvDryRun     EventType = "DRY_RUN"        // On
 	EvTakeOver   EventType = "TAKE_OVER"      // TakeOver
-	EvRetry      EventType = "RETRY"          // By: a person starts the ladder again
-	EvEscalate   EventType = "ESCALATE"       // By, Reason
+	EvRetry      EventType = "RETRY"          // By, Reason: a person starts the ladder again
+	EvEscalate   EventType = "ESCALATE"       // By, Reason: a person takes it from the healer
+	EvClose      EventType = "CLOSE"          // By, Reason: a person ends what nothing else will end
 	EvTick       EventType = "TICK"           // nothing: time passed
 )
 
@@ -49,6 +50,10 @@ type Event struct {
 	Value    string            `json:"value,omitempty"`
 	By       string            `json:"by,omitempty"`
 	On       bool              `json:"on,omitempty"`
+	// Ladder, if given, is the one to start again with (RETRY, or a SIGNAL that is a relapse): the playbook as it is now,
+	// ranked by what is known now.
+	Ladder      []Rung `json:"ladder,omitempty"`
+	OrderReason string `json:"order_reason,omitempty"`
 	// Busy is the incident that holds what this one's next action touches, as Locked finds it; empty: free. It counts for
 	// this step only, so every event for an incident that may act carries it.
 	Busy string `json:"busy,omitempty"`

@@ -210,3 +210,8 @@ func (x *step) touched() bool {
 	}
 	return slices.ContainsFunc(x.in.Actions, func(a Action) bool { return a.open() && has(a) })
 }
+
+// touchedInSafeMode: a person changed what an action of ours is about, but not the mode. Safe mode is still ours to leave.
+func (x *step) touchedInSafeMode() bool {
+	return x.in.Degraded && x.ev.Setting != "mode" && x.touched()
+}

@@ -164,6 +164,16 @@ func (x *step) handToPerson() string {
 	return x.ev.By + " set " + x.ev.Setting + " to " + x.ev.Value
 }
 
+// handActionToPerson leaves to a person what they changed; the incident goes on, to leave safe mode when that is right.
+func (x *step) handActionToPerson() string {
+	for i := range x.in.Actions {
+		if a := &x.in.Actions[i]; a.open() && slices.Contains(Touches(a.Type, a.Params), x.ev.Setting) {
+			x.end(a, TakenOver, "a person changed "+x.ev.Setting)
+		}
+	}
+	return x.call(EscPerson, x.ev.By+" set "+x.ev.Setting+" to "+x.ev.Value)
+}
+
 // takeOver makes the incident one of the more specific cause. What stands stays as protection and is judged with the
 // incident.
 func (x *step) takeOver() string {
@@ -200,8 +210,26 @@ func (x *step) keepStanding() {
 
 func (x *step) retry() string {
 	x.keepStanding()
+	x.reorder()
 	x.in.RungIndex, x.in.Queue, x.in.Escalation, x.in.Relapses = 0, nil, "", nil
-	return x.ev.By + " starts the ladder again"
+	return x.ev.By + " starts the ladder again" + orNothing(": ", x.ev.Reason)
+}
+
+// reorder takes the ladder that the event brings.
+func (x *step) reorder() {
+	if len(x.ev.Ladder) > 0 {
+		x.in.Ladder, x.in.OrderReason = x.ev.Ladder, x.ev.OrderReason
+	}
+}
+
+// closeByHand ends the incident for a person: nobody has shown it healthy.
+func (x *step) closeByHand() string {
+	for i := range x.in.Actions {
+		if a := &x.in.Actions[i]; a.open() {
+			x.end(a, HandedOver, "left to "+x.ev.By)
+		}
+	}
+	return x.ev.By + " ended it" + orNothing(": ", x.ev.Reason)
 }
 
 // relapse opens the incident again.
@@ -213,6 +241,7 @@ func (x *step) relapse() string {
 		}
 	}
 	in.ResolvedAt, in.RestoredAt, in.SelfRecovered = time.Time{}, time.Time{}, false
+	x.reorder()
 	in.RungIndex, in.Queue, in.Escalation = 0, nil, ""
 	if in.DetectedAt.IsZero() {
 		in.DetectedAt = x.now

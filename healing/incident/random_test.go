@@ -172,6 +172,8 @@ func disturbance(c chaos, w *world) Event {
 		return Event{Type: EvTakeOver, TakeOver: &TakeOver{Signal: s, Ladder: randomLadders[AgentDown]}}
 	case 6:
 		return Event{Type: EvEscalate, By: "eva", Reason: "curious"}
+	case 7:
+		return Event{Type: EvClose, By: "eva", Reason: "enough"}
 	default:
 		return Event{Type: EvRetry, By: "eva"}
 	}

@@ -24,6 +24,7 @@ func from(s ...State) []State { return s }
 // are tried again. Rows that end, hand over or wait stand before rows that act.
 var table = []transition{
 	// A person and a more specific cause come first.
+	{From: live, On: EvPerson, When: "a person changed what it acts on; safe mode stands", Guard: (*step).touchedInSafeMode, To: Escalated, Do: (*step).handActionToPerson},
 	{From: live, On: EvPerson, When: "a person changed the very setting", Guard: (*step).touched, To: Superseded, Do: (*step).handToPerson},
 	{From: notActing, When: "a more specific cause took over", Guard: (*step).mayTakeOver, To: Detected, Do: (*step).takeOver},
 	{From: from(Detected, Proposed, AwaitingApproval, Approved, Observed), On: EvEscalate, When: "a person asked for it", Guard: (*step).forward, To: Escalated, Do: because(EscPerson)},
@@ -106,6 +107,7 @@ var table = []transition{
 	// With a person, or in a dry run: still watched.
 	{From: watched, On: EvRetry, When: "a person tries again; an action is not known to have ended", Guard: (*step).mustFence, To: Undoing, Do: (*step).fenceAgain},
 	{From: watched, On: EvRetry, When: "a person starts the ladder again", Guard: (*step).unresolved, To: Detected, Do: (*step).retry},
+	{From: watched, On: EvClose, When: "a person ends it", Guard: (*step).mayClose, To: Failed, Do: (*step).closeByHand},
 	{From: watched, When: "signal healthy, nothing stands", Guard: (*step).gone, To: Cancelled, Do: (*step).cancel},
 	{From: watched, When: "signal healthy on data after the last action; safe mode stands", Guard: (*step).healedSafe, To: Degraded, Do: (*step).settle},
 	{From: watched, When: "signal healthy on data after the last action", Guard: (*step).healed, To: Resolved, Do: (*step).settle},

@@ -122,6 +122,12 @@ type Incidents interface {
 	// Memories lists what actions were worth, newest first, for one type of incident or all.
 	Memories(ctx context.Context, incidentType string, limit int) ([]Memory, error)
 	Scoreboard(ctx context.Context, window time.Duration) (Scoreboard, error)
+	// Tell hands an incident what a person wants: retry, escalate or close. Refusals: NotFound, Conflict (it doesn't fit the
+	// incident as it is), Unavailable (no healing agent runs).
+	Tell(ctx context.Context, id, verb string, by Change) (IncidentDetail, error)
+	// Judge keeps a person's verdict on the executed actions of an incident, or (action given) on one of them: needless, or
+	// needed. The latest verdict on an action counts. Refusals: NotFound, Conflict (nothing was executed).
+	Judge(ctx context.Context, id, action string, needless bool, by Change) (IncidentDetail, error)
 	// Graph is the machine of every incident, as its code declares it.
 	Graph() Graph
 }

@@ -100,7 +100,7 @@ type Score struct {
 	FromDetection Times   `json:"mttr_from_detection"`
 	FromOnset     Times   `json:"mttr_from_onset" doc:"Only incidents that an injected fault's record explains; it is joined afterwards."`
 	Success       Share   `json:"success" doc:"Resolved without a person, of those that ended and that nobody took over."`
-	Needless      Share   `json:"needless_actions" doc:"Executed ones whose incident would have ended without them, of all executed."`
+	Needless      Share   `json:"needless_actions" doc:"Executed ones whose incident would have ended without them, by control or by verdict of a person, of all executed."`
 	TargetS       float64 `json:"target_s,omitempty" doc:"Of recovery, from detection."`
 }
 

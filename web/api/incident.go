@@ -24,6 +24,24 @@ type Incident struct {
 	Links         []string `json:"links,omitempty" doc:"Related incidents."`
 }
 
+// What a person may tell an incident.
+const (
+	VerbRetry    = "retry"
+	VerbEscalate = "escalate"
+	VerbClose    = "close"
+)
+
+// Verbs that make sense for the incident as it is; whether one is done, the machine decides.
+func (i Incident) Verbs() []string {
+	switch i.State {
+	case "ESCALATED", "OBSERVED":
+		return []string{VerbRetry, VerbClose}
+	case "DETECTED", "PROPOSED", "AWAITING_APPROVAL", "APPROVED":
+		return []string{VerbEscalate}
+	}
+	return nil
+}
+
 // Open reports whether the incident is still worked on.
 func (i Incident) Open() bool { return i.Status == "OPEN" || i.Status == "MITIGATING" }
 
@@ -37,6 +55,16 @@ type IncidentDetail struct {
 	Actions     []Action       `json:"action_log" doc:"Every action ever proposed, in order."`
 	Timeline    []TimelineStep `json:"timeline" doc:"Every change of state: at most the first and the newest ones."`
 	DryRun      bool           `json:"dry_run,omitempty"`
+}
+
+// Judgeable reports whether there is an executed action to say something about.
+func (d IncidentDetail) Judgeable() bool {
+	for _, a := range d.Actions {
+		if !a.ExecutedAt.IsZero() && !a.Undo {
+			return true
+		}
+	}
+	return false
 }
 
 // States of a step.
@@ -119,6 +147,7 @@ type Action struct {
 	Before      map[string]float64 `json:"before,omitempty"`
 	After       map[string]float64 `json:"after,omitempty"`
 	Verdict     *Verdict           `json:"verdict,omitempty"`
+	Needless    *bool              `json:"needless,omitempty" doc:"By verdict of a person: the incident would have ended without it."`
 }
 
 // Verdict is what verification says of an action, on applications accepted after it.

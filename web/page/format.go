@@ -23,7 +23,7 @@ func functions(a *assets) template.FuncMap {
 		"mark":  mark, "tail": tail, "count64": func(n int) string { return count(int64(n)) },
 		"more":     func(r []api.Reason) int { return len(r) - 1 },
 		"share":    func(v float64) string { return percent(&v) },
-		"stepkind": kindOfStep, "statuskind": kindOfStatus, "since": since, "spell": span, "took": took, "figure": figure,
+		"stepkind": kindOfStep, "statuskind": kindOfStatus, "since": since, "spell": span, "judged": judged, "took": took, "figure": figure,
 		"evidence": func(d *api.IncidentDetail) string { return evidenceText(*d) }, "newest": newest, "histogram": histogram, "psibar": psiBar,
 		"part": part, "secs": seconds, "intarget": inTarget, "params": params, "changes": changes, "plain": plainNumber,
 		"percentof":  func(v float64) string { return percent(&v) },

@@ -79,6 +79,14 @@ func span(s float64) string {
 	return age(time.Duration(s * float64(time.Second)))
 }
 
+// judged says a person's verdict on an action.
+func judged(needless *bool) string {
+	if *needless {
+		return "needless, by verdict of a person"
+	}
+	return "needed, by verdict of a person"
+}
+
 // took is how long an incident lasted from detection.
 func took(n api.Incident) string {
 	if n.ResolvedAt.IsZero() {

@@ -112,6 +112,8 @@ func Done(code string) string {
 		"rollback": "The previous model is in charge again.", "inject": "The fault is injected.",
 		"stop": "All faults are stopped.", "drill": "The fault is injected; watch the incident.",
 		"approved": "The action is approved.", "denied": "The action is denied.",
+		"retry": "The ladder is tried again.", "escalate": "The incident is yours; it is still watched.", "close": "The incident is ended.",
+		"needless": "The verdict is kept: needless.", "needed": "The verdict is kept: needed.",
 		"pause": "Healing is paused: no new action is begun.", "resume": "Healing goes on.",
 	}[code]
 }

@@ -1,0 +1,116 @@
+package incident
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// With a person: retry starts the ladder again, in the order that it brings; close ends what nothing else will end, and
+// only that; both say who and why.
+func TestAPersonsWords(t *testing.T) {
+	ladder := []Rung{{Action: EnableSafeMode, Verification: "signal"}, {Action: RestartAgent, Params: map[string]string{"agent": "model"}, Verification: "signal"}}
+	escalated := func() *world {
+		w := newWorld(func(format string, args ...any) { t.Helper(); t.Fatalf(format, args...) })
+		w.open(LatencySLOBreach, Confirmed, ladder, Settings{})
+		w.step(Event{Type: EvEscalate, By: "ann", Reason: "I look at it"})
+		if w.in.State != Escalated || w.in.Escalation != EscPerson {
+			t.Fatalf("%s %s", w.in.State, w.in.Escalation)
+		}
+		return w
+	}
+	w := escalated()
+	for typ, want := range map[EventType]string{EvEscalate: "called already", EvClose: "CONFIRMED still"} {
+		if why := Fits(w.in, Event{Type: typ, By: "ann"}, w.now); !strings.Contains(why, want) {
+			t.Errorf("%s: %q", typ, why)
+		}
+		before := w.in.Steps
+		w.step(Event{Type: typ, By: "ann", Reason: "x"})
+		if w.in.State != Escalated || w.in.Steps != before {
+			t.Errorf("%s: %s", typ, w.in.State)
+		}
+	}
+	again := Event{Type: EvRetry, By: "ann", Reason: "the host is back", Ladder: []Rung{ladder[1], ladder[0]}, OrderReason: "ranked"}
+	if why := Fits(w.in, again, w.now); why != "" {
+		t.Errorf("retry: %s", why)
+	}
+	w.step(again)
+	a := w.in.current()
+	if w.in.State != Proposed || a.Type != RestartAgent || w.in.OrderReason != "ranked" {
+		t.Errorf("%s %s %q", w.in.State, a.Type, w.in.OrderReason)
+	}
+	if why := Fits(w.in, again, w.now); !strings.Contains(why, "in hand") {
+		t.Errorf("retry of what is in hand: %q", why)
+	}
+
+	w = escalated()
+	w.now = w.now.Add(time.Minute) // no data any more
+	end := Event{Type: EvClose, By: "ann", Reason: "the service is gone"}
+	if why := Fits(w.in, end, w.now); why != "" {
+		t.Errorf("close: %s", why)
+	}
+	w.step(end)
+	if w.in.State != Failed || w.in.Status != StatusFailed || !strings.Contains(w.in.Reason, "ann ended it: the service is gone") {
+		t.Errorf("%s %s %q", w.in.State, w.in.Status, w.in.Reason)
+	}
+	for _, typ := range []EventType{EvRetry, EvEscalate, EvClose} {
+		if why := Fits(w.in, Event{Type: typ, By: "ann"}, w.now); !strings.Contains(why, "ended") {
+			t.Errorf("%s of what has ended: %q", typ, why)
+		}
+	}
+}
+
+// Safe mode is never left behind by closing.
+func TestSafeModeIsNotClosedOver(t *testing.T) {
+	w := newWorld(func(format string, args ...any) { t.Helper(); t.Fatalf(format, args...) })
+	w.open(AgentDown, Confirmed, []Rung{{Action: EnableSafeMode, Verification: "signal", Protect: true}}, Settings{})
+	w.light = true
+	w.deliver()
+	w.now = w.now.Add(time.Second)
+	w.sig(Confirmed)
+	if w.in.State != Escalated || !w.in.Degraded {
+		t.Fatalf("%s, degraded %v", w.in.State, w.in.Degraded)
+	}
+	w.now = w.now.Add(time.Minute)
+	if why := Fits(w.in, Event{Type: EvClose, By: "ann"}, w.now); !strings.Contains(why, "safe mode stands") {
+		t.Errorf("%q", why)
+	}
+}
+
+// A person restarts the agent that an action of ours is about, while safe mode protects: the action is theirs, but safe
+// mode is still left by us when the model is well.
+func TestAPersonsRestartLeavesSafeModeToUs(t *testing.T) {
+	w := newWorld(func(format string, args ...any) { t.Helper(); t.Fatalf(format, args...) })
+	w.open(AgentDown, Confirmed, []Rung{
+		{Action: EnableSafeMode, Verification: "signal", Protect: true},
+		{Action: RestartAgent, Params: map[string]string{"agent": "decisions"}, Verification: "agent", VerifyTTL: time.Minute},
+	}, Settings{})
+	w.light = true
+	for range 5 {
+		w.deliver()
+		w.now = w.now.Add(time.Second)
+		if w.in.State != Verifying {
+			w.sig(Confirmed)
+		}
+	}
+	if w.in.State != Verifying || !w.in.Degraded {
+		t.Fatalf("%s, degraded %v", w.in.State, w.in.Degraded)
+	}
+	w.step(Event{Type: EvPerson, Setting: "agent:decisions", Value: "3", By: "ann"})
+	if w.in.State != Escalated || w.in.Actions[1].Result != TakenOver || w.in.Actions[0].Result != HandedOver || !w.in.Degraded {
+		t.Fatalf("%s, %s, %s", w.in.State, w.in.Actions[0].Result, w.in.Actions[1].Result)
+	}
+	for range 12 {
+		w.now = w.now.Add(time.Second)
+		w.sig(Healthy)
+		w.step(Event{Type: EvShadow, Shadow: &Shadow{State: Healthy, N: 3, ObservedAt: w.now}})
+	}
+	if !w.is(Restore) {
+		t.Errorf("%s: safe mode stays", w.in.State)
+	}
+}
+
+func (w *world) is(p Purpose) bool {
+	a := w.in.current()
+	return a != nil && a.Purpose == p
+}
