@@ -2,6 +2,7 @@ package agents
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"aura/agents/bus"
@@ -142,6 +143,7 @@ func (a *agent) status(now time.Time) Status {
 			notReady = err.Error()
 		}
 	}
+	undead := a.undead()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := Status{
@@ -153,6 +155,9 @@ func (a *agent) status(now time.Time) Status {
 	}
 	if a.life != nil {
 		s.Incarnation = a.life.number
+	}
+	if most := a.sup.opts.MaxZombies; s.State == Quarantined && undead < most {
+		s.Cause = fmt.Sprintf("%d abandoned lives still ran, of which %d do now: it can be restarted", most, undead)
 	}
 	return s
 }

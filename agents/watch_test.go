@@ -3,6 +3,7 @@ package agents_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,7 +110,7 @@ func TestQuarantineAfterTooManyZombies(t *testing.T) {
 		r.publish("a", "b", "c", "d", "e", "f", "g", "h")
 		pass(20 * time.Second)
 		s := r.wantState(agents.Quarantined)
-		if s.Incarnation != 3 || s.Zombies < 3 {
+		if s.Incarnation != 3 || s.Zombies < 3 || s.Cause != "3 abandoned lives still run" {
 			t.Fatalf("%+v", s)
 		}
 		r.beatsHave(agents.Quarantined, 3)
@@ -121,7 +122,7 @@ func TestQuarantineAfterTooManyZombies(t *testing.T) {
 		}
 		pass(50 * time.Second) // the fault ends, the zombies return
 		s = r.wantState(agents.Quarantined)
-		if s.Zombies != 0 || s.Refused < 3 {
+		if s.Zombies != 0 || s.Refused < 3 || !strings.Contains(s.Cause, "can be restarted") {
 			t.Fatalf("%+v", s)
 		}
 		if n, err := r.sup.Restart(ctx, "relay", "the fault is over"); n != 4 || err != nil {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
+
 	"aura/agents/desired"
 	"aura/agents/event"
 	"aura/agents/ingestion"
@@ -106,6 +108,9 @@ func (a *applications) Application(ctx context.Context, id string) (api.Record, 
 
 // Decisions implements api.Applications. The cursor is the id of the last one shown.
 func (a *applications) Decisions(ctx context.Context, limit int, cursor string) (api.List[api.Record], error) {
+	if id, err := uuid.Parse(cursor); cursor != "" && (err != nil || id.String() != cursor) {
+		return api.List[api.Record]{}, api.RefuseCursor()
+	}
 	rows, err := a.store.RecentDecisions(ctx, limit+1, cursor)
 	if err != nil {
 		return api.List[api.Record]{}, refusal(err)

@@ -20,6 +20,9 @@ type incidentsBackend struct {
 
 // Incidents implements api.Incidents. The cursor is the id of the last one shown.
 func (b *incidentsBackend) Incidents(ctx context.Context, f api.IncidentFilter, limit int, cursor string) (api.List[api.Incident], error) {
+	if err := known(ctx, cursor, b.store.Incident); err != nil {
+		return api.List[api.Incident]{}, err
+	}
 	rows, err := b.store.Incidents(ctx, store.IncidentFilter{Status: f.Status, Type: f.Type}, cursor, limit+1)
 	return listOf(rows, limit, err, incidentOf, func(r store.IncidentRow) string { return r.ID })
 }
@@ -38,6 +41,9 @@ func (b *incidentsBackend) Incident(ctx context.Context, id string) (api.Inciden
 
 // Actions implements api.Incidents. The cursor is the id of the last one shown.
 func (b *incidentsBackend) Actions(ctx context.Context, incidentID string, limit int, cursor string) (api.List[api.Action], error) {
+	if err := known(ctx, cursor, b.store.Action); err != nil {
+		return api.List[api.Action]{}, err
+	}
 	rows, err := b.store.Actions(ctx, store.ActionFilter{IncidentID: incidentID}, cursor, limit+1)
 	return listOf(rows, limit, err, actionOf, func(r store.ActionRow) string { return r.ID })
 }
@@ -78,11 +84,22 @@ func texts[T ~string](in []T) []string {
 	return out
 }
 
+// known refuses a cursor that is no row's id; "" is the first page.
+func known[R any](ctx context.Context, cursor string, get func(context.Context, string) (R, error)) error {
+	if cursor == "" {
+		return nil
+	}
+	switch _, err := get(ctx, cursor); {
+	case errors.Is(err, store.ErrNotFound):
+		return api.RefuseCursor()
+	case err != nil:
+		return refusal(err)
+	}
+	return nil
+}
+
 // listOf makes a page of limit+1 rows: the one too many says that there is a next page.
 func listOf[R, V any](rows []R, limit int, err error, view func(R) V, id func(R) string) (api.List[V], error) {
-	if errors.Is(err, store.ErrNotFound) {
-		return api.List[V]{}, api.Refuse(api.Malformed, "cursor: pass the next_cursor of the page before")
-	}
 	if err != nil {
 		return api.List[V]{}, refusal(err)
 	}

@@ -57,7 +57,7 @@ func number(cursor string) (int, error) {
 	}
 	n, err := strconv.Atoi(cursor)
 	if err != nil || n < 1 {
-		return 0, api.Refuse(api.Malformed, "cursor: pass the next_cursor of the page before")
+		return 0, api.RefuseCursor()
 	}
 	return n, nil
 }

@@ -346,3 +346,19 @@ func drip(c net.Conn, request string, quit <-chan struct{}) {
 	}
 	<-quit
 }
+
+// TestACursorThatNobodyGaveIsRefused: by every list, and not taken for the first page.
+func TestACursorThatNobodyGaveIsRefused(t *testing.T) {
+	t.Parallel()
+	r := run(t, nil)
+	r.decide("one")
+	for _, path := range []string{"decisions", "incidents", "actions", "models", "models/history", "audit"} {
+		var p struct {
+			Errors []struct{ Field string }
+		}
+		r.ask("GET", "/api/v1/"+path+"?cursor=nonsense", "", 400, &p)
+		if len(p.Errors) != 1 || p.Errors[0].Field != "cursor" {
+			t.Errorf("%s: %+v", path, p)
+		}
+	}
+}

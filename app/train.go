@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 	"time"
 
 	"aura/app/cli"
@@ -124,7 +126,7 @@ func Train(ctx context.Context, loaded config.Loaded, r cli.TrainRequest) (resul
 	opened := &closers{}
 	st, err := openStore(ctx, cfg, log, opened)
 	if err != nil {
-		return result, err
+		return result, trainBeside(cfg, err)
 	}
 	defer func() { err = errors.Join(err, opened.close(context.WithoutCancel(ctx))) }()
 	o := trainOptions(cfg)
@@ -157,6 +159,15 @@ func Train(ctx context.Context, loaded config.Loaded, r cli.TrainRequest) (resul
 	}
 	result.Seconds = time.Since(began).Seconds()
 	return result, nil
+}
+
+// trainBeside says what to do where a server has the directory.
+func trainBeside(cfg config.Config, err error) error {
+	if addr, readErr := os.ReadFile(addrFile(cfg.Data.Dir)); readErr == nil && errors.As(err, new(*Refused)) {
+		return refuse("a server runs on %s (http://%s): a version can't be added beside it. Stop it, train, and start it again; then `aura model promote` puts the version in charge. For the figures alone, train into another directory: --dir OTHER",
+			cfg.Data.Dir, strings.TrimSpace(string(addr)))
+	}
+	return err
 }
 
 func trainingRows(ctx context.Context, cfg config.Config, s *schema.Schema, file string) ([]dataset.Row, error) {

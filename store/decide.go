@@ -19,7 +19,8 @@ type decisionRow struct {
 // Decide writes each decision once. It returns when all are committed and synced; only the decisions in the results may
 // be emitted. A decision of the model needs the current generations of mode and champion, one of safe mode that of the
 // mode, a technical one (Rule = RuleTechnical) none; otherwise it is Stale and to be made again. On an error some may be
-// written: the same call again is safe, and answers Already for those.
+// written: the same call again is safe, and answers Already for those. Unless ctx has ended, the results beside the error
+// say which were; the others have no status.
 func (s *Store) Decide(ctx context.Context, ds []Decision) ([]DecideResult, error) {
 	if len(ds) == 0 {
 		return nil, nil
@@ -38,10 +39,19 @@ func (s *Store) Decide(ctx context.Context, ds []Decision) ([]DecideResult, erro
 		j := min(i+partRows, len(own))
 		parts = append(parts, &request{decisions: own[i:j], decided: out[i:j]})
 	}
-	if err := s.await(ctx, parts); err != nil {
-		return nil, err
+	err := s.await(ctx, parts)
+	switch {
+	case err == nil:
+		return out, nil
+	case ctx.Err() != nil:
+		return nil, err // what is still queued or being written is unknown
 	}
-	return out, nil
+	for _, p := range parts {
+		if p.err != nil {
+			clear(p.decided) // of a transaction that was rolled back
+		}
+	}
+	return out, err
 }
 
 // settle brings d into the form in which it is read back, so that what was inserted needn't be read again.

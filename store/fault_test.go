@@ -156,3 +156,40 @@ func TestFaultUnderLoad(t *testing.T) {
 	}
 	t.Logf("%d attempts, %d failed transactions", attempts.Load(), s.Stats().Failed)
 }
+
+// TestPartialAnswer: of a call that is too large for one transaction, what was committed before the disk was full is
+// told, and nothing else is.
+func TestPartialAnswer(t *testing.T) {
+	const all = 1000
+	dir := t.TempDir()
+	s := openDir(t, Options{Dir: dir})
+	applications := many(t, all)
+	for from := 0; from < all; from += 100 {
+		accept(t, s, applications[from:from+100]...)
+	}
+	var pages int64
+	must(t, s.reads.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages))
+	must(t, s.Close(t.Context()))
+	s = openDir(t, Options{Dir: dir, MaxPages: int(pages) + 40})
+	g := generations(t, s)
+	ds := make([]Decision, all)
+	for i, a := range applications {
+		ds[i] = verdict(a, g, .5)
+	}
+	results, err := s.Decide(t.Context(), ds)
+	code(t, err, "disk_full")
+	told := int64(0)
+	for i, r := range results {
+		rec, err := s.Application(t.Context(), applications[i].ID)
+		must(t, err)
+		if written := rec.Decision != nil; written != (r.Status == Written) || !written && r.Status != 0 {
+			t.Fatalf("row %d: written: %v, told: status %d", i, written, r.Status)
+		}
+		if r.Status == Written {
+			told++
+		}
+	}
+	if told == 0 || told == all {
+		t.Fatalf("%d of %d were written: nothing was partial", told, all)
+	}
+}

@@ -86,6 +86,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err := s.lockDir(); err != nil {
 		return nil, err
 	}
+	if err := s.ownFile(); err != nil {
+		return nil, err
+	}
 	if s.writes, err = s.openPool("rwc", 1); err != nil {
 		return nil, err
 	}
@@ -169,6 +172,21 @@ func (s *Store) syncDir() error {
 	}
 	if err := errors.Join(d.Sync(), d.Close()); err != nil {
 		return fmt.Errorf("store: sync the directory: %w", err)
+	}
+	return nil
+}
+
+// ownFile makes the database nobody else's to read; SQLite gives its log the same mode.
+func (s *Store) ownFile() error {
+	if s.opts.VFS != "" {
+		return nil // another layer of files
+	}
+	f, err := os.OpenFile(s.path(databaseFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("store: open the database: %w", err)
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return fmt.Errorf("store: open the database: %w", err)
 	}
 	return nil
 }

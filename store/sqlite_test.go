@@ -211,3 +211,22 @@ func TestTranslate(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// TestNobodyElseReadsTheDatabase: the files are the owner's alone, those of an earlier version too.
+func TestNobodyElseReadsTheDatabase(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		s, err := Open(t.Context(), Options{Dir: dir})
+		must(t, err)
+		accept(t, s, app(t, "", "1"))
+		for _, name := range []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm"} {
+			info, err := os.Stat(filepath.Join(dir, name))
+			must(t, err)
+			if info.Mode().Perm() != 0o600 {
+				t.Errorf("%s has mode %o", name, info.Mode().Perm())
+			}
+		}
+		must(t, s.Close(context.Background()))
+		must(t, os.Chmod(filepath.Join(dir, databaseFile), 0o644))
+	}
+}

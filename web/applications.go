@@ -25,13 +25,16 @@ type submitBody struct {
 	Features      map[string]any `json:"features" doc:"As the schema names them: numbers, texts or null."`
 }
 
+// submitPath is where applications come in.
+const submitPath = "/api/v1/applications"
+
 type recordOutput struct{ Body api.Record }
 
 func (s *Server) registerApplications(r chi.Router, h huma.API) {
 	// The hot route stays a plain handler (huma's reflection costs more than all else here) and is documented by hand.
-	r.Post("/api/v1/applications", s.submit)
+	r.Post(submitPath, s.submit)
 	doc := &huma.Operation{
-		OperationID: "submit-application", Method: http.MethodPost, Path: "/api/v1/applications",
+		OperationID: "submit-application", Method: http.MethodPost, Path: submitPath,
 		Summary: "Submit an application and wait for its decision", Tags: []string{"applications"},
 		Description: "Answers 200 with the whole record, or 202 with a Location where the decision is not there yet: " +
 			"on `Prefer: respond-async`, or past the deadline (2 s; `Prefer: wait=N` asks for another).",

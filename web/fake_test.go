@@ -27,6 +27,7 @@ type fake struct {
 	changes     []api.Change
 	faults      []api.Fault
 	pending     bool
+	rejected    int
 	err         error // returned by everything if set
 	notReady    string
 	mode        string
@@ -52,6 +53,9 @@ func decided(id string) api.Record {
 }
 
 func (f *fake) Rejected(features json.RawMessage) []api.Field {
+	f.mu.Lock()
+	f.rejected++
+	f.mu.Unlock()
 	if bytes.Contains(features, []byte(`"bad"`)) {
 		return []api.Field{{Field: "bad", Problem: "range"}}
 	}

@@ -29,6 +29,8 @@ type guard struct {
 	hosts      map[string]bool
 	origins    *http.CrossOriginProtection
 	maxBytes   int64
+	// rejected hears of a submission whose body is refused unread.
+	rejected func()
 }
 
 func newGuard(o Options) (*guard, error) {
@@ -45,6 +47,7 @@ func newGuard(o Options) (*guard, error) {
 		anyHost: !loopback && len(o.Hosts) == 0,
 		hosts:   map[string]bool{strings.ToLower(host): true},
 		origins: http.NewCrossOriginProtection(), maxBytes: o.MaxBody,
+		rejected: func() { o.Backend.Applications.Rejected(nil) },
 	}
 	delete(g.hosts, "")
 	for _, h := range o.Hosts {
@@ -73,6 +76,9 @@ func (g *guard) wrap(next http.Handler) http.Handler {
 					// Browsers cannot send a bearer token by themselves; they ask for a password, which is the token.
 					w.Header().Add("WWW-Authenticate", `Basic realm="aura: any name, the token as password", charset="UTF-8"`)
 				}
+			}
+			if r.URL.Path == submitPath && (refusal.Code == api.MediaType || refusal.Code == api.TooLarge) {
+				g.rejected()
 			}
 			p := newProblem(refusal.Code, status[refusal.Code], refusal.Detail)
 			p.TraceID = traceOf(r.Context())

@@ -113,9 +113,13 @@ func TestMediaType(t *testing.T) {
 		{"/actions/faults/stop", "application/json", 415},
 		{"/actions/faults/stop", "multipart/form-data; boundary=x", 415},
 	} {
-		w := call(newTestServer(t, &fake{}), "POST", test.path, goodBody, "Content-Type", test.contentType)
+		f := &fake{}
+		w := call(newTestServer(t, f), "POST", test.path, goodBody, "Content-Type", test.contentType)
 		if w.Code != test.code {
 			t.Errorf("%s as %q: %d, want %d", test.path, test.contentType, w.Code, test.code)
+		}
+		if counted := f.rejected == 1; counted != (test.code == 415 && test.path == submitPath) {
+			t.Errorf("%s as %q: counted as a refused application %d times", test.path, test.contentType, f.rejected)
 		}
 	}
 }

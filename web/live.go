@@ -79,8 +79,12 @@ func (l *live) add(o api.Overview) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := page.Point{At: o.At, Decided: o.Decided, Known: o.LatencyKnown, P50MS: o.P50MS, P99MS: o.P99MS}
+	l.latest, l.at = &o, time.Now()
 	if n := len(l.points); n > 0 {
 		last := l.points[n-1]
+		if p.At.Sub(last.At) < sampleEvery/2 {
+			return // asked for in between: the charts keep to their second
+		}
 		if seconds := o.At.Sub(last.At).Seconds(); seconds > 0 {
 			p.Rate = max(0, float64(o.Decided-last.Decided)/seconds)
 		}
@@ -89,20 +93,26 @@ func (l *live) add(o api.Overview) {
 		l.points = append(l.points[:0], l.points[1:]...)
 	}
 	l.points = append(l.points, p)
-	l.latest, l.at = &o, time.Now()
 }
 
-// fresh reports whether there is a sample, and whether it is new enough to be shown as the state of things.
-func (l *live) fresh() (known, fresh bool) {
+// fresh reports whether there is a sample, and whether it is no older than within.
+func (l *live) fresh(within time.Duration) (known, fresh bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.latest != nil, l.latest != nil && time.Since(l.at) < 3*sampleEvery
+	return l.latest != nil, l.latest != nil && time.Since(l.at) < within
 }
 
 // model is what the page shows now. It asks the backend only if there is no fresh sample, and shows an old one, marked
 // as such, rather than none: a page must work when little else does.
-func (l *live) model(ctx context.Context) (page.Model, error) {
-	known, fresh := l.fresh()
+func (l *live) model(ctx context.Context) (page.Model, error) { return l.modelOf(ctx, 3*sampleEvery) }
+
+// modelNow is the same for who loads the page, perhaps after a change of their own: no older than a moment.
+func (l *live) modelNow(ctx context.Context) (page.Model, error) {
+	return l.modelOf(ctx, sampleEvery/20)
+}
+
+func (l *live) modelOf(ctx context.Context, within time.Duration) (page.Model, error) {
+	known, fresh := l.fresh(within)
 	if !fresh {
 		ask, cancel := context.WithTimeout(ctx, sampleEvery)
 		defer cancel()
@@ -110,7 +120,9 @@ func (l *live) model(ctx context.Context) (page.Model, error) {
 		if err != nil && !known {
 			return page.Model{}, err
 		}
-		fresh = err == nil
+		if fresh = err == nil; !fresh {
+			_, fresh = l.fresh(3 * sampleEvery)
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

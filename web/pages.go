@@ -100,7 +100,7 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 func (s *Server) showPage(w http.ResponseWriter, r *http.Request, code int, notice page.Notice) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.options.RequestTimeout)
 	defer cancel()
-	m, err := s.live.model(ctx)
+	m, err := s.live.modelNow(ctx)
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -132,3 +132,23 @@ func TestAnOldPageSaysSo(t *testing.T) {
 type overviewFunc func(context.Context) (api.Overview, error)
 
 func (f overviewFunc) Overview(ctx context.Context) (api.Overview, error) { return f(ctx) }
+
+// Who loads the page sees what is, not the last second's sample; the charts keep to their second.
+func TestALoadedPageIsOfNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestServer(t, &fake{})
+		mode := api.ModeModel
+		s.live.backend.Overview = overviewFunc(func(context.Context) (api.Overview, error) {
+			return api.Overview{At: time.Now(), Mode: api.Mode{Mode: mode}}, nil
+		})
+		s.live.sample(t.Context())
+		time.Sleep(300 * time.Millisecond)
+		mode = api.ModeSafe
+		if w := call(s, "GET", "/", ""); !strings.Contains(w.Body.String(), "Safe mode.") {
+			t.Error("300 ms after the sample the page shows the mode of the sample")
+		}
+		if n := len(s.live.points); n != 1 {
+			t.Errorf("%d points in one second", n)
+		}
+	})
+}

@@ -45,10 +45,15 @@ func (h *handler) settle(ctx context.Context) (stale []verdict, err error) {
 		}
 	}
 	h.under = nil
-	if c.err != nil {
+	h.counter.written(c.results)
+	if c.err != nil { // some may be written: they are counted now, since when they come again they are known already
+		for _, r := range c.results {
+			if r.Status == store.Written && h.Observe != nil {
+				h.Observe(announce.Decision(r.Decision))
+			}
+		}
 		return nil, fmt.Errorf("decision: commit %d decisions: %w", len(c.judged), c.err)
 	}
-	h.counter.written(c.results)
 	for i, r := range c.results {
 		switch r.Status {
 		case store.Stale:

@@ -23,6 +23,8 @@ type book struct {
 	// before is called before each commit, as somebody who changes mode or champion in between.
 	before func()
 	err    error
+	// half fails all but the first, which is written.
+	half error
 }
 
 func (b *book) Desired(context.Context) (store.State, error) { return b.state, nil }
@@ -36,6 +38,9 @@ func (b *book) Decide(_ context.Context, decisions []store.Decision) ([]store.De
 	}
 	out := make([]store.DecideResult, len(decisions))
 	for i, d := range decisions {
+		if b.half != nil && i > 0 {
+			return out, b.half
+		}
 		row, there := b.rows[d.ID]
 		stale := d.Mode != b.state.Mode || d.ModeGeneration != b.state.ModeGeneration ||
 			d.Mode == store.ModeModel && d.Generation != b.state.ChampionGeneration
@@ -212,6 +217,26 @@ func TestStoreThatFailsFailsTheBatch(t *testing.T) {
 	d.book.err = nil
 	if got := d.run(prediction("a", .02, 1)); len(got) != 1 {
 		t.Errorf("delivered again: %v", got)
+	}
+}
+
+// What a failed commit wrote all the same is counted once: when it comes again it is known already.
+func TestHalfACommitIsCountedOnce(t *testing.T) {
+	d := newDesk(t)
+	d.book.half = &store.Unavailable{Code: "disk_full", Err: errors.New("full")}
+	out, _ := agents.NewOutbox(time.Now)
+	events := []event.Event{prediction("a", .02, 1), prediction("b", .02, 1)}
+	for _, e := range events {
+		if err := d.h.Handle(t.Context(), bus.NewMessage(e, time.Now()), out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.h.(agents.Finisher).Finish(t.Context(), out); err == nil || d.seen != 1 {
+		t.Fatalf("%v; %d decisions seen, want the one that was written", err, d.seen)
+	}
+	d.book.half = nil
+	if got := d.run(events...); len(got) != 2 || d.seen != 2 {
+		t.Errorf("delivered again: %d announced, %d seen in all, want 2 and 2", len(got), d.seen)
 	}
 }
 

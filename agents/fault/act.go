@@ -57,9 +57,7 @@ func (r *Registry) strikesLife(a *active, incarnation int64) bool {
 	case incarnation < a.last:
 		return false
 	case incarnation == a.last && a.lives > 0:
-		if a.Kind == Crash {
-			return false
-		}
+		return a.Kind == Hang // every lane of the life hangs; it is one hit
 	case a.Times > 0 && a.lives >= a.Times:
 		return false
 	default:

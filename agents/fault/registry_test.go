@@ -121,6 +121,9 @@ func TestHangIgnoresContextUntilTheFaultEnds(t *testing.T) {
 				if len(returned) != 0 {
 					t.Fatal("the hang obeyed its context")
 				}
+				if hits := r.List()[0].Hits; hits != 1 {
+					t.Errorf("a life that hangs in two lanes is hit %d times", hits)
+				}
 				if err := r.Before(ctx, "model", life(2)); err != nil {
 					t.Fatal("the next life was hit although the fault is spent")
 				}

@@ -51,13 +51,13 @@ func runs(into *config.Loaded, err error) Commands {
 func TestRunFlagsSetKeys(t *testing.T) {
 	var got config.Loaded
 	o := try(t, runs(&got, nil), []string{"AURA_HTTP_ADDR=127.0.0.1:1", "AURA_BUS_LANES=8"},
-		"run", "--http", "127.0.0.1:2", "--data", "/d", "--simulate", "7", "--seed", "3", "--bus", "gochannel", "--agents", "model,decision",
-		"--schema", "s.yaml", "--rate", "0", "--order", "file", "--log-level", "warn", "--set", "sweep.max_age=2m", "--set", "seed=9")
+		"run", "--http", "127.0.0.1:2", "--data", "/d", "--seed", "3", "--bus", "gochannel", "--agents", "model,decision",
+		"--schema", "s.yaml", "--source", "f.csv", "--rate", "0", "--order", "file", "--log-level", "warn", "--set", "sweep.max_age=2m", "--set", "seed=9")
 	if o.code != 0 {
 		t.Fatalf("exit %d: %s", o.code, o.err)
 	}
 	for key, want := range map[string]string{
-		"http.addr": "127.0.0.1:2", "data.dir": "/d", "simulate.rate": "7", "seed": "3", "bus.kind": "gochannel", "agents.select": "[model, decision]",
+		"http.addr": "127.0.0.1:2", "data.dir": "/d", "seed": "3", "bus.kind": "gochannel", "agents.select": "[model, decision]",
 		"schema.file": "s.yaml", "source.rate": "0", "source.order": "file", "log.level": "warn", "sweep.max_age": "2m", "bus.lanes": "8",
 	} {
 		for _, v := range got.Values() {
@@ -68,6 +68,9 @@ func TestRunFlagsSetKeys(t *testing.T) {
 	}
 	if got.Origin("seed") != "flag --seed" || got.Origin("sweep.max_age") != "flag --set" || got.Origin("bus.lanes") != "environment AURA_BUS_LANES" {
 		t.Errorf("origins %q, %q, %q", got.Origin("seed"), got.Origin("sweep.max_age"), got.Origin("bus.lanes"))
+	}
+	if o := try(t, runs(&got, nil), nil, "run", "--simulate", "7"); o.code != 0 || got.Config.Simulate.Rate != 7 {
+		t.Errorf("--simulate 7: exit %d, rate %g", o.code, got.Config.Simulate.Rate)
 	}
 }
 
@@ -158,6 +161,10 @@ func TestWrongCommandLines(t *testing.T) {
 		{2, "--clients", []string{"bench", "--clients", "0"}},
 		{2, "--duration", []string{"bench", "--duration", "0s"}},
 		{2, "--rate", []string{"bench", "--rate", "-1"}},
+		{2, "name the file with --source", []string{"run", "--rate", "5"}},
+		{2, "there is no source", []string{"run", "--order", "file"}},
+		{2, "--rounds", []string{"bench", "--healing-overhead", "--rounds", "1"}},
+		{2, "leave one of them out", []string{"bench", "--healing-overhead", "--http"}},
 		{3, "bus.lanes", []string{"run", "--set", "lanes=2"}},
 		{3, "write a number", []string{"run", "--simulate", "many"}},
 		{3, "AURA_TOKEN", []string{"run", "--http", "0.0.0.0:80"}},

@@ -29,6 +29,11 @@ model if there is none. Ctrl-C drains and ends, a second Ctrl-C ends at once.`,
 			if err != nil {
 				return err
 			}
+			for _, name := range []string{"rate", "order"} {
+				if c.Flags().Changed(name) && loaded.Config.Source.File == "" {
+					return usage("name the file with --source; the simulator's rate is --simulate", "--%s is of a source's rows, and there is no source", name)
+				}
+			}
 			return i.commands.Run(c.Context(), loaded, i.Streams)
 		},
 	}

@@ -60,6 +60,13 @@ func RefuseFields(fields ...Field) *Refusal {
 	return &Refusal{Code: Invalid, Detail: "invalid: " + strings.Join(names, ", "), Fields: fields}
 }
 
+// RefuseCursor returns the refusal of a cursor that no page has given.
+func RefuseCursor() *Refusal {
+	return &Refusal{Code: Malformed, Detail: "cursor: pass the next_cursor of the page before", Fields: []Field{
+		{Field: "cursor", Problem: "unknown", Want: "the next_cursor of the page before"},
+	}}
+}
+
 // RefuseFull returns a Full refusal.
 func RefuseFull(retryAfter time.Duration) *Refusal {
 	return &Refusal{Code: Full, Detail: "too many undecided applications; try again later", RetryAfter: retryAfter}
