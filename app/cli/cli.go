@@ -26,6 +26,8 @@ type Commands struct {
 	Run   func(ctx context.Context, c config.Loaded, s Streams) error
 	Train func(ctx context.Context, c config.Loaded, r TrainRequest) (TrainResult, error)
 	Bench func(ctx context.Context, c config.Loaded, r BenchRequest) (Report, error)
+	// Demo runs drills. Its report goes with an error whose exit code is ExitMissed where one of them did not heal.
+	Demo func(ctx context.Context, c config.Loaded, r DemoRequest) (Report, error)
 	// Query and VerifyAudit read a data directory that no running server answers for.
 	Query       func(ctx context.Context, dir, sql string, limit int) (api.QueryResult, error)
 	VerifyAudit func(ctx context.Context, dir string) (api.AuditReport, error)

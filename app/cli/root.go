@@ -11,7 +11,7 @@ import (
 
 func (i *invocation) root() *cobra.Command {
 	root := group("aura", "Decides credit applications, and keeps doing so",
-		i.runCommand(), i.trainCommand(), i.benchCommand(),
+		i.runCommand(), i.trainCommand(), i.benchCommand(), i.demoCommand(),
 		i.injectCommand(), i.faultCommand(), i.modeCommand(), i.agentCommand(), i.modelCommand(), i.applicationCommand(), i.feedbackCommand(),
 		i.incidentCommand(), i.approvalCommand(), i.healCommand(), i.driftCommand(), i.memoryCommand(), i.scoreboardCommand(),
 		i.auditCommand(), i.queryCommand(),
@@ -19,6 +19,7 @@ func (i *invocation) root() *cobra.Command {
 	root.Long = `AURA decides credit applications online and keeps the pipeline healthy.
 
   aura run                          start everything on this machine and decide simulated applications
+  aura demo latency                 break an instance of its own and watch it heal
   aura application show ID          look at one application and its decision
   aura mode set SAFE_MODE --reason  decide by rule, without the model
   aura incident watch               see the next incident being healed, step by step

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // hidden stands for a secret that is set.
 const hidden = "(hidden)"
@@ -28,4 +31,13 @@ func (l Loaded) Values() []Value {
 		out = append(out, value)
 	}
 	return out
+}
+
+// With returns the configuration with values that a command sets itself, and who did it for the keys that it names.
+func (l Loaded) With(c Config, origin string, keys ...string) Loaded {
+	l.Config, l.origins = c, maps.Clone(l.origins)
+	for _, key := range keys {
+		l.origins[key] = origin
+	}
+	return l
 }

@@ -9,8 +9,9 @@ import (
 // Result is what a drill came to. Times of Timeline are those of the rows.
 type Result struct {
 	Drill string `json:"drill"`
-	// Healed: verified in time, well under the fault, and as it was before when the fault had gone.
-	Healed bool `json:"healed"`
+	// Outcome is HEALED or NOT_HEALED. Healed: verified in time, well under the fault, and as it was before when the fault had gone.
+	Outcome string `json:"outcome"`
+	Healed  bool   `json:"-"`
 	// Reason says why it isn't healed.
 	Reason string `json:"reason,omitempty"`
 
@@ -43,6 +44,15 @@ type Injected struct {
 	At      time.Time      `json:"at"`
 	EndedAt time.Time      `json:"ended_at,omitzero"`
 }
+
+// The outcomes.
+const (
+	Healed    = "HEALED"
+	NotHealed = "NOT_HEALED"
+)
+
+// EndedToRestored is the key of a duration that isn't from onset: from the fault's end until all is as before.
+const EndedToRestored = "fault ended to restored"
 
 // Names of phases.
 const (
@@ -103,7 +113,7 @@ func durations(steps []Step, id string) map[string]float64 {
 	}
 	if ended, ok := out[StepFaultEnded]; ok {
 		if restored, ok := out[StepRestored]; ok {
-			out["fault ended to restored"] = restored - ended
+			out[EndedToRestored] = restored - ended
 		}
 	}
 	return out
@@ -142,8 +152,6 @@ func stuck(in incident.Incident) string {
 	switch in.State {
 	case incident.Escalated:
 		return denied(in, in.Reason)
-	case incident.AwaitingApproval:
-		return "governance holds " + lastAction(in) + " for a person, and nobody is here to decide"
 	case incident.Observed:
 		return "dry run: " + lastAction(in) + " was recorded and not executed"
 	case incident.Failed, incident.Superseded:
@@ -163,7 +171,7 @@ func stuck(in incident.Incident) string {
 func denied(in incident.Incident, otherwise string) string {
 	for _, a := range in.Actions {
 		if a.AGL == incident.AGLDenied {
-			return a.Type + " was denied by rule " + a.Rule + orNothing(": ", a.Reason)
+			return a.Type + " was " + no(a)
 		}
 	}
 	return otherwise

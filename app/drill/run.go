@@ -31,14 +31,14 @@ func fail(form string, args ...any) error { return &unhealed{fmt.Sprintf(form, a
 // the end of ctx. Whatever comes, the faults have ended when it returns.
 func (r *Runner) Run(ctx context.Context, d Drill) (Result, error) {
 	x := &run{Runner: r, d: d, told: map[string]bool{}}
-	x.out = Result{Drill: d.Name, Kind: d.Kind, Target: d.Target, HealWithin: seconds(d.Heal)}
+	x.out = Result{Drill: d.Name, Outcome: NotHealed, Kind: d.Kind, Target: d.Target, HealWithin: seconds(d.Heal)}
 	err := x.all(ctx)
 	err = errors.Join(err, x.stop(context.WithoutCancel(ctx)))
 	var u *unhealed
 	if errors.As(err, &u) {
 		x.out.Reason, err = u.reason, nil
 	} else if err == nil {
-		x.out.Healed = true
+		x.out.Healed, x.out.Outcome = true, Healed
 	}
 	if err == nil {
 		err = x.conclude(ctx)
@@ -203,6 +203,9 @@ func (x *run) heal(ctx context.Context) error {
 	late := func() error {
 		if x.own.ID == "" {
 			return fail("the %s was taken for something else", x.d.Kind)
+		}
+		if x.own.State == incident.AwaitingApproval {
+			return fail("%s waited for a person, and nobody decided within %s", lastAction(x.own.Incident), x.d.Heal)
 		}
 		return fail("the incident was not verified healed within %s of its detection; it is %s: %s", x.d.Heal, x.own.State, x.own.Reason)
 	}

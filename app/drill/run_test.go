@@ -156,10 +156,10 @@ func TestADrillThatDoesNotHeal(t *testing.T) {
 			f.course = after(2*time.Second, func(in *incident.Incident) {
 				in.State, in.ResolvedAt, in.Actions[0].AGL, in.Actions[0].Rule = incident.Escalated, time.Time{}, incident.AGLDenied, "off"
 			})
-		}, "denied by rule off"},
+		}, "denied by off"},
 		"a person is asked": {Crash("model"), func(f *fake) {
 			f.course = after(2*time.Second, func(in *incident.Incident) { in.State, in.ResolvedAt = incident.AwaitingApproval, time.Time{} })
-		}, "for a person"},
+		}, "nobody decided within"},
 		"dry run": {Crash("model"), func(f *fake) {
 			f.course = after(2*time.Second, func(in *incident.Incident) { in.State, in.ResolvedAt = incident.Observed, time.Time{} })
 		}, "dry run"},
@@ -235,7 +235,7 @@ func TestADriftComesBack(t *testing.T) {
 		if err != nil || !out.Healed {
 			t.Fatalf("%v: %s", err, out.Reason)
 		}
-		if got := out.Durations["fault ended to restored"]; got < 3.99 || got > 4.01 {
+		if got := out.Durations[EndedToRestored]; got < 3.99 || got > 4.01 {
 			t.Errorf("restored %v s after the fault's end", got)
 		}
 		if out.ReturnID != "II" || len(out.Others) != 0 {

@@ -60,9 +60,9 @@ func stepsOf(c Case) []Step {
 		case incident.AGLApproved, incident.AGLModified:
 			add(StepApproved, a.DecidedAt, a, approver(a))
 		case incident.AGLDenied:
-			add(StepDenied, firstOf(a.DecidedAt, a.EndedAt, a.ProposedAt), a, approver(a)+orNothing(": ", a.Reason))
+			add(StepDenied, firstOf(a.DecidedAt, a.EndedAt, a.ProposedAt), a, no(a))
 		case incident.AGLEscalated:
-			add(StepHeld, firstOf(a.DecidedAt, a.ProposedAt), a, "for a person")
+			add(StepHeld, firstOf(a.DecidedAt, a.ProposedAt), a, "for a person: aura approval ls shows it")
 		}
 		if a.Result == incident.Refused {
 			add(StepRefused, a.EndedAt, a, a.Reason)

@@ -44,6 +44,9 @@ func approver(a incident.Action) string {
 	return "rule " + a.Rule
 }
 
+// no is how governance refused an action.
+func no(a incident.Action) string { return orElse(a.Reason, "denied by "+a.Rule) }
+
 // verdict says what the healing was shown by.
 func verdict(in incident.Incident) string {
 	for _, a := range slices.Backward(in.Actions) {
