@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"aura/healing/incident"
 	"aura/store"
@@ -15,7 +16,7 @@ import (
 type incidentsBackend struct {
 	store *store.Store
 	desk  incidentDesk
-	slo   func() api.SLO
+	slo   func(ctx context.Context, since time.Time) (api.SLO, error)
 }
 
 // Incidents implements api.Incidents. The cursor is the id of the last one shown.

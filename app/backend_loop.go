@@ -32,7 +32,7 @@ type loopAgents struct {
 func newLoopBackend(sch *schema.Schema, s *store.Store, view *desired.View, announce announcer, mon *monitoring.Monitoring, tel *telemetry, loop *loopAgents,
 ) loopBackend {
 	b := loopBackend{
-		incidents: &incidentsBackend{store: s, slo: tel.slo},
+		incidents: &incidentsBackend{store: s, slo: tel.objective.over},
 		signals:   &signalsBackend{mon, sch},
 		approvals: &approvalsBackend{store: s},
 		healing:   &healingBackend{store: s, view: view, announce: announce},

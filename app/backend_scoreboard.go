@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"math"
 	"slices"
 	"time"
@@ -16,9 +15,6 @@ import (
 // maxScored bounds how many incidents one scoreboard reads.
 const maxScored = 5000
 
-// sloTarget is the share of decisions that shall be in time.
-const sloTarget = .999
-
 // recoveryTargets are what recovery may take from detection, in seconds.
 var recoveryTargets = map[string]float64{
 	incident.LatencySLOBreach: 60, incident.PerfDrop: 120, incident.DataDrift: 300, incident.AgentDown: 60,
@@ -27,9 +23,10 @@ var recoveryTargets = map[string]float64{
 // Scoreboard implements api.Incidents. Faults are joined here, afterwards, and nowhere else: who heals never sees them.
 func (b *incidentsBackend) Scoreboard(ctx context.Context, window time.Duration) (api.Scoreboard, error) {
 	at := now()
-	out := api.Scoreboard{At: at, From: at.Add(-window), WindowS: window.Seconds(), SLO: b.slo()}
-	if out.SLO.From.Before(out.From) {
-		out.SLO.From = out.From // more is counted than was asked for, never less
+	out := api.Scoreboard{At: at, From: at.Add(-window), WindowS: window.Seconds()}
+	var err error
+	if out.SLO, err = b.slo(ctx, out.From); err != nil {
+		return out, refusal(err)
 	}
 	faults, err := b.faultRecords(ctx, out.From)
 	if err != nil {
@@ -105,16 +102,47 @@ func (t *tally) add(r store.IncidentRow, in incident.Incident, faults []faultRec
 		return // a person took it over, or it ended before anything was done: neither success nor failure of ours
 	}
 	t.ended++
-	if r.Status != store.IncidentResolved {
-		return
-	}
-	if in.Escalations == 0 {
+	if r.Status == store.IncidentResolved && in.Escalations == 0 {
 		t.healed++
 	}
-	t.detection = append(t.detection, r.ResolvedAt.Sub(r.DetectedAt).Seconds())
-	if f, ok := explains(faults, r); ok {
-		t.onset = append(t.onset, r.ResolvedAt.Sub(f.At).Seconds())
+	t.recovered(r, in, faults)
+}
+
+// recovered counts how long each recovery took: the first from detection, the others from their relapse.
+func (t *tally) recovered(r store.IncidentRow, in incident.Incident, faults []faultRecord) {
+	before := time.Time{} // the end of the recovery before
+	for _, e := range episodesOf(r, in) {
+		t.detection = append(t.detection, e.end.Sub(e.begin).Seconds())
+		if f, ok := explains(faults, r, e.begin); ok && f.At.After(before) {
+			t.onset = append(t.onset, e.end.Sub(f.At).Seconds())
+		}
+		before = e.end
 	}
+}
+
+// episode is one recovery of an incident.
+type episode struct{ begin, end time.Time }
+
+// episodesOf are an incident's recoveries. One whose end the timeline has dropped is left out.
+func episodesOf(r store.IncidentRow, in incident.Incident) []episode {
+	begins := append([]time.Time{r.DetectedAt}, in.Relapses...)
+	var out []episode
+	for i, begin := range begins {
+		last := i == len(begins)-1
+		if last && r.Status == store.IncidentResolved {
+			out = append(out, episode{begin, r.ResolvedAt})
+		}
+		if last {
+			break
+		}
+		for _, e := range in.Timeline {
+			if healthy := e.State == incident.Resolved || e.State == incident.Degraded; healthy && !e.At.Before(begin) && e.At.Before(begins[i+1]) {
+				out = append(out, episode{begin, e.At})
+				break
+			}
+		}
+	}
+	return out
 }
 
 func (t *tally) score() api.Score {
@@ -146,49 +174,4 @@ func timesOf(seconds []float64) api.Times {
 	}
 	t.P50S, t.P95S = at(.5), at(.95)
 	return t
-}
-
-// kindFaultInjected is the audit's kind of an injected fault.
-const kindFaultInjected = "fault.injected"
-
-// faultRecord is a fault as the audit keeps it.
-type faultRecord struct {
-	At      time.Time
-	Kind    string    `json:"kind"`
-	Target  string    `json:"target"`
-	Expires time.Time `json:"expires_at"`
-}
-
-// faultLag is how long after its end a fault may still be detected: outcomes come late.
-const faultLag = time.Minute
-
-func (b *incidentsBackend) faultRecords(ctx context.Context, from time.Time) ([]faultRecord, error) {
-	var out []faultRecord
-	for before := int64(0); ; {
-		rows, err := b.store.Audit(ctx, store.AuditFilter{Kind: kindFaultInjected}, before, 200)
-		if err != nil {
-			return nil, refusal(err)
-		}
-		for _, r := range rows {
-			f := faultRecord{At: r.At}
-			if r.At.Before(from) || json.Unmarshal(r.Detail, &f) != nil {
-				continue
-			}
-			out = append(out, f)
-		}
-		if len(rows) < 200 || rows[len(rows)-1].At.Before(from) {
-			return out, nil
-		}
-		before = rows[len(rows)-1].Seq
-	}
-}
-
-// explains finds the fault that was injected last before the incident was detected, and had not long ended.
-func explains(faults []faultRecord, r store.IncidentRow) (faultRecord, bool) {
-	for _, f := range faults { // latest first
-		if !f.At.After(r.DetectedAt) && !r.DetectedAt.After(f.Expires.Add(faultLag)) {
-			return f, true
-		}
-	}
-	return faultRecord{}, false
 }

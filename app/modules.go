@@ -67,7 +67,7 @@ func selected(cfg config.Config, name string) bool {
 // provide lists the constructors. fx calls them in the order of their needs.
 func provide() fx.Option {
 	return fx.Provide(
-		loadSchema, loadUserData, openStore, newTransport, newTelemetry, newRegistry, newFirstModel,
+		loadSchema, loadUserData, openStore, newTransport, newObjective, newTelemetry, newRegistry, newFirstModel,
 		newView, newChampion, newReference, newShadow, newModels, newBadModel, newFaults, newWindow, newIntake, newHolders, newSweeper,
 		newTechnical, newMonitoring, newControl, newHealer, newSupervisor, newHub, newServer, newSource,
 	)
@@ -81,6 +81,7 @@ type parts struct {
 	Store      *store.Store
 	Transport  bus.Transport
 	Telemetry  *telemetry
+	Objective  *objective
 	Registry   *registry.Registry
 	FirstModel *firstModel
 	View       *desired.View
@@ -116,10 +117,12 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		p.Control.step(),
 		loop("decision listener", p.listen(log)),
 		p.Healer.step(),
+		p.Objective.step(),
 		{Name: "agents", Start: p.Supervisor.Start, Stop: p.Supervisor.Stop},
 		{Name: "faults", Stop: func(context.Context) error { p.Faults.Close(); return nil }},
 		loop("sweeper", p.Sweeper.Run),
 		loop("retention", p.purge(cfg, log)),
+		p.Objective.loop(log),
 		loop("monitoring watch", p.lookAtMonitoring(log)),
 		loop("agent health", p.saveHealth(log)),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),

@@ -15,7 +15,6 @@ import (
 	"aura/mlops/schema"
 	"aura/store"
 	"aura/web"
-	"aura/web/api"
 )
 
 // telemetry counts what this process does: for /metrics, and for the page. Names are a contract with dashboards.
@@ -33,18 +32,17 @@ type telemetry struct {
 	latency   latencies
 	nAccepted atomic.Int64
 	nDecided  atomic.Int64
-	nInTime   atomic.Int64
-	started   time.Time
+	objective *objective
 	nOutcome  [3]atomic.Int64 // by index in outcomes
 }
 
 var outcomes = [3]schema.Outcome{schema.Approve, schema.Refer, schema.Decline}
 
-func newTelemetry(hub *web.Hub) *telemetry {
+func newTelemetry(hub *web.Hub, o *objective) *telemetry {
 	t := &telemetry{
-		hub:      hub,
-		started:  now(),
-		registry: prometheus.NewRegistry(),
+		hub:       hub,
+		objective: o,
+		registry:  prometheus.NewRegistry(),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "aura_decisions_total", Help: "Decisions written by this process.",
 		}, []string{"mode", "outcome"}),
@@ -92,9 +90,7 @@ func (t *telemetry) decided(d *event.Decision) {
 	t.decisions.WithLabelValues(string(d.Mode), string(d.Decision)).Inc()
 	t.durations.WithLabelValues(string(d.Mode)).Observe(d.LatencyMS / 1e3)
 	t.latency.observe(time.Now(), time.Duration(d.LatencyMS*float64(time.Millisecond)))
-	if d.LatencyMS <= millis(latencyObjective) {
-		t.nInTime.Add(1)
-	}
+	t.objective.observe(d.DecidedAt, d.LatencyMS <= millis(latencyObjective))
 	t.nDecided.Add(1)
 	publishDecision(t.hub, d)
 	for i, o := range outcomes {
@@ -102,12 +98,6 @@ func (t *telemetry) decided(d *event.Decision) {
 			t.nOutcome[i].Add(1)
 		}
 	}
-}
-
-// slo is how many decisions of this process were in time.
-func (t *telemetry) slo() api.SLO {
-	inTime, n := t.nInTime.Load(), t.nDecided.Load()
-	return api.SLO{Share: shareOf(min(inTime, n), n), LimitMS: millis(latencyObjective), Target: sloTarget, From: t.started}
 }
 
 // Accepted, Refused and Feedback implement ingestion.Counter.

@@ -97,8 +97,8 @@ type Score struct {
 	Type          string  `json:"incident_type"`
 	Incidents     int     `json:"incidents"`
 	Open          int     `json:"open"`
-	FromDetection Times   `json:"mttr_from_detection"`
-	FromOnset     Times   `json:"mttr_from_onset" doc:"Only incidents that an injected fault's record explains; it is joined afterwards."`
+	FromDetection Times   `json:"mttr_from_detection" doc:"Each recovery; one after a relapse counts from the relapse."`
+	FromOnset     Times   `json:"mttr_from_onset" doc:"Only recoveries that an injected fault's record explains, by kind, target and time; it is joined afterwards."`
 	Success       Share   `json:"success" doc:"Resolved without a person, of those that ended and that nobody took over."`
 	Needless      Share   `json:"needless_actions" doc:"Executed ones whose incident would have ended without them, by control or by verdict of a person, of all executed."`
 	TargetS       float64 `json:"target_s,omitempty" doc:"Of recovery, from detection."`
@@ -120,7 +120,7 @@ type SLO struct {
 	Share
 	LimitMS float64   `json:"limit_ms"`
 	Target  float64   `json:"target"`
-	From    time.Time `json:"from" doc:"Since the process started, or the window if that is shorter."`
+	From    time.Time `json:"from" doc:"The begin of the first minute that is counted; the window's where decisions reach back so far."`
 }
 
 // Healing is the state of the loop.

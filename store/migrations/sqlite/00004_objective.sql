@@ -1,0 +1,10 @@
+-- +goose Up
+-- How many decisions of each minute (of the epoch) there were, and how many in time; it outlives the applications.
+CREATE TABLE objective_minutes (
+    minute INTEGER PRIMARY KEY,
+    decided INTEGER NOT NULL,
+    in_time INTEGER NOT NULL
+);
+
+-- +goose Down
+DROP TABLE objective_minutes;
