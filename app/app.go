@@ -88,6 +88,14 @@ func Run(ctx context.Context, loaded config.Loaded, streams cli.Streams) error {
 	if err != nil {
 		return err
 	}
+	a.parts.Healer.rereadBy(func() (config.Config, error) {
+		again, err := loaded.Again()
+		if again.Config.Seed == 0 {
+			again.Config.Seed = cfg.Seed // the random one that was picked
+		}
+		return again.Config, err
+	})
+	defer a.parts.Healer.followHangups(ctx)()
 	if err := a.Start(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil

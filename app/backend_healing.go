@@ -20,7 +20,7 @@ type healingBackend struct {
 	announce announcer
 	// heals says whether a healing agent runs in this process.
 	heals   bool
-	profile string
+	profile func() string
 	dryRun  bool
 }
 
@@ -31,7 +31,10 @@ func (b *healingBackend) Healing(ctx context.Context) (api.Healing, error) {
 		return api.Healing{}, refusal(err)
 	}
 	row := state.Settings[settingPaused]
-	out := api.Healing{State: api.HealingActive, Profile: b.profile, DryRun: b.dryRun, By: row.Owner, Reason: row.Reason}
+	out := api.Healing{State: api.HealingActive, DryRun: b.dryRun, By: row.Owner, Reason: row.Reason}
+	if b.profile != nil {
+		out.Profile = b.profile()
+	}
 	if row.Generation > 0 {
 		out.Since = row.ChangedAt
 	}

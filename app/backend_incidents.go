@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"aura/healing/incident"
+	"aura/healing/playbook"
 	"aura/store"
 	"aura/web/api"
 )
@@ -16,7 +17,9 @@ import (
 type incidentsBackend struct {
 	store *store.Store
 	desk  incidentDesk
-	slo   func(ctx context.Context, since time.Time) (api.SLO, error)
+	// playbook gives the ladders in force.
+	playbook func() playbook.Playbook
+	slo      func(ctx context.Context, since time.Time) (api.SLO, error)
 }
 
 // Incidents implements api.Incidents. The cursor is the id of the last one shown.

@@ -18,21 +18,22 @@ type loopBackend struct {
 	signals   *signalsBackend
 	approvals *approvalsBackend
 	healing   *healingBackend
-	board     *boardCache
+	board     *lately[api.Scoreboard]
+	ranking   *lately[[]api.Ranking]
 }
 
 // loopAgents is what of the loop runs in this process; nil for nothing.
 type loopAgents struct {
 	desk    approvalDesk
 	healing incidentDesk
-	profile string
+	profile func() string
 	dryRun  bool
 }
 
-func newLoopBackend(sch *schema.Schema, s *store.Store, view *desired.View, announce announcer, mon *monitoring.Monitoring, tel *telemetry, loop *loopAgents,
+func newLoopBackend(sch *schema.Schema, s *store.Store, view *desired.View, announce announcer, mon *monitoring.Monitoring, tel *telemetry, heal *healer, loop *loopAgents,
 ) loopBackend {
 	b := loopBackend{
-		incidents: &incidentsBackend{store: s, slo: tel.objective.over},
+		incidents: &incidentsBackend{store: s, slo: tel.objective.over, playbook: heal.playbook},
 		signals:   &signalsBackend{mon, sch},
 		approvals: &approvalsBackend{store: s},
 		healing:   &healingBackend{store: s, view: view, announce: announce},
@@ -41,7 +42,8 @@ func newLoopBackend(sch *schema.Schema, s *store.Store, view *desired.View, anno
 		b.approvals.desk, b.incidents.desk = loop.desk, loop.healing
 		b.healing.heals, b.healing.profile, b.healing.dryRun = true, loop.profile, loop.dryRun
 	}
-	b.board = &boardCache{ask: b.incidents.Scoreboard}
+	b.board = &lately[api.Scoreboard]{ask: func(ctx context.Context) (api.Scoreboard, error) { return b.incidents.Scoreboard(ctx, boardWindow) }}
+	b.ranking = &lately[[]api.Ranking]{ask: func(ctx context.Context) ([]api.Ranking, error) { return b.incidents.Ranking(ctx, "") }}
 	return b
 }
 
@@ -93,27 +95,31 @@ func (b loopBackend) show(ctx context.Context, out *api.Overview) error {
 	if out.Memories, err = b.incidents.Memories(ctx, "", lastMemories); err != nil {
 		return err
 	}
+	if out.Ranking, err = b.ranking.get(ctx); err != nil {
+		return err
+	}
 	out.Scoreboard, err = b.board.get(ctx)
 	return err
 }
 
-// boardCache asks for the scoreboard each few seconds: it reads every incident of its window.
-type boardCache struct {
-	ask func(context.Context, time.Duration) (api.Scoreboard, error)
+// lately asks each few seconds for what is costly: it reads many rows.
+type lately[T any] struct {
+	ask func(context.Context) (T, error)
 
-	mu    sync.Mutex
-	board api.Scoreboard
+	mu   sync.Mutex
+	at   time.Time
+	last T
 }
 
-func (c *boardCache) get(ctx context.Context) (api.Scoreboard, error) {
+func (c *lately[T]) get(ctx context.Context) (T, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now().Sub(c.board.At).Abs() < boardAge {
-		return c.board, nil
+	if now().Sub(c.at).Abs() < boardAge {
+		return c.last, nil
 	}
-	board, err := c.ask(ctx, boardWindow)
+	value, err := c.ask(ctx)
 	if err == nil {
-		c.board = board
+		c.last, c.at = value, now()
 	}
-	return board, err
+	return value, err
 }

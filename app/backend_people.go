@@ -16,7 +16,7 @@ func (h *healer) agents(cfg config.Config) *loopAgents {
 	if h.healing == nil || !selected(cfg, healing.Name) {
 		return nil
 	}
-	return &loopAgents{desk: desk{h.governance}, healing: h.healing, profile: cfg.Governance.Profile, dryRun: cfg.Healing.DryRun}
+	return &loopAgents{desk: desk{h.governance}, healing: h.healing, profile: h.profile, dryRun: cfg.Healing.DryRun}
 }
 
 // desk is governance as people see it.

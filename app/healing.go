@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"aura/agents"
@@ -33,19 +35,44 @@ type healer struct {
 	healing    *healing.Agent
 	governance *governance.Agent
 	principals *governance.Principals
-	playbook   playbook.Playbook
-	rules      governance.Rules
+	store      *store.Store
+	log        *slog.Logger
 	calls      *calls
+
+	force     atomic.Pointer[inForce]
+	reloading sync.Mutex
+	again     func() (config.Config, error)
+}
+
+// inForce is what the loop goes by now; a reload replaces it whole.
+type inForce struct {
+	cfg      config.Config // as read last
+	playbook playbook.Playbook
+	rules    governance.Rules
+}
+
+func (h *healer) playbook() playbook.Playbook { return h.force.Load().playbook }
+func (h *healer) rules() governance.Rules     { return h.force.Load().rules }
+func (h *healer) profile() string             { return h.rules().Config.Profile }
+
+// goBy puts a configuration's playbook and rules in force for what begins from now on.
+func (h *healer) goBy(cfg config.Config) error {
+	book, rules, err := cfg.Loop()
+	if err != nil {
+		return err
+	}
+	h.force.Store(&inForce{cfg, book, governance.Rules{Config: rules.Config, Policy: rules.Policy}})
+	return nil
 }
 
 func newHealer(cfg config.Config, st *store.Store, t bus.Transport, view *desired.View, c *model.Champion, reg *registry.Registry,
 	sch *schema.Schema, mon *monitoring.Monitoring, h *holders, ctl *control, log *slog.Logger,
 ) (*healer, error) {
-	book, rules, err := cfg.Loop()
+	out := &healer{store: st, log: log.With("component", "configuration")}
+	err := out.goBy(cfg)
 	if err != nil {
 		return nil, refuse("%v", err)
 	}
-	out := &healer{playbook: book, rules: governance.Rules{Config: rules.Config, Policy: rules.Policy}}
 	if out.principals, err = loadPrincipals(cfg.Governance.Principals); err != nil {
 		return nil, err
 	}
@@ -61,14 +88,14 @@ func newHealer(cfg config.Config, st *store.Store, t bus.Transport, view *desire
 	system := &system{store: st, view: view, champion: c, registry: reg, schema: sch, holders: h, announce: ctl.announce, monitoring: mon, cfg: cfg, log: log}
 	out.healing, err = healing.New(healing.Options{
 		Store: st, Publisher: t, Keys: map[string]ed25519.PublicKey{policy.KeyID(public): public}, Targets: system.targets(),
-		Facts: system, Caller: out.calls, Playbook: func() playbook.Playbook { return out.playbook }, Settings: incident.Defaults(),
+		Facts: system, Caller: out.calls, Playbook: out.playbook, Settings: incident.Defaults(),
 		ApprovalTTL: cfg.Governance.ApprovalTTL, DryRun: cfg.Healing.DryRun, Heals: pipeline, Now: now, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	out.governance, err = governance.New(governance.Options{
-		Store: st, Publisher: t, Key: key, Rules: func() governance.Rules { return out.rules }, Unhealthy: system.unhealthy, Now: now, Log: log,
+		Store: st, Publisher: t, Key: key, Rules: out.rules, Unhealthy: system.unhealthy, Now: now, Log: log,
 	})
 	return out, err
 }
@@ -90,7 +117,7 @@ func loadPrincipals(name string) (*governance.Principals, error) {
 
 // governs reports whether restarts of agents are the healing loop's business.
 func (h *healer) governs() bool {
-	return h.healing != nil && h.rules.Config.Profile != policy.Off && h.healing.Governs()
+	return h.healing != nil && h.profile() != policy.Off && h.healing.Governs()
 }
 
 // step ends what the agents have under way, after the supervisor has stopped them.
@@ -98,7 +125,10 @@ func (h *healer) step() Step {
 	if h.healing == nil {
 		return Step{}
 	}
-	return Step{Name: "healing", Start: h.calls.start, Stop: func(ctx context.Context) error {
+	return Step{Name: "healing", Start: func(ctx context.Context) error {
+		err := h.record(ctx, h.force.Load(), store.Change{By: "configuration", Reason: "as the process found it at its start"})
+		return errors.Join(err, h.calls.start(ctx))
+	}, Stop: func(ctx context.Context) error {
 		return errors.Join(h.healing.Close(ctx), h.calls.close(ctx))
 	}}
 }

@@ -286,7 +286,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch, mon}
 	ag := &agentsBackend{supervisor: sup, store: s}
 	md := &modes{store: s, view: view, publish: ctl.announce}
-	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal.agents(cfg))
+	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal, heal.agents(cfg))
 	backend := api.Backend{
 		Applications: &applications{schema: sch, intake: in, store: s, count: tel},
 		Feedback:     &feedback{intake: in, now: now},
@@ -294,7 +294,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 		Health:    &health{n},
 		Overview:  &overview{serverNeeds: n, agents: ag, models: models, modes: md, started: now(), loop: loop},
 		Incidents: loop.incidents, Signals: loop.signals, Approvals: loop.approvals, Healing: loop.healing,
-		Records: &recordsBackend{s},
+		Records: &recordsBackend{s}, Operations: &operationsBackend{heal},
 	}
 	if cfg.Faults.Enabled {
 		backend.Faults = &faults{registry: f, store: s}

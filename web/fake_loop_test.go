@@ -56,6 +56,22 @@ func (f *fake) Memories(_ context.Context, kind string, limit int) ([]api.Memory
 	return []api.Memory{{Type: kind, ActionType: "ENABLE_SAFE_MODE", TookS: float64(limit), Healed: true, At: then}}, f.err
 }
 
+func (f *fake) Ranking(_ context.Context, kind string) ([]api.Ranking, error) {
+	return []api.Ranking{{Type: kind, Class: "c", Reason: "the configured order", Rungs: []api.RankedRung{{Action: "ENABLE_SAFE_MODE", Why: "configured position 1"}}}}, f.err
+}
+
+func (f *fake) Playbook(context.Context) (api.Playbook, error) {
+	return api.Playbook{Digest: "d1", Profile: "demo", Items: []api.PlaybookLadder{{Type: "PERF_DROP", Rungs: []api.PlaybookRung{{Action: "ROLLBACK_MODEL", Verification: "signal"}}}}}, f.err
+}
+
+func (f *fake) Reload(_ context.Context, by api.Change) (api.Reload, error) {
+	if by.Reason == "bad" {
+		return api.Reload{}, api.RefuseFields(api.Field{Field: "healing.playbooks", Problem: "PERF_DROP[0].action: unknown action"})
+	}
+	f.remember(by)
+	return api.Reload{Applied: []string{"healing.playbooks"}, NeedRestart: []string{}, Playbook: "d2"}, f.err
+}
+
 func (f *fake) Scoreboard(_ context.Context, window time.Duration) (api.Scoreboard, error) {
 	return api.Scoreboard{At: then, WindowS: window.Seconds(), Items: []api.Score{{Type: "ALL"}}}, f.err
 }

@@ -38,7 +38,7 @@ type fake struct {
 func (f *fake) backend() api.Backend {
 	return api.Backend{
 		Applications: f, Feedback: f, Agents: f, Models: f, Modes: f, Faults: f, Health: f, Overview: f,
-		Incidents: f, Signals: f, Approvals: f, Healing: f, Records: f,
+		Incidents: f, Signals: f, Approvals: f, Healing: f, Records: f, Operations: f,
 	}
 }
 

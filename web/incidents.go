@@ -110,6 +110,10 @@ func (s *Server) registerPerson(h huma.API) {
 // registerLearned adds what past incidents taught.
 func (s *Server) registerLearned(h huma.API) {
 	incidents := s.options.Backend.Incidents
+	type memories struct {
+		Items   []api.Memory  `json:"items"`
+		Ranking []api.Ranking `json:"ranking" doc:"What memory makes of the playbook, for each class of incidents that it knows."`
+	}
 	register(s, h, huma.Operation{
 		OperationID: "list-memory", Method: http.MethodGet, Path: "/api/v1/memory",
 		Summary: "What actions were worth, newest first", Tags: []string{"incidents"},
@@ -118,9 +122,13 @@ func (s *Server) registerLearned(h huma.API) {
 		Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 		Type  string `query:"type" enum:"LATENCY_SLO_BREACH,PERF_DROP,DATA_DRIFT,AGENT_DOWN,BUS_DOWN" doc:"Only of these incidents."`
 	},
-	) (*listOutput[api.Memory], error) {
+	) (*struct{ Body memories }, error) {
 		list, err := incidents.Memories(ctx, in.Type, in.Limit)
-		return whole(list), err
+		if err != nil {
+			return nil, err
+		}
+		ranking, err := incidents.Ranking(ctx, in.Type)
+		return &struct{ Body memories }{memories{whole(list).Body.Items, ranking}}, err
 	})
 	register(s, h, huma.Operation{
 		OperationID: "get-scoreboard", Method: http.MethodGet, Path: "/api/v1/scoreboard",

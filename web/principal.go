@@ -52,6 +52,8 @@ func requiredRole(r *http.Request) string {
 		return ""
 	case strings.HasPrefix(path, "/api/v1/approvals/"), path == "/actions/approvals":
 		return "approver"
+	case strings.HasPrefix(path, "/api/v1/config/"):
+		return "admin"
 	}
 	return "operator"
 }

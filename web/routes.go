@@ -43,6 +43,7 @@ func (s *Server) routes() (http.Handler, error) {
 	s.registerApprovals(h)
 	s.registerHealing(h)
 	s.registerRecords(h)
+	s.registerOperations(h)
 	s.registerHealth(h)
 	s.registerEvents(r, h)
 

@@ -32,39 +32,55 @@ const remembered = 500
 
 // ladder is the playbook's for a kind of incident, as memory ranks it, with the reason.
 func (c *core) ladder(ctx context.Context, s incident.Signal) ([]incident.Rung, string, error) {
-	rows, err := c.o.Store.Memories(ctx, s.Kind, remembered)
+	outcomes, err := Outcomes(ctx, c.o.Store, s.Kind)
 	if err != nil {
 		return nil, "", err
 	}
-	needless, err := Verdicts(ctx, c.o.Store)
-	if err != nil {
-		return nil, "", err
+	ranked, why := Ranked(c.o.Playbook(), outcomes, s.Kind, s.Fingerprint, c.o.Now())
+	out := make([]incident.Rung, len(ranked))
+	for i, r := range ranked {
+		out[i] = rungOf(r)
 	}
-	var outcomes []memory.Outcome
+	return out, why, nil
+}
+
+// Outcomes are what is remembered of a kind of incident, the newest first, as memory ranks by it. What a person judged
+// needless earns no credit.
+func Outcomes(ctx context.Context, s *store.Store, kind string) ([]memory.Outcome, error) {
+	rows, err := s.Memories(ctx, kind, remembered)
+	if err != nil {
+		return nil, err
+	}
+	needless, err := Verdicts(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	var out []memory.Outcome
 	for _, r := range rows {
 		var m incident.Memory
 		if json.Unmarshal(r.Document, &m) != nil {
 			continue // memory only ranks: a row that can't be read ranks nothing
 		}
-		outcomes = append(outcomes, memory.Outcome{
-			Kind: m.Kind, Class: m.Fingerprint, Action: m.Action, ActionID: m.ActionID, Held: m.Held, SelfRecovered: m.SelfRecovered || needless[m.ActionID],
-			Before: m.Before, After: m.After, Seconds: m.Seconds, At: m.At,
+		out = append(out, memory.Outcome{
+			Kind: m.Kind, Class: m.Fingerprint, Action: m.Action, ActionID: m.ActionID, Held: m.Held,
+			SelfRecovered: m.SelfRecovered || needless[m.ActionID], Before: m.Before, After: m.After, Seconds: m.Seconds, At: m.At,
 		})
 	}
+	return out, nil
+}
+
+// Ranked is the ladder with which an incident of a kind and class would begin now, and why it has this order.
+func Ranked(book playbook.Playbook, outcomes []memory.Outcome, kind, class string, now time.Time) ([]playbook.Rung, string) {
 	why := ""
-	ranked := c.o.Playbook().Ladder(s.Kind, func(actions []string) (order []int, reasons []string) {
-		positions := memory.Rank(actions, outcomes, s.Kind, s.Fingerprint, c.o.Now())
+	ranked := book.Ladder(kind, func(actions []string) (order []int, reasons []string) {
+		positions := memory.Rank(actions, outcomes, kind, class, now)
 		for _, p := range positions {
 			order, reasons = append(order, p.Configured), append(reasons, p.Reason)
 		}
 		why = memory.Explain(positions)
 		return order, reasons
 	})
-	out := make([]incident.Rung, len(ranked))
-	for i, r := range ranked {
-		out[i] = rungOf(r)
-	}
-	return out, why, nil
+	return ranked, why
 }
 
 func rungOf(r playbook.Rung) incident.Rung {

@@ -65,13 +65,16 @@ func value(v float64, unit string) string {
 func (i *invocation) memoryCommand() *cobra.Command {
 	var limit int
 	var kind string
-	list := i.remote(&cobra.Command{Use: "ls", Short: "List what actions were worth, newest first", Args: exactly(0)},
+	list := i.remote(&cobra.Command{Use: "ls", Short: "List what actions were worth, newest first, and how that ranks the playbook", Args: exactly(0)},
 		func(c *cobra.Command, s *client, _ []string) error {
 			q := url.Values{"limit": {strconv.Itoa(limit)}}
 			if kind != "" {
 				q.Set("type", kind)
 			}
-			var page api.List[api.Memory]
+			var page struct {
+				Items   []api.Memory  `json:"items"`
+				Ranking []api.Ranking `json:"ranking"`
+			}
 			raw, err := s.call(c.Context(), http.MethodGet, "/api/v1/memory?"+q.Encode(), nil, &page)
 			if err != nil {
 				return err
@@ -83,7 +86,16 @@ func (i *invocation) memoryCommand() *cobra.Command {
 			for _, m := range page.Items {
 				t.add(clock(m.At), m.Type, dash(m.Target), m.ActionType, yesNo(m.Healed), seconds(m.TookS), m.IncidentID)
 			}
-			return i.printTable(t)
+			if err := i.printTable(t); err != nil {
+				return err
+			}
+			ranking := newTable("NEXT TIME", "CLASS", "RUNG", "ACTION", "WHY")
+			for _, r := range page.Ranking {
+				for n, rung := range r.Rungs {
+					ranking.add(r.Type, r.Class, strconv.Itoa(n+1), rung.Action, rung.Why)
+				}
+			}
+			return i.printTables(ranking)
 		})
 	list.Flags().IntVar(&limit, "limit", 50, "rows at most, 1 to 200")
 	list.Flags().StringVar(&kind, "type", "", "only of these incidents, such as LATENCY_SLO_BREACH")

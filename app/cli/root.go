@@ -15,7 +15,7 @@ func (i *invocation) root() *cobra.Command {
 		i.injectCommand(), i.faultCommand(), i.modeCommand(), i.agentCommand(), i.modelCommand(), i.applicationCommand(), i.feedbackCommand(),
 		i.incidentCommand(), i.approvalCommand(), i.healCommand(), i.driftCommand(), i.memoryCommand(), i.scoreboardCommand(),
 		i.auditCommand(), i.queryCommand(),
-		i.configCommand(), i.versionCommand())
+		i.playbookCommand(), i.configCommand(), i.versionCommand())
 	root.Long = `AURA decides credit applications online and keeps the pipeline healthy.
 
   aura run                          start everything on this machine and decide simulated applications

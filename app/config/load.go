@@ -44,6 +44,28 @@ type Loaded struct {
 	// File is the file that was read, or empty.
 	File    string
 	origins map[string]string
+	from    Options
+}
+
+// Again reads file, environment and flags once more, as they were named then. The environment and the command line of a
+// process don't change, its file may.
+func (l Loaded) Again() (Loaded, error) {
+	o := l.from
+	if l.File != "" {
+		o.File = l.File // one that is gone is an error now
+	}
+	return Load(o)
+}
+
+// Changed lists the keys whose values differ.
+func Changed(a, b Config) []string {
+	var out []string
+	for _, f := range fields {
+		if !reflect.DeepEqual(f.in(&a).Interface(), f.in(&b).Interface()) {
+			out = append(out, f.key)
+		}
+	}
+	return out
 }
 
 // Value is one key as it stands. Text is how one would write it; a secret's is hidden. Any is the value for JSON.
@@ -71,7 +93,9 @@ func Load(o Options) (Loaded, error) {
 	default:
 		return Loaded{}, Errors{{Key: "--config", Value: name, Wrong: err.Error(), Remedy: "make it a readable YAML file of less than 1 MiB"}}
 	}
-	return load(content, name, o)
+	l, err := load(content, name, o)
+	l.from = o
+	return l, err
 }
 
 func readFile(name string) ([]byte, error) {

@@ -8,6 +8,9 @@
 package playbook
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -91,6 +94,16 @@ func Default() Playbook {
 		},
 		"AGENT_DOWN": {restart, protectModel, restart}, // twice: what crashed once more may still live the third time
 	}
+}
+
+// Digest names a playbook by what is in it.
+func (p Playbook) Digest() string {
+	raw, err := json.Marshal(p) // maps by sorted key
+	if err != nil {
+		panic("playbook: strings, durations and lists of them always encode: " + err.Error())
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:8])
 }
 
 // Validate checks a playbook; the error is a *FieldError.

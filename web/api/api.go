@@ -29,6 +29,7 @@ type Backend struct {
 	Approvals    Approvals
 	Healing      Healer
 	Records      Records
+	Operations   Operations
 }
 
 // Applications takes applications and knows their records.
@@ -121,6 +122,8 @@ type Incidents interface {
 	Actions(ctx context.Context, incidentID string, limit int, cursor string) (List[Action], error)
 	// Memories lists what actions were worth, newest first, for one type of incident or all.
 	Memories(ctx context.Context, incidentType string, limit int) ([]Memory, error)
+	// Ranking is what memory makes of the playbook, for each class of fault that it knows of one type or all.
+	Ranking(ctx context.Context, incidentType string) ([]Ranking, error)
 	Scoreboard(ctx context.Context, window time.Duration) (Scoreboard, error)
 	// Tell hands an incident what a person wants: retry, escalate or close. Refusals: NotFound, Conflict (it doesn't fit the
 	// incident as it is), Unavailable (no healing agent runs).
@@ -162,6 +165,14 @@ type Records interface {
 	Audit(ctx context.Context, subject string, limit int, cursor string) (List[AuditEntry], error)
 	VerifyAudit(ctx context.Context) (AuditReport, error)
 	Query(ctx context.Context, sql string, limit int) (QueryResult, error)
+}
+
+// Operations are what operators change in a running process without restarting it.
+type Operations interface {
+	Playbook(ctx context.Context) (Playbook, error)
+	// Reload reads the configuration again and takes over the playbook, profile, rules and limits. Refusals: Invalid (each key
+	// that is wrong; the old ones stay in force), Conflict (nothing to read), Unavailable (it can't be recorded).
+	Reload(ctx context.Context, by Change) (Reload, error)
 }
 
 // MaxDepth is how deep the JSON of a body may nest.

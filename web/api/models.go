@@ -125,5 +125,6 @@ type Overview struct {
 	Current    []IncidentDetail // the open ones, or the newest if none is open
 	Approvals  []Approval       // what waits for a decision
 	Memories   []Memory         // newest first
+	Ranking    []Ranking
 	Scoreboard Scoreboard
 }
