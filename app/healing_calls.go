@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -26,6 +28,8 @@ const (
 // calls tells people: it keeps the last calls for the page and posts them to the webhook, if there is one.
 type calls struct {
 	url    string
+	client *http.Client
+	pause  time.Duration // before the second try; it doubles
 	log    *slog.Logger
 	queue  chan healing.Notice
 	cancel context.CancelFunc
@@ -35,8 +39,13 @@ type calls struct {
 	last []healing.Notice
 }
 
-func newCalls(url string, log *slog.Logger) *calls {
-	return &calls{url: url, log: log.With("component", "calls"), queue: make(chan healing.Notice, callsWaiting), done: make(chan struct{})}
+func newCalls(address string, log *slog.Logger) *calls {
+	return &calls{
+		url: address, log: log.With("component", "calls"), queue: make(chan healing.Notice, callsWaiting), done: make(chan struct{}), pause: time.Second,
+		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse // whoever redirects shall not get the call sent elsewhere
+		}},
+	}
 }
 
 // Call implements healing.Caller.
@@ -83,7 +92,7 @@ func (c *calls) run(ctx context.Context) {
 	}
 }
 
-// deliver tries a few times, each a bit later.
+// deliver tries a few times, each a bit later. Only this goroutine waits for it: healing never does.
 func (c *calls) deliver(ctx context.Context, n healing.Notice) {
 	for i := range callTries {
 		err := c.post(ctx, n)
@@ -91,7 +100,7 @@ func (c *calls) deliver(ctx context.Context, n healing.Notice) {
 			return
 		}
 		c.log.Warn("the webhook was not reached", "notice", n.ID, "try", i+1, "err", err)
-		if !wait(ctx, time.Second<<i, 0) {
+		if i+1 < callTries && !wait(ctx, c.pause<<i, 0) {
 			return
 		}
 	}
@@ -107,11 +116,15 @@ func (c *calls) post(ctx context.Context, n healing.Notice) error {
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("webhook: %w", err)
+		return errors.New("webhook: its URL makes no request")
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Idempotency-Key", n.ID)
-	res, err := http.DefaultClient.Do(r)
+	res, err := c.client.Do(r)
+	var named *url.Error
+	if errors.As(err, &named) {
+		err = named.Err // without the URL, which may hold a secret
+	}
 	if err != nil {
 		return err
 	}

@@ -155,3 +155,13 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// A webhook may hold a secret: what is wrong with it is told without it.
+func TestAWebhookIsRefusedWithoutShowingIt(t *testing.T) {
+	for _, wrong := range []string{"hooks.example/s3cret", "ftp://hooks.example/s3cret", "https:///s3cret", "http://%s3cret", "/s3cret"} {
+		_, err := loadText(t, "healing: {webhook: '"+wrong+"'}", nil)
+		if asErrors(t, err); !strings.Contains(err.Error(), "healing.webhook") || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -29,6 +30,12 @@ func (b *builder) validate() {
 	}
 	if strings.TrimSpace(c.Data.Dir) == "" {
 		b.wrong("data.dir", "empty", "name a directory, such as ./data")
+	}
+	if w := c.Healing.Webhook; w != "" {
+		// What is wrong with it is said without a word of it: it may hold a secret.
+		if u, err := url.Parse(w); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+			b.wrong("healing.webhook", "not an absolute http or https URL", "write it whole, such as https://hooks.example/aura")
+		}
 	}
 	if !visible.MatchString(c.HTTP.Token) {
 		b.wrong("http.token", "it can't be sent in a header", "use letters, digits and punctuation without spaces, such as the output of `openssl rand -hex 32`")
