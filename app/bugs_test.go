@@ -84,7 +84,11 @@ func (b bug) run(t *testing.T, overlay string) (out string, err error) {
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, b.pkg)...)
+	args = append(args, b.pkg)
+	if b.rapid {
+		args = append(args, "-rapid.nofailfile")
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = ".."
 	raw, err := cmd.CombinedOutput()
 	return string(raw), err
