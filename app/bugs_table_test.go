@@ -83,6 +83,11 @@ var bugs = []bug{
 		pkg: "./healing/incident", test: "^TestTheCauseIsTestedAgainBeforeActing$",
 	},
 	{
+		name: "a restart that executes what was handed over before, whether or not it is still needed",
+		file: "agents/healing/core.go", old: "if in.State != incident.Executing {", new: "if in.State == incident.Executing {",
+		pkg: "./agents/healing", test: "^TestAFaultThatDiesWithTheProcess$",
+	},
+	{
 		name: "governance that believes whoever says that it is an undo",
 		file: "agents/governance/decide.go", old: "row.IncidentID != r.IncidentID || inverse.Digest() != r.Digest", new: "false",
 		pkg: "./agents/governance", test: "^TestUndoOfWhatWasDone$",

@@ -118,7 +118,11 @@ func (c *core) relapseWindow() time.Duration {
 func (c *core) resume(ctx context.Context) error {
 	for _, id := range c.ids() {
 		e := c.incidents[id]
-		out, fx := incident.Resume(e.in, c.o.Now())
+		unsent, err := c.unsent(ctx, e.in)
+		if err != nil {
+			return err
+		}
+		out, fx := incident.Resume(e.in, c.o.Now(), unsent)
 		if err := c.commit(ctx, e, out, fx, true); err != nil {
 			return err
 		}
@@ -127,6 +131,30 @@ func (c *core) resume(ctx context.Context) error {
 		}
 	}
 	return c.drain(ctx)
+}
+
+// unsent reports whether an action was handed over by an earlier life and never took effect. It never will: whatever that
+// life still writes is refused for its epoch.
+func (c *core) unsent(ctx context.Context, in incident.Incident) (bool, error) {
+	if in.State != incident.Executing {
+		return false, nil
+	}
+	took, err := c.took(ctx, in.CurrentID)
+	return err == nil && !took, err
+}
+
+// took reports whether an action, or a part of it, took effect.
+func (c *core) took(ctx context.Context, id string) (bool, error) {
+	for _, part := range []string{id, modelPart(id)} {
+		_, err := c.o.Store.Executed(ctx, part)
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // ids of incidents in the order of their opening.

@@ -42,6 +42,9 @@ type world struct {
 	entries []*event.IncidentEntry
 	calls   []Notice
 	targets Targets
+	facts   Facts
+	scene   *scene // what is wrong; nil: the model is late while fault is on
+	gone    bool   // it has gone by itself
 
 	// govern decides a request; nil: approve.
 	govern func(w *world, r store.PolicyRequest)
@@ -82,7 +85,7 @@ func (w *world) begin() {
 	w.died = false
 	public := w.key.Public().(ed25519.PublicKey)
 	a, err := New(Options{
-		Store: w.store, Publisher: w, Keys: map[string]ed25519.PublicKey{policy.KeyID(public): public}, Targets: w.targets, Caller: w,
+		Store: w.store, Publisher: w, Keys: map[string]ed25519.PublicKey{policy.KeyID(public): public}, Targets: w.targets, Facts: w.facts, Caller: w,
 		Playbook: playbook.Default, Settings: incident.Defaults(), ApprovalTTL: 10 * time.Minute, Heals: []string{"model"},
 		Now: func() time.Time { return time.Now().UTC() }, hook: w.hook,
 	})
@@ -164,7 +167,12 @@ func (w *world) mode() store.Mode {
 }
 
 // ill is the truth about decisions now.
-func (w *world) ill() bool { return w.hard || w.fault && w.mode() == store.ModeModel }
+func (w *world) ill() bool {
+	if w.scene != nil {
+		return w.fault && !w.gone && w.scene.ill(w)
+	}
+	return w.hard || w.fault && !w.gone && w.mode() == store.ModeModel
+}
 
 // report is what monitoring would say.
 func (w *world) report() *event.Alert {
@@ -174,6 +182,9 @@ func (w *world) report() *event.Alert {
 	s := detect.Signal{
 		Kind: detect.LatencyBreach, Target: detect.TargetService, State: detect.Healthy, Value: 20, Threshold: 300, N: 100,
 		Window: time.Second, Since: w.since, Evidence: map[string]any{"slow": 0.0},
+	}
+	if w.scene != nil {
+		s.Kind, s.Target = w.scene.kind, w.scene.target
 	}
 	ill := w.ill()
 	if ill {
@@ -185,7 +196,7 @@ func (w *world) report() *event.Alert {
 	r := detect.Report{At: now, Mode: string(w.mode()), Champion: 1, Signals: []detect.Signal{s}}
 	r.Causes = detect.Rank(r.Signals, detect.Scene{Now: now, Mode: r.Mode, Path: detect.DefaultPath})
 	r.Shadow = detect.ShadowReport{State: detect.Healthy, N: 20, Reason: "in time"}
-	if w.fault || w.hard || w.silent || r.Mode == string(store.ModeModel) {
+	if w.ailing(ill) || w.silent || r.Mode == string(store.ModeModel) {
 		r.Shadow.State = detect.Unknown
 	}
 	for _, watch := range w.watches {
@@ -199,6 +210,14 @@ func (w *world) report() *event.Alert {
 		r.Verdicts = append(r.Verdicts, detect.WatchVerdict{IncidentID: watch.IncidentID, ActionID: watch.ActionID, Verdict: v})
 	}
 	return &event.Alert{Kind: Heartbeat, Fingerprint: Heartbeat, At: now, Signal: encode(r)}
+}
+
+// ailing is whether the model beside safe mode is seen to be ill.
+func (w *world) ailing(ill bool) bool {
+	if w.scene != nil {
+		return ill
+	}
+	return w.fault && !w.gone || w.hard
 }
 
 // hand gives the agent a message, on a goroutine that may die with the process.

@@ -293,42 +293,6 @@ func TestAPersonTakesOver(t *testing.T) {
 	}
 }
 
-// TestKilledAtEveryPoint: the process dies before or after each save, effect and execution of a healing, one run a point.
-// Every run ends healed, and every action takes effect once.
-func TestKilledAtEveryPoint(t *testing.T) {
-	points := 0
-	heal := func(t *testing.T, at int) {
-		run(t, func(w *world) {
-			w.crashAt = at
-			w.begin()
-			w.breakModel(true)
-			w.until(incident.Degraded, time.Minute)
-			w.breakModel(false)
-			w.until(incident.Resolved, time.Minute)
-			if at == 0 {
-				points = w.hooks
-			} else if w.life < 2 {
-				t.Errorf("nothing was killed at point %d of %d", at, w.hooks)
-			}
-			if w.mode() != store.ModeModel || w.modeChanges() != 2 {
-				t.Errorf("killed at %d: mode %s, %d changes", at, w.mode(), w.modeChanges())
-			}
-			w.audited()
-		})
-	}
-	heal(t, 0)
-	if points < 40 {
-		t.Fatalf("only %d points", points)
-	}
-	for at := 1; at <= points; at++ {
-		heal(t, at)
-		if t.Failed() {
-			t.Fatalf("point %d of %d", at, points)
-		}
-	}
-	t.Logf("killed at %d points", points)
-}
-
 // edit changes rows behind the store's back.
 func (w *world) edit(statements ...string) {
 	w.t.Helper()

@@ -139,14 +139,5 @@ func (c *core) fence(ctx context.Context, run *execution, a incident.Action, l s
 	if _, err := c.o.Store.RenewLease(ctx, l, LeaseTTL); err != nil {
 		return false, err
 	}
-	for _, id := range []string{a.ID, modelPart(a.ID)} {
-		_, err := c.o.Store.Executed(ctx, id)
-		if err == nil {
-			return true, nil
-		}
-		if !errors.Is(err, store.ErrNotFound) {
-			return false, err
-		}
-	}
-	return false, nil
+	return c.took(ctx, a.ID)
 }

@@ -39,7 +39,7 @@ func check(in Incident, ev Event) error {
 		return missing(ev.TakeOver == nil || ev.TakeOver.Signal.Fingerprint == "", "take-over")
 	case EvPerson:
 		return missing(ev.Setting == "", "setting")
-	case EvStarted, EvSucceeded, EvFailed, EvRefused, EvUndone, EvUndoFailed:
+	case EvStarted, EvSucceeded, EvFailed, EvRefused, EvUnsent, EvUndone, EvUndoFailed:
 		return missing(ev.ActionID == "", "action id")
 	case EvPause, EvResume, EvDryRun, EvRetry, EvEscalate, EvClose, EvTick:
 		return nil

@@ -18,6 +18,7 @@ const (
 	EvSucceeded  EventType = "SUCCEEDED"      // ActionID, At (took effect), Outcome, Params (for what follows)
 	EvFailed     EventType = "FAILED"         // ActionID, Reason: broken, and it may have taken effect
 	EvRefused    EventType = "REFUSED"        // ActionID, Reason, Expired: it could not run, nothing changed
+	EvUnsent     EventType = "UNSENT"         // ActionID: who was to execute it is gone, it never took effect and never will
 	EvVerdict    EventType = "VERDICT"        // ActionID, Verdict
 	EvUndone     EventType = "UNDONE"         // ActionID (of the undo), At
 	EvUndoFailed EventType = "UNDO_FAILED"    // ActionID (of the undo), Reason

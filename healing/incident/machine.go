@@ -67,8 +67,9 @@ func Step(in Incident, ev Event, now time.Time) (Incident, []Effect, error) {
 
 // Resume is what a process does with each open or lately closed incident when it starts: relative deadlines begin anew,
 // since nobody could answer meanwhile (those of approvals don't: they were promised), and the effects that the state
-// implies are performed again with the same ids.
-func Resume(in Incident, now time.Time) (Incident, []Effect) {
+// implies are performed again with the same ids. unsent says that the action being executed never took effect, and that
+// whoever was to execute it never will: then it is tested again whether it is still needed.
+func Resume(in Incident, now time.Time, unsent bool) (Incident, []Effect) {
 	out := clone(in)
 	x := &step{in: &out, now: now}
 	if !out.State.Final() {
@@ -78,7 +79,14 @@ func Resume(in Incident, now time.Time) (Incident, []Effect) {
 		out.SentAt, out.HealthySince, out.ShadowSince = now, time.Time{}, time.Time{}
 		// What was seen before says nothing about now, however short the pause: the fault may have died with the process.
 		out.Signal.ObservedAt, out.Shadow.ObservedAt = time.Time{}, time.Time{}
-		x.fx = stateEffects(out)
+		if unsent && out.State == Executing {
+			x.ev = Event{Type: EvUnsent, ActionID: out.CurrentID}
+			if x.run() != nil { // a loop in the table
+				return Resume(in, now, false)
+			}
+		} else {
+			x.fx = stateEffects(out)
+		}
 	}
 	for _, a := range out.Actions {
 		if m := memoryOf(out, a); m != nil {
@@ -88,7 +96,7 @@ func Resume(in Incident, now time.Time) (Incident, []Effect) {
 	if out.State == Cancelled && !out.DetectedAt.IsZero() {
 		x.fx = append(x.fx, selfMemory(out, out.ClosedAt))
 	}
-	for _, e := range out.Timeline[max(0, len(out.Timeline)-20):] {
+	for _, e := range in.Timeline[max(0, len(in.Timeline)-20):] {
 		x.fx = append(x.fx, logEffect(out, e))
 	}
 	return out, x.fx

@@ -155,6 +155,13 @@ func (x *step) execute() string {
 	return a.Type + " handed to the executor"
 }
 
+// takeBack makes an action one that was never handed over.
+func (x *step) takeBack() string {
+	a := x.in.current()
+	a.SentAt, a.StartedAt = time.Time{}, time.Time{}
+	return a.Type + " was handed over and never executed; what it needs is tested again"
+}
+
 // observe ends an action that a dry run would have executed.
 func (x *step) observe() string {
 	a := x.in.current()

@@ -163,7 +163,7 @@ func TestApprovalsExpire(t *testing.T) {
 
 	// Approved, then the process is away for an hour: asked again, never used.
 	s = opened(t, LatencySLOBreach, latencyLadder()).step(Event{Type: EvPause}).decide(AGLApproved).is(Approved, StatusOpen)
-	s.in, s.fx = Resume(s.in, s.wait(time.Hour).now)
+	s.in, s.fx = Resume(s.in, s.wait(time.Hour).now, false)
 	s.step(Event{Type: EvResume}).is(Proposed, StatusOpen)
 	if fx := s.emitted(FxPolicy); fx.RequestID != "i1/a1/r2" || fx.Action.ID != "i1/a1" {
 		t.Errorf("%+v", fx)

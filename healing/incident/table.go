@@ -80,6 +80,7 @@ var table = []transition{
 	{From: from(Executing), On: EvSucceeded, When: "it protects while the next rung heals", Guard: (*step).protects, To: Detected, Do: (*step).keepProtecting},
 	{From: from(Executing), On: EvSucceeded, When: "executed", Guard: (*step).mine, To: Verifying, Do: (*step).executed},
 	{From: from(Executing), On: EvFailed, When: "broken; it may have taken effect", Guard: (*step).mine, To: Undoing, Do: (*step).undoBroken},
+	{From: from(Executing), On: EvUnsent, When: "its executor is gone, and it never took effect: test again", Guard: (*step).mine, To: Approved, Do: (*step).takeBack},
 	{From: from(Executing), When: "deadline; it may have taken effect", Guard: (*step).expired, To: Undoing, Do: (*step).undoLate},
 
 	// Verifying.

@@ -235,7 +235,12 @@ func (w *world) crash() {
 		w.fail("%v", err)
 	}
 	w.inbox = nil
-	w.in, w.effects = Resume(stored, w.now)
+	unsent := false
+	if id := stored.CurrentID; stored.State == Executing && w.executed[id] != "done" {
+		unsent = true
+		delete(w.executed, id)
+	}
+	w.in, w.effects = Resume(stored, w.now, unsent)
 }
 
 var inverses = map[string]string{
