@@ -156,7 +156,9 @@ func (a *agent) status(now time.Time) Status {
 	if a.life != nil {
 		s.Incarnation = a.life.number
 	}
-	if most := a.sup.opts.MaxZombies; s.State == Quarantined && undead < most {
+	most := a.sup.opts.MaxZombies
+	s.Stuck = s.State == Quarantined && undead >= most
+	if s.State == Quarantined && !s.Stuck {
 		s.Cause = fmt.Sprintf("%d abandoned lives still ran, of which %d do now: it can be restarted", most, undead)
 	}
 	return s

@@ -135,6 +135,8 @@ type Status struct {
 	// Handled, Failed, Refused and Restarts count over the process' life; Zombies are abandoned handlers still running.
 	Handled, Failed, Refused, Restarts int64
 	Zombies                            int
+	// Stuck says that no further life can be started now: as many abandoned ones as may be still run.
+	Stuck bool
 	// Queue is the depth over all lanes, QueueAge the age of the oldest message, InFlight handlers at work.
 	Queue    int
 	QueueAge time.Duration

@@ -45,7 +45,7 @@ func (b *agentsBackend) Restart(ctx context.Context, name string, by api.Change)
 		return api.Agent{}, agentRefusal(agents.ErrUnknownAgent)
 	}
 	s := b.supervisor.Statuses()[i]
-	if s.State == agents.Quarantined {
+	if s.Stuck {
 		return api.Agent{}, agentRefusal(agents.ErrQuarantined)
 	}
 	_, err := b.store.Set(ctx, store.Change{

@@ -232,7 +232,7 @@ func (r *restarter) Incarnation(_ context.Context, agent string) (int64, error) 
 	switch {
 	case !runs:
 		return 0, &healing.Refused{Reason: "no agent " + strconv.Quote(agent) + " runs here"}
-	case st.State == agents.Quarantined:
+	case st.Stuck:
 		return 0, &healing.Refused{Reason: "too many abandoned lives of " + agent + " still run: " + st.Cause}
 	}
 	return st.Incarnation, nil
