@@ -50,7 +50,7 @@ func (o *overview) Overview(ctx context.Context) (api.Overview, error) {
 	if out.Faults, err = faults.Faults(ctx); err != nil {
 		return out, err
 	}
-	out.FaultKinds = texts(fault.Kinds)
+	out.FaultKinds, out.Features = texts(fault.Kinds), o.schema.Names()
 	rows, err := o.store.RecentDecisions(ctx, lastDecisions, "")
 	if err != nil {
 		return out, refusal(err)

@@ -168,7 +168,7 @@ func (f *fake) Faults(context.Context) ([]api.Fault, error) {
 func (f *fake) Inject(_ context.Context, r api.FaultRequest) (api.Fault, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fault := api.Fault{ID: "f1", Target: r.Target, Kind: r.Kind, Delay: r.Delay, Share: r.Share, CreatedAt: then, ExpiresAt: then.Add(time.Minute)}
+	fault := api.Fault{ID: "f1", Target: r.Target, Kind: r.Kind, Delay: r.Delay, FaultChange: r.FaultChange, Share: r.Share, CreatedAt: then, ExpiresAt: then.Add(time.Minute)}
 	f.faults = append(f.faults, fault)
 	return fault, f.err
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -45,23 +46,56 @@ func (f form) change(otherwise string) api.Change {
 
 func (f form) fault() api.FaultRequest {
 	r := api.FaultRequest{
-		Target: clip(f.values.Get("target")), Kind: f.one("kind", "latency", "error", "crash", "hang"),
+		Target: clip(f.values.Get("target")), Kind: f.one("kind", slices.Concat([]string{"latency", "error", "crash", "hang"}, sourceKinds)...),
 		TTL: f.values.Get("ttl"), Share: 1,
 	}
-	if r.Kind == "latency" {
+	switch {
+	case r.Kind == "latency":
 		r.Delay = f.values.Get("delay")
+	case slices.Contains(sourceKinds, r.Kind):
+		f.complete(&r)
 	}
 	return r
 }
 
+// sourceKinds are the faults of what comes in, and of the model.
+var sourceKinds = []string{"drift", "missing", "stuck", "unit", "label-noise", "label-flip", "bad-model"}
+
+// complete completes a fault of the source from the form's one field for a value; what is missing or wrong is refused by
+// who injects it.
+func (f form) complete(r *api.FaultRequest) {
+	r.Target = ""
+	text := strings.TrimSpace(clip(f.values.Get("value")))
+	number, err := strconv.ParseFloat(text, 64)
+	if slices.Contains([]string{"drift", "missing", "stuck", "unit"}, r.Kind) {
+		r.Feature = clip(f.values.Get("feature"))
+	}
+	switch {
+	case text == "":
+	case (r.Kind == "drift" || r.Kind == "stuck") && err != nil:
+		r.Category = text
+	case r.Kind == "drift":
+		r.Mean = &number
+	case r.Kind == "stuck":
+		r.Value = &number
+	case r.Kind == "unit":
+		r.Factor = number
+	case r.Kind == "missing" || r.Kind == "label-noise":
+		r.Share = number // 0 where it is no number
+	}
+}
+
 // drillFaults are what the page's buttons inject.
 var drillFaults = map[string]api.FaultRequest{
-	"latency":    {Kind: "latency", Target: "model", Delay: "2s", Share: 1, TTL: "30s"},
-	"crash":      {Kind: "crash", Target: "model", Share: 1, TTL: "30s"},
-	"hang":       {Kind: "hang", Target: "model", Share: 1, TTL: "30s"},
-	"drift":      {Kind: "drift", Target: "source", Share: 1, TTL: "3m", FaultChange: api.FaultChange{Feature: "credit_score", Mean: mean(550)}},
-	"label-flip": {Kind: "label-flip", Target: "source", Share: 1, TTL: "1m"},
-	"bad-model":  {Kind: "bad-model", Target: "model", Share: 1, TTL: "5m"},
+	"latency":     {Kind: "latency", Target: "model", Delay: "2s", Share: 1, TTL: "30s"},
+	"crash":       {Kind: "crash", Target: "model", Share: 1, TTL: "30s"},
+	"hang":        {Kind: "hang", Target: "model", Share: 1, TTL: "30s"},
+	"drift":       {Kind: "drift", Target: "source", Share: 1, TTL: "3m", FaultChange: api.FaultChange{Feature: "credit_score", Mean: mean(550)}},
+	"unit":        {Kind: "unit", Target: "source", Share: 1, TTL: "2m", FaultChange: api.FaultChange{Feature: "income", Factor: .001}},
+	"stuck":       {Kind: "stuck", Target: "source", Share: 1, TTL: "2m", FaultChange: api.FaultChange{Feature: "credit_score", Value: mean(700)}},
+	"label-noise": {Kind: "label-noise", Target: "source", Share: .4, TTL: "5m"},
+	"label-flip":  {Kind: "label-flip", Target: "source", Share: 1, TTL: "1m"},
+	"bad-model":   {Kind: "bad-model", Target: "model", Share: 1, TTL: "5m"},
 }
 
 func mean(v float64) *float64 { return &v }

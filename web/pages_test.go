@@ -29,6 +29,18 @@ func TestFormsDoWhatTheySay(t *testing.T) {
 		{"/actions/faults", "target=model&kind=crash&delay=2s&ttl=30s", "/?done=inject", func(f *fake) bool {
 			return len(f.faults) == 1 && f.faults[0].Delay == ""
 		}},
+		{"/actions/faults", "kind=drift&feature=income&value=30000&target=model&ttl=3m", "/?done=inject", func(f *fake) bool {
+			return f.faults[0].Target == "source" && f.faults[0].Feature == "income" && *f.faults[0].Mean == 30000
+		}},
+		{"/actions/faults", "kind=stuck&feature=purpose&value=car&ttl=3m", "/?done=inject", func(f *fake) bool {
+			return f.faults[0].Category == "car" && f.faults[0].Value == nil
+		}},
+		{"/actions/faults", "kind=label-noise&feature=income&value=.3&ttl=3m", "/?done=inject", func(f *fake) bool {
+			return f.faults[0].Share == .3 && f.faults[0].Feature == ""
+		}},
+		{"/actions/faults", "kind=bad-model&feature=income&value=&ttl=3m", "/?done=inject", func(f *fake) bool {
+			return f.faults[0].Target == "model" && f.faults[0].Share == 1
+		}},
 		{"/actions/faults/stop", "", "/?done=stop", func(f *fake) bool { return len(f.faults) == 0 }},
 	} {
 		f := &fake{}

@@ -107,7 +107,9 @@ type Overview struct {
 	Faults    []Fault
 	// FaultKinds are the kinds that this process can inject.
 	FaultKinds []string
-	Ready      []Check
+	// Features are the schema's columns, for faults of the source.
+	Features []string
+	Ready    []Check
 
 	// Totals since the start of the process.
 	Accepted, Decided int64

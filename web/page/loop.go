@@ -189,22 +189,35 @@ func plainNumber(v float64) string {
 }
 
 // Drill is one button of the page: a fault with an expected ending.
-type Drill struct{ Name, Kind, Title, Text string }
+type Drill struct{ Name, Kind, Feature, Title, Text string }
 
 // drills are the page's, in order.
 var drills = []Drill{
-	{"latency", "latency", "Slow model", "+2 s in the model agent for 30 s"},
-	{"crash", "crash", "Crash", "the model agent panics"},
-	{"hang", "hang", "Hang", "the model agent blocks for 30 s"},
-	{"drift", "drift", "Drift", "credit_score to a mean of 550 for 3 min"},
-	{"label-flip", "label-flip", "Label flip", "outcomes are inverted for 1 min"},
-	{"bad-model", "bad-model", "Bad model", "a worse model takes charge"},
+	{"latency", "latency", "", "Slow model", "+2 s in the model agent for 30 s"},
+	{"crash", "crash", "", "Crash", "the model agent panics"},
+	{"hang", "hang", "", "Hang", "the model agent blocks for 30 s"},
+	{"drift", "drift", "credit_score", "Drift", "credit_score to a mean of 550 for 3 min"},
+	{"bad-model", "bad-model", "", "Bad model", "a worse model takes charge"},
+	{"label-flip", "label-flip", "", "Label flip", "outcomes are inverted for 1 min"},
+	{"label-noise", "label-noise", "", "Label noise", "two outcomes in five are wrong for 5 min"},
+	{"unit", "unit", "income", "Wrong unit", "income in thousands for 2 min"},
+	{"stuck", "stuck", "credit_score", "Stuck value", "credit_score is always 700 for 2 min"},
+}
+
+// SourceFaults are the kinds of the form for what comes in.
+func (v view) SourceFaults() []string {
+	return slices.DeleteFunc(slices.Clone(v.Overview.FaultKinds), func(k string) bool {
+		return slices.Contains([]string{"latency", "error", "crash", "hang"}, k)
+	})
 }
 
 // Drills are those that this process can inject.
 func (v view) Drills() []Drill {
 	var out []Drill
 	for _, d := range drills {
+		if d.Feature != "" && !slices.Contains(v.Overview.Features, d.Feature) {
+			continue
+		}
 		if len(v.Overview.FaultKinds) == 0 && slices.Contains([]string{"latency", "crash", "hang"}, d.Kind) || slices.Contains(v.Overview.FaultKinds, d.Kind) {
 			out = append(out, d)
 		}
