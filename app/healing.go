@@ -38,6 +38,7 @@ type healer struct {
 	store      *store.Store
 	log        *slog.Logger
 	calls      *calls
+	system     *system // nil where healing is off
 
 	force     atomic.Pointer[inForce]
 	reloading sync.Mutex
@@ -86,6 +87,7 @@ func newHealer(cfg config.Config, st *store.Store, t bus.Transport, view *desire
 	public := key.Public().(ed25519.PublicKey)
 	out.calls = newCalls(cfg.Healing.Webhook, log)
 	system := &system{store: st, view: view, champion: c, registry: reg, schema: sch, holders: h, announce: ctl.announce, monitoring: mon, cfg: cfg, log: log}
+	out.system = system
 	out.healing, err = healing.New(healing.Options{
 		Store: st, Publisher: t, Keys: map[string]ed25519.PublicKey{policy.KeyID(public): public}, Targets: system.targets(),
 		Facts: system, Caller: out.calls, Playbook: out.playbook, Settings: incident.Defaults(),

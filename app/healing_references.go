@@ -62,8 +62,11 @@ func (s *system) values(features []byte) ([]float64, error) {
 	return s.schema.Encode(record)
 }
 
-// Accept implements healing.References.
+// Accept implements healing.References. What a broken feed sends is never adopted.
 func (s *system) Accept(ctx context.Context, p store.ActionProof, id string, since time.Time, reason string) (store.Effect, error) {
+	if bugs := s.bugs(); len(bugs) > 0 { // it may have been named since the training began
+		return store.Effect{}, &healing.Refused{Reason: "the feed is broken (" + bugs[0].Text + "): no reference is made of it"}
+	}
 	_, err := s.store.Reference(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		err = s.build(ctx, id, since, reason)
@@ -94,6 +97,7 @@ func (s *system) build(ctx context.Context, id string, since time.Time, reason s
 		return modelTrouble(err)
 	}
 	r.SetScores(version, scoresOf(m, rows))
+	r.Until = rows[0].AcceptedAt // latest first
 	document, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("reference %s: %w", id, err)
@@ -104,11 +108,11 @@ func (s *system) build(ctx context.Context, id string, since time.Time, reason s
 }
 
 func scoresOf(m *registry.Model, rows []gate.LabelledRow) []float64 {
-	scores := make([]float64, len(rows))
+	values := make([][]float64, len(rows))
 	for i, r := range rows {
-		scores[i] = m.Score(m.Schema().Vector(r.Values))
+		values[i] = r.Values
 	}
-	return scores
+	return scoresOfRows(m, values)
 }
 
 // enough waits for labelled rows while ctx lives.

@@ -2,15 +2,12 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"aura/agents/healing"
 	"aura/mlops/dataset"
 	"aura/mlops/gate"
-	"aura/mlops/registry"
 )
 
 var nan = math.NaN()
@@ -25,6 +22,8 @@ const (
 const (
 	trainLeast, trainMost = 500, 20_000
 	oldRows               = 10_000
+	// trainComfortable rows are as many as a candidate is waited for that isn't above the champion's floor yet.
+	trainComfortable = 2000
 	// trainAgain is the least time between two attempts while outcomes are too few to tell.
 	trainAgain = 3 * time.Second
 	// trainMargin is what is left of an action's time when it stops waiting for more outcomes.
@@ -32,18 +31,33 @@ const (
 )
 
 // Retrain implements healing.Trainer: candidates on stored applications from since the change, judged by the gate. While it
-// can't tell for want of outcomes it waits for more, as long as the action may take.
+// can't tell for want of outcomes it waits for more, as long as the action may take. A candidate that this action registered
+// before a crash is what it yields: it isn't trained, judged and registered a second time.
 func (s *system) Retrain(ctx context.Context, t healing.Training) (healing.Trained, error) {
+	if before, err := s.registered(ctx, t); err != nil || before.Outcome != "" {
+		return before, err
+	}
 	for {
 		out, rows, err := s.attempt(ctx, t)
 		if err != nil {
 			return healing.Trained{}, err
 		}
-		trained, more, err := s.conclude(ctx, t, out, rows)
-		if err != nil || !more || !wait(ctx, trainAgain, trainMargin) {
-			return trained, err
+		if !mayGain(out, len(rows)) || !wait(ctx, trainAgain, trainMargin) {
+			return s.conclude(ctx, t, out, rows)
 		}
 	}
+}
+
+// mayGain reports whether further outcomes may settle it, or make it better: a candidate that is the better one and not yet a
+// good one was trained on few rows of a new world.
+func mayGain(out *gate.Outcome, rows int) bool {
+	switch out.Verdict.Code {
+	case gate.TooFew, gate.Undecided:
+		return true
+	case gate.Promote:
+		return out.Candidate.Metrics.Accuracy < out.Floor && rows < trainComfortable
+	}
+	return false
 }
 
 // wait returns false where ctx doesn't live so long and margin longer.
@@ -80,6 +94,9 @@ func (s *system) attempt(ctx context.Context, t healing.Training) (*gate.Outcome
 	out, err := gate.Retrain(ctx, s.schema, champion, rows, old, gate.Options{
 		Seed: s.cfg.Seed, Trees: s.cfg.Training.Trees, Depth: s.cfg.Training.Depth, Workers: 1, Bugs: s.bugs(),
 	})
+	if err == nil {
+		s.log.Info("retraining judged", "action", t.ActionID, "code", out.Verdict.Code, "reason", out.Verdict.Reason, "rows", len(rows))
+	}
 	return out, rows, err
 }
 
@@ -108,41 +125,20 @@ func (s *system) bugs() (out []gate.Bug) {
 	return out
 }
 
-// conclude registers what passed; more says that further outcomes may settle it.
-func (s *system) conclude(ctx context.Context, t healing.Training, out *gate.Outcome, rows []gate.LabelledRow) (trained healing.Trained, more bool, err error) {
-	trained = healing.Trained{Outcome: outcomeNone, Reason: out.Verdict.Reason, Params: map[string]string{"gate": string(out.Verdict.Code)}, Numbers: figures(out)}
-	s.log.Info("retraining judged", "action", t.ActionID, "code", out.Verdict.Code, "reason", out.Verdict.Reason, "rows", len(rows))
+// conclude registers what passed.
+func (s *system) conclude(ctx context.Context, t healing.Training, out *gate.Outcome, rows []gate.LabelledRow) (healing.Trained, error) {
+	trained := healing.Trained{Outcome: outcomeNone, Reason: out.Verdict.Reason, Params: map[string]string{"gate": string(out.Verdict.Code)}, Numbers: figures(out)}
 	switch out.Verdict.Code {
 	case gate.Kept:
 		trained.Outcome = outcomeKeep
-	case gate.TooFew, gate.Undecided:
-		return trained, true, nil
 	case gate.Promote:
 		v, err := s.register(ctx, t, out, rows)
 		if err != nil {
-			return trained, false, err
+			return trained, err
 		}
-		trained.Outcome = outcomePromote
-		trained.Params["version"], trained.Params["digest"] = fmt.Sprint(v.Number), v.Digest
+		trained = promoted(trained, v)
 	}
-	return trained, false, nil
-}
-
-// register keeps the candidate with the reference that it brings: the rows it was made from, its scores on those held out.
-func (s *system) register(ctx context.Context, t healing.Training, out *gate.Outcome, rows []gate.LabelledRow) (registry.Version, error) {
-	v, err := s.registry.Register(ctx, out.Candidate, registry.Note{By: healing.Name, Text: "candidate of " + t.ActionID + ": " + out.Verdict.Reason})
-	if err != nil {
-		return v, err
-	}
-	held := slices.DeleteFunc(slices.Clone(rows), func(r gate.LabelledRow) bool { return r.AcceptedAt.Before(out.Held.From) })
-	if len(held) == 0 {
-		held = rows
-	}
-	sample := make([]dataset.Row, len(rows))
-	for i, r := range rows {
-		sample[i] = dataset.Row{Values: r.Values, Bad: r.Bad}
-	}
-	return v, saveReference(ctx, s.store, s.schema, v.Number, sample, scoresOf(out.Candidate, held), healing.Name)
+	return trained, nil
 }
 
 // figures of a retraining, for its record.

@@ -124,6 +124,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("retention", p.purge(cfg, log)),
 		p.Objective.loop(log),
 		loop("monitoring watch", p.lookAtMonitoring(log)),
+		growth(newGrower(p, log)),
 		loop("agent health", p.saveHealth(log)),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),
 		loop("live incidents", followLoop(p.Transport, p.Hub, log)),

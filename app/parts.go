@@ -132,6 +132,23 @@ const latencyObjective = 300 * time.Millisecond
 // shadowScores is how many scores given beside safe mode are remembered for their outcomes.
 const shadowScores = 10_000
 
+// beside asks the champion that this process has loaded. Rules decide meanwhile, perhaps because of this very model: whatever
+// it does to the one who asks ends here.
+func beside(c *model.Champion) func(*event.Features) (float64, int, bool) {
+	return func(f *event.Features) (p float64, version int, ok bool) {
+		defer func() {
+			if recover() != nil {
+				ok = false
+			}
+		}()
+		l := c.Current()
+		if l == nil {
+			return 0, 0, false
+		}
+		return l.Score(f.Vector), l.Version, true
+	}
+}
+
 func newShadow() *shadow.Scores { return shadow.New(shadowScores) }
 
 // sweepTick is how often the window is looked through.
@@ -219,7 +236,7 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 		decision.Spec(decision.Options{
 			Schema: n.schema, Store: n.store, View: n.view, Now: now, Log: n.log,
 			Observe: n.telemetry.decided, GiveUp: n.technical.GiveUp(decision.Name),
-			Reference: current, Shadow: n.shadow, SLO: latencyObjective,
+			Reference: current, Shadow: n.shadow, SLO: latencyObjective, Beside: beside(n.champion),
 		}),
 	}, n.control...) {
 		if err := sup.Add(spec); err != nil {

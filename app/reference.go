@@ -46,7 +46,7 @@ func firstReference(ctx context.Context, st *store.Store, version int) error {
 func referenceOf(s *schema.Schema, id string, rows []dataset.Row) (*detect.Reference, error) {
 	fields := make([]detect.Field, len(s.Features))
 	for i, f := range s.Features {
-		fields[i] = detect.Field{Name: f.Name, Categorical: f.Kind == schema.Categorical}
+		fields[i] = detect.Field{Name: f.Name, Categorical: f.Kind == schema.Categorical, Low: f.Min, High: f.Max}
 	}
 	values := make([][]float64, len(rows))
 	for i := range rows {

@@ -16,6 +16,7 @@ func testReferences(t *testing.T, s *Store) {
 	two := Reference{"ref2", moment(2), 4, 1000, json.RawMessage(`{"bins":[2]}`), "healing", "drift"}
 	must(t, s.PutReference(ctx, one))
 	must(t, s.PutReference(ctx, two))
+	grows(t, s)
 	must(t, s.PutReference(ctx, one))
 	changed := one
 	changed.Document = two.Document
@@ -165,4 +166,24 @@ func testAuditRolledBack(t *testing.T, s *Store) {
 	r, err := s.VerifyAudit(t.Context())
 	must(t, err)
 	equal(t, "holds", [2]int64{r.Records, r.Broken}, [2]int64{2, 0})
+}
+
+// grows: a reference grows from the rows that it has, once, and says so in the audit.
+func grows(t *testing.T, s *Store) {
+	t.Helper()
+	ctx := t.Context()
+	grown := Reference{ID: "accepted", Rows: 10, Document: json.RawMessage(`{"n":1}`), By: "healing"}
+	must(t, s.PutReference(ctx, grown))
+	grown.Rows, grown.Document = 30, json.RawMessage(`{"n":2}`)
+	must(t, s.GrowReference(ctx, grown, 10))
+	code(t, s.GrowReference(ctx, grown, 10), CodeConflict)
+	code(t, s.GrowReference(ctx, grown, 30), CodeInvalid)
+	unknown := grown
+	unknown.ID = "unknown"
+	code(t, s.GrowReference(ctx, unknown, 10), CodeConflict)
+	got, err := s.Reference(ctx, "accepted")
+	must(t, err)
+	equal(t, "rows", got.Rows, 30)
+	equal(t, "document", string(got.Document), `{"n":2}`)
+	must(t, s.w.do(ctx, func(tx *tx) error { return tx.w.exec("DELETE FROM references_ WHERE id = 'accepted'") }))
 }

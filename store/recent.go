@@ -22,3 +22,18 @@ func (s *Store) ApplicationsSince(ctx context.Context, from time.Time, limit int
 	}
 	return out, nil
 }
+
+// ApplicationsBetween returns applications accepted after from and before to, decided or not: earliest first, at most limit.
+func (s *Store) ApplicationsBetween(ctx context.Context, from, to time.Time, limit int) ([]Application, error) {
+	var rows []storedApplication
+	err := s.read(ctx).Order("id").Limit(limit).
+		Where("id >= ? AND accepted_at > ? AND accepted_at < ?", idFloor(from.Add(-idSlack)), micros(from), micros(to)).Find(&rows).Error
+	if err != nil {
+		return nil, readErr("read applications of a time", err)
+	}
+	out := make([]Application, len(rows))
+	for i := range rows {
+		out[i] = rows[i].value()
+	}
+	return out, nil
+}

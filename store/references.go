@@ -36,7 +36,7 @@ func (r *storedReference) value() Reference {
 	return Reference{r.ID, fromMicros(r.MadeAt), r.ModelVersion, r.Rows, document(r.Document), r.MadeBy, r.Reason}
 }
 
-// PutReference keeps a reference; one never changes. The same again does nothing; *Refused conflict for other content.
+// PutReference keeps a reference; but for GrowReference one never changes. The same again does nothing; *Refused conflict for other content.
 func (s *Store) PutReference(ctx context.Context, r Reference) error {
 	if r.ID == "" || r.Rows <= 0 || len(r.Document) == 0 {
 		return refuse(CodeInvalid, "a reference needs an id, rows and a document")
@@ -64,6 +64,25 @@ func (s *Store) PutReference(ctx context.Context, r Reference) error {
 			return refuse(CodeConflict, "reference %s is there already with other content", r.ID)
 		}
 		return nil
+	})
+}
+
+// GrowReference replaces the document of a reference of from rows by that of the same reference with more rows. *Refused
+// conflict where it doesn't have from rows any more: somebody else was quicker.
+func (s *Store) GrowReference(ctx context.Context, r Reference, from int) error {
+	if r.ID == "" || r.Rows <= from || len(r.Document) == 0 {
+		return refuse(CodeInvalid, "a reference grows by its id, a document and more rows")
+	}
+	return s.w.do(ctx, func(t *tx) error {
+		res := t.db.Model(&storedReference{}).Where("id = ? AND rows = ?", r.ID, from).
+			Updates(map[string]any{"document": text(r.Document), "rows": r.Rows})
+		if res.Error != nil {
+			return res.Error
+		}
+		if res.RowsAffected == 0 {
+			return refuse(CodeConflict, "reference %s doesn't have %d rows", r.ID, from)
+		}
+		return t.record(time.Now(), r.By, "reference.grown", r.ID, map[string]any{"from": from, "rows": r.Rows, "reason": r.Reason})
 	})
 }
 

@@ -31,16 +31,33 @@ func (c *counter) written(results []store.DecideResult) {
 		sketch := sketchOf(counts, r)
 		for i := range results {
 			d := &results[i].Decision
-			if results[i].Status != store.Written || d.Probability == nil {
+			if results[i].Status != store.Written {
 				continue
 			}
-			sketch.AddScore(d.ModelVersion, *d.Probability)
+			if d.Probability != nil {
+				sketch.AddScore(d.ModelVersion, *d.Probability)
+			}
 			if early := results[i].Joined; early != nil { // an outcome that came before its decision took effect now
-				k := detect.Cohort{Accepted: d.AcceptedAt, Mode: string(d.Mode), Version: d.ModelVersion}
-				counts.Outcome(k, (*d.Probability >= 0.5) == (early.Outcome == store.Defaulted))
+				c.outcome(counts, d, early.Outcome == store.Defaulted)
 			}
 		}
 	})
+}
+
+// outcome counts one against what the model said, in the decision or beside it.
+func (c *counter) outcome(counts *detect.Counts, d *store.Decision, bad bool) {
+	k := detect.Cohort{Accepted: d.AcceptedAt, Mode: string(d.Mode), Version: d.ModelVersion}
+	if d.Probability != nil {
+		counts.Outcome(k, (*d.Probability >= 0.5) == bad)
+		return
+	}
+	if c.shadow == nil {
+		return
+	}
+	if score, ok := c.shadow.Get(d.ID); ok {
+		k.Version, k.Shadow = score.Version, true
+		counts.Outcome(k, (score.Probability >= 0.5) == bad)
+	}
 }
 
 // sketchOf is the sketch against r among the counts, made where it is missing.

@@ -6,6 +6,9 @@
 // message that reaches the agent ends in a decision of the current mode, and doubles meet in the store, where only the
 // first row stands. What is emitted is always the row read back, never the value just computed.
 //
+// In safe mode the champion is asked as well, beside the decision (Options.Beside): the trickle through the model agent tells
+// whether that agent works, five times a second; how good the model is takes every outcome that comes.
+//
 // Handle only judges; Finish commits a batch in one call and blocks until the store has it. The package imports
 // agents, agents/{event,bus,desired,tally,shadow}, store, healing/detect, mlops/schema.
 package decision
@@ -47,6 +50,9 @@ type Options struct {
 	// be nil.
 	Reference func() *detect.Reference
 	Shadow    *shadow.Scores
+	// Beside is what the champion would say, while rules decide: only for its outcome to tell how good it is. It takes
+	// microseconds and asks no agent. May be nil; ok is false where there is no champion to ask.
+	Beside func(*event.Features) (probability float64, version int, ok bool)
 	// SLO is the latency objective, for the counts of shadow scores.
 	SLO    time.Duration
 	GiveUp func(context.Context, *bus.Message, error) error
@@ -185,6 +191,7 @@ func (h *handler) judge(v verdict, s desired.State, now time.Time) store.Decisio
 	}
 	if s.Mode == event.ModeSafe {
 		d.Decision, d.Rule, d.Reasons = h.Schema.DecideSafe(f.Values)
+		h.noteBeside(f)
 		return d
 	}
 	p := v.prediction
@@ -196,6 +203,16 @@ func (h *handler) judge(v verdict, s desired.State, now time.Time) store.Decisio
 	}
 	d.ModelVersion, d.ModelDigest, d.Generation = p.ModelVersion, p.ModelDigest, p.Generation
 	return d
+}
+
+// noteBeside remembers what the champion would have said of an application that rules decide.
+func (h *handler) noteBeside(f *event.Features) {
+	if h.Beside == nil || h.Shadow == nil {
+		return
+	}
+	if p, version, ok := h.Beside(f); ok {
+		h.Shadow.Put(f.ID, shadow.Score{Probability: p, Version: version})
+	}
 }
 
 // notBefore keeps a decision from being older than its application where the clock was set back between the two.

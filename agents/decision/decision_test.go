@@ -12,6 +12,7 @@ import (
 	"aura/agents/bus"
 	"aura/agents/desired"
 	"aura/agents/event"
+	"aura/agents/shadow"
 	"aura/mlops/schema"
 	"aura/store"
 )
@@ -156,6 +157,36 @@ func TestFeaturesDecideOnlyInSafeMode(t *testing.T) {
 	shadow.Shadow = true
 	if out := d.run(shadow); len(out) != 0 || len(d.book.rows) != 2 {
 		t.Errorf("a shadow score decided: %v", out)
+	}
+}
+
+// TestTheChampionIsAskedBesideTheRules: what it would have said is remembered for the outcome, and decides nothing.
+func TestTheChampionIsAskedBesideTheRules(t *testing.T) {
+	d, asked := newDesk(t), 0
+	scores := shadow.New(10)
+	d.h = Spec(Options{
+		Schema: schema.Builtin(), Store: d.book, View: d.view, Now: time.Now, Log: slog.New(slog.DiscardHandler), Shadow: scores,
+		Beside: func(f *event.Features) (float64, int, bool) { asked++; return 0.9, 3, f.ID != "none" },
+	}).NewHandler(agents.Life{Agent: Name, Incarnation: 7})
+	d.run(prediction("model", .02, 1))
+	if asked != 0 {
+		t.Errorf("asked %d times while the model decides", asked)
+	}
+	d.set(store.ModeSafe, 1)
+	if err := d.view.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f, none := features("a"), features("none")
+	for _, e := range d.run(&f, &none) {
+		if got := e.(*event.Decision); got.Probability != nil || got.Rule == "" {
+			t.Errorf("what was said beside decided: %+v", got)
+		}
+	}
+	if s, ok := scores.Get("a"); !ok || s != (shadow.Score{Probability: 0.9, Version: 3}) {
+		t.Errorf("remembered %+v, %v", s, ok)
+	}
+	if _, ok := scores.Get("none"); ok {
+		t.Error("no champion said something")
 	}
 }
 

@@ -37,6 +37,7 @@ type Done struct {
 	Outcome string
 	Params  map[string]string
 	Numbers map[string]float64
+	Reason  string
 }
 
 // Executor is the only code path that executes an action. It refuses whatever has no signed, unexpired, unused decision
@@ -112,7 +113,7 @@ func (x *Executor) settled(ctx context.Context, o Order, e store.Effect) (Done, 
 		if err := json.Unmarshal(e.Detail, &t); err != nil {
 			return Done{}, fmt.Errorf("what retraining %s yielded: %w", o.ActionID, err)
 		}
-		d.Outcome, d.Params, d.Numbers = t.Outcome, t.Params, t.Numbers
+		d.Outcome, d.Params, d.Numbers, d.Reason = t.Outcome, t.Params, t.Numbers, t.Reason
 	}
 	return d, nil
 }

@@ -53,9 +53,10 @@ func (c *core) entryOf(in incident.Incident, step, text string, detail any) *eve
 func (c *core) watch(ctx context.Context, in incident.Incident, f incident.Effect) detect.Watch {
 	w := detect.Watch{
 		IncidentID: in.ID, ActionID: f.Action.ID, Kind: detect.Kind(in.Kind), Target: in.Target, Since: f.After, Verification: f.Verification,
-		// In safe mode nothing the model decided says how good it is; its scores beside do.
-		Shadow: in.Degraded && in.Kind == incident.PerfDrop,
-		Was:    was(f.Action.Before),
+		// In safe mode nothing the model decided says how good it is; its scores beside do. Once it has been left again, what
+		// the model decides does.
+		Shadow: in.Degraded && in.Kind == incident.PerfDrop && f.Action.Purpose != incident.Restore,
+		Was:    was(in, *f.Action),
 	}
 	switch f.Action.Type {
 	case incident.RestartAgent:
@@ -68,9 +69,16 @@ func (c *core) watch(ctx context.Context, in incident.Incident, f incident.Effec
 	return w
 }
 
-// was is how bad accuracy was when an action was proposed, as far as the record of the action tells.
-func was(before map[string]float64) detect.Sample {
-	return detect.Sample{N: int64(before[detect.EvidenceOutcomes]), Bad: int64(before[detect.EvidenceWrong])}
+// was is how bad accuracy was when an action was proposed, as its record tells; if that doesn't, as the first record does.
+func was(in incident.Incident, a incident.Action) detect.Sample {
+	sample := func(a incident.Action) detect.Sample {
+		return detect.Sample{N: int64(a.Before[detect.EvidenceOutcomes]), Bad: int64(a.Before[detect.EvidenceWrong])}
+	}
+	own := sample(a)
+	for i := 0; own.N == 0 && i < len(in.Actions); i++ {
+		own = sample(in.Actions[i])
+	}
+	return own
 }
 
 // maxNotified bounds what is remembered of calls.

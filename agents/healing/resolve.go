@@ -110,12 +110,15 @@ func modelOf(params map[string]string) (Model, int, error) {
 	return Model{version, params[paramDigest]}, previous, nil
 }
 
+// AcceptedPrefix begins the id of a reference that an ACCEPT_REFERENCE made; the action's id follows.
+const AcceptedPrefix = "accepted-"
+
 func (r *resolver) accept(ctx context.Context, actionID string, params map[string]string) (map[string]string, *incident.Inverse, error) {
 	now, err := r.targets.References.InForce(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	params[paramReference] = "accepted-" + actionID
+	params[paramReference] = AcceptedPrefix + actionID
 	inverse := &incident.Inverse{Type: incident.RestoreReference, Params: map[string]string{paramReference: now}}
 	return params, inverse, nil
 }

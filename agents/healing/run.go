@@ -76,7 +76,10 @@ func (c *core) result(id string, done Done, err error) (incident.Event, bool) {
 	var un *unsettled
 	switch {
 	case err == nil:
-		return incident.Event{Type: incident.EvSucceeded, At: done.Effect.At, ActionID: id, Outcome: done.Outcome, Params: done.Params}, true
+		return incident.Event{
+			Type: incident.EvSucceeded, At: done.Effect.At, ActionID: id, Outcome: done.Outcome, Params: done.Params,
+			Numbers: done.Numbers, Reason: done.Reason,
+		}, true
 	case errors.Is(err, ErrExpired):
 		return incident.Event{Type: incident.EvRefused, At: c.o.Now(), ActionID: id, Reason: err.Error(), Expired: true}, true
 	case errors.As(err, &refused):

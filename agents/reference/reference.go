@@ -44,6 +44,17 @@ func (h *Holder) Follow(ctx context.Context) {
 	}
 }
 
+// Again loads the reference in force anew: it has grown.
+func (h *Holder) Again(ctx context.Context) error {
+	h.mu.Lock()
+	h.version = unloaded
+	h.mu.Unlock()
+	return h.follow(ctx)
+}
+
+// unloaded is no version: whatever is wanted is loaded.
+const unloaded = -1
+
 func (h *Holder) follow(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

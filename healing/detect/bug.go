@@ -47,6 +47,8 @@ const (
 	bugCleared  = 0.1 // PSI under which the rest is as the reference
 	commonValue = 0.05
 	allButAll   = 0.95 // a common value, or a category, is stuck only if hardly anything else comes
+	pileUp      = 0.9  // more at an end than a population that moved there would have
+	hardlyRest  = 0.8  // of a value: what else there is may be too little to be looked at
 )
 
 // unitFactors are the mistakes of unit that happen: powers of ten, months for years and back.
@@ -135,7 +137,7 @@ func stuckBug(c *Column, sorted []float64, raw float64) *Bug {
 		return nil
 	}
 	share := float64(count) / float64(len(sorted))
-	if (c.Categorical || c.share(value) >= commonValue || c.nearBound(value)) && share < allButAll {
+	if (c.Categorical || c.share(value) >= commonValue) && share < allButAll || c.nearBound(value) && share < pileUp {
 		return nil
 	}
 	keep := int(math.Round(c.share(value) / (1 - c.share(value)) * float64(len(sorted)-count)))
@@ -150,7 +152,7 @@ func stuckBug(c *Column, sorted []float64, raw float64) *Bug {
 		rest = append(rest, x)
 	}
 	cleared := 0.0
-	if share < allButAll {
+	if share < hardlyRest {
 		if len(rest) < bugSample/4 {
 			return nil
 		}
@@ -163,6 +165,9 @@ func stuckBug(c *Column, sorted []float64, raw float64) *Bug {
 
 // nearBound reports whether a value lies near an end of the reference: a population that shifts piles up there.
 func (c *Column) nearBound(x float64) bool {
+	if c.Low != nil && x <= *c.Low || c.High != nil && x >= *c.High {
+		return true
+	}
 	slack := 0.05 * (c.Max - c.Min)
 	return math.Abs(x-c.Min) <= slack && c.densityAtEnd(c.Min) || math.Abs(x-c.Max) <= slack && c.densityAtEnd(c.Max)
 }

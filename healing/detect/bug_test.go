@@ -79,6 +79,44 @@ func TestStuckAndMissingAreNamed(t *testing.T) {
 	}
 }
 
+// TestUnitErrorsHeldAtBoundsAreNamed: a schema holds values inside its bounds, or refuses what lies beyond, and a mistake of
+// unit runs into them. The sample begins with rows from before it.
+func TestUnitErrorsHeldAtBoundsAreNamed(t *testing.T) {
+	low, high := 1000.0, 500_000.0
+	draw := func(r *rand.Rand) float64 { return math.Round(220*math.Exp(.7*r.NormFloat64())) * 100 }
+	hold := func(x float64) float64 { return min(max(math.Round(x), low), high) }
+	r := rand.New(rand.NewPCG(8, 8))
+	rows := make([][]float64, 10_000)
+	for i := range rows {
+		rows[i] = []float64{hold(draw(r))}
+	}
+	ref, err := BuildReference("r", []Field{{Name: "loan", Low: &low, High: &high}}, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sample := func(before int, factor float64) (values []float64) {
+		for range before {
+			values = append(values, hold(draw(r)))
+		}
+		for range 200 {
+			values = append(values, hold(draw(r)*factor))
+		}
+		return values
+	}
+	for _, factor := range []float64{0.001, 0.1, 1. / 12, 10, 12, 100, 1000} {
+		for _, before := range []int{0, 15} {
+			if b := NameBug(&ref.Features[0], sample(before, factor)); b == nil {
+				t.Errorf("x %g, %d rows from before: not named", factor, before)
+			}
+		}
+	}
+	for _, factor := range []float64{0.3, 0.5, 0.7, 1, 1.5, 2, 3} {
+		if b := NameBug(&ref.Features[0], sample(0, factor)); b != nil {
+			t.Errorf("a population x %g is called %v", factor, b)
+		}
+	}
+}
+
 // TestPopulationsAreNoBugs: what retraining is for must not end with a person.
 func TestPopulationsAreNoBugs(t *testing.T) {
 	for _, name := range sortedKeys(columns) {

@@ -30,10 +30,15 @@ type mapping struct{ scale, shift float64 }
 func (m mapping) undo(x float64) float64 { return (x - m.shift) / m.scale }
 
 // unmix fits the share of values that were mapped (expectation maximisation over the two densities) and returns it with
-// the PSI of the values after each was put back by its probability of having been mapped.
+// the PSI of the values after each was put back by its probability of having been mapped. A value at a bound of the schema
+// stands for all that were held there: it has a mass instead of a density, and is put back where those come from.
 func (c *Column) unmix(sorted []float64, m mapping) (share, cleared float64) {
 	good, bad := make([]float64, len(sorted)), make([]float64, len(sorted))
 	for i, x := range sorted {
+		if held := c.heldAt(x); held != 0 {
+			good[i], bad[i] = c.beyond(x, held), c.beyond(m.undo(x), held)
+			continue
+		}
 		good[i], bad[i] = c.density(x), c.density(m.undo(x))/m.scale
 	}
 	share = 0.5
@@ -48,13 +53,51 @@ func (c *Column) unmix(sorted []float64, m mapping) (share, cleared float64) {
 	for i, x := range sorted {
 		r := posterior(share, good[i], bad[i])
 		shares[c.Bin(x)] += 1 - r
-		shares[c.Bin(m.undo(x))] += r
+		c.putBack(shares, m.undo(x), c.heldAt(x), r)
 	}
 	counts := make([]int64, len(shares))
 	for b := range shares {
 		counts[b] = int64(math.Round(shares[b]))
 	}
 	return share, max(EstimatePSI(c.grouped(c.Counts), c.grouped(counts), 0).Corrected, 0)
+}
+
+// heldAt is +1 for a value at the upper bound of the schema, -1 at the lower one, else 0.
+func (c *Column) heldAt(x float64) int {
+	switch {
+	case c.High != nil && x >= *c.High:
+		return 1
+	case c.Low != nil && x <= *c.Low:
+		return -1
+	}
+	return 0
+}
+
+// tail returns the quantiles of the reference that lie at x or beyond it, up (+1) or down (-1).
+func (c *Column) tail(x float64, direction int) []float64 {
+	if direction > 0 {
+		from, _ := slices.BinarySearch(c.Grid, x)
+		return c.Grid[from:]
+	}
+	to, _ := slices.BinarySearch(c.Grid, math.Nextafter(x, math.Inf(1)))
+	return c.Grid[:to]
+}
+
+// beyond is the reference's mass in a tail, never 0.
+func (c *Column) beyond(x float64, direction int) float64 {
+	return max(float64(len(c.tail(x, direction)))/gridSize, 1e-6)
+}
+
+// putBack adds a weight to the bin of x, or, for a value that was held at a bound, to the bins of the tail from x on.
+func (c *Column) putBack(shares []float64, x float64, held int, weight float64) {
+	tail := c.tail(x, held)
+	if held == 0 || len(tail) == 0 {
+		shares[c.Bin(x)] += weight
+		return
+	}
+	for _, q := range tail {
+		shares[c.Bin(q)] += weight / float64(len(tail))
+	}
 }
 
 func posterior(share, good, bad float64) float64 {

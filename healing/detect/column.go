@@ -40,6 +40,9 @@ type Column struct {
 	Missing int64   `json:"missing,omitempty"`
 	Min     float64 `json:"min"`
 	Max     float64 `json:"max"`
+	// Low and High are the bounds of the schema, nil for none.
+	Low  *float64 `json:"low,omitempty"`
+	High *float64 `json:"high,omitempty"`
 	// Group maps a bin to its bin of the PSI rule: deciles, as everybody computes it; categories as they are.
 	Group []int `json:"group"`
 	// Grid holds quantiles i/200 of a numeric column; Top its most frequent values.
@@ -122,7 +125,7 @@ func buildColumn(f Field, values []float64) Column {
 		}
 	}
 	slices.Sort(present)
-	c := Column{Name: f.Name, Categorical: f.Categorical, Missing: int64(len(values) - len(present)), Edges: []float64{}}
+	c := Column{Name: f.Name, Categorical: f.Categorical, Low: f.Low, High: f.High, Missing: int64(len(values) - len(present)), Edges: []float64{}}
 	switch {
 	case f.Categorical:
 		c.Edges = slices.Compact(slices.Clone(present))

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 )
 
 // Field describes one column of the schema to BuildReference.
 type Field struct {
 	Name        string
 	Categorical bool
+	// Low and High are the schema's bounds, at which values may have been held; nil for none.
+	Low, High *float64
 }
 
 // Reference is the sample that monitoring compares with, as counts: of each feature, and of the scores of each model
@@ -19,8 +22,10 @@ type Reference struct {
 	// ID names the reference; sketches carry it.
 	ID string `json:"id"`
 	// Rows is how many rows it was built from.
-	Rows     int      `json:"rows"`
-	Features []Column `json:"features"`
+	Rows int `json:"rows"`
+	// Until is when the newest of them was accepted, where that is known.
+	Until    time.Time `json:"until,omitzero"`
+	Features []Column  `json:"features"`
 	// Scores holds the reference scores of each model version.
 	Scores map[int]*Column `json:"scores,omitempty"`
 }

@@ -67,7 +67,7 @@ func (m *Monitor) bets(name string, c *Column) *columnBets {
 	// What the reference has not seen at all comes at most this often. A numeric column's own ends have one value each.
 	beyond := UpperRate(2, present, 1e-3)
 	if c.Categorical {
-		beyond = UpperRate(0, present, 1e-4)
+		beyond = UpperRate(c.Counts[len(c.Counts)-1], present, 1e-4)
 	}
 	b := &columnBets{
 		column: c, values: NewAlternatives(c.Shares()),
@@ -157,7 +157,7 @@ func (m *Monitor) stepColumn(now time.Time, name string, index int, c *Column, c
 		m.state.Drift[name] = d
 	}
 	bins := c.Bins()
-	d.Warming = c.Present() < m.config.Drift.MinReference
+	d.Warming = c.Present()+c.Missing < m.config.Drift.MinReference
 	if counts != nil && sumCounts(counts[:bins+1]) > 0 {
 		d.take(now, bets, counts)
 		m.alarm(bets, d)

@@ -45,7 +45,7 @@ func normalRow(r *rand.Rand) []float64 {
 	}
 }
 
-var serviceFields = []Field{{"credit_score", false}, {"debt_ratio", false}, {"income", false}, {"loan_amount", false}, {"purpose", true}}
+var serviceFields = []Field{{Name: "credit_score", Categorical: false}, {Name: "debt_ratio", Categorical: false}, {Name: "income", Categorical: false}, {Name: "loan_amount", Categorical: false}, {Name: "purpose", Categorical: true}}
 
 func newService(t *testing.T, seed uint64, rows int) *service {
 	t.Helper()

@@ -39,7 +39,12 @@ func check(in Incident, ev Event) error {
 		return missing(ev.TakeOver == nil || ev.TakeOver.Signal.Fingerprint == "", "take-over")
 	case EvPerson:
 		return missing(ev.Setting == "", "setting")
-	case EvStarted, EvSucceeded, EvFailed, EvRefused, EvUnsent, EvUndone, EvUndoFailed:
+	case EvSucceeded:
+		if !finite(ev.Numbers) {
+			return fmt.Errorf("%w: a number of the outcome is not finite", ErrEvent)
+		}
+		return missing(ev.ActionID == "", "action id")
+	case EvStarted, EvFailed, EvRefused, EvUnsent, EvUndone, EvUndoFailed:
 		return missing(ev.ActionID == "", "action id")
 	case EvPause, EvResume, EvDryRun, EvRetry, EvEscalate, EvClose, EvTick:
 		return nil
@@ -174,6 +179,9 @@ func (x *step) absorbSuccess() {
 	a.ExecutedAt = x.at()
 	if a.StartedAt.IsZero() {
 		a.StartedAt = a.SentAt
+	}
+	if len(x.ev.Numbers) > 0 {
+		a.After = x.ev.Numbers
 	}
 	x.changed(a.ExecutedAt, a.Type)
 	if a.Type == EnableSafeMode {

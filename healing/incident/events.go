@@ -15,7 +15,7 @@ const (
 	EvShadow     EventType = "SHADOW"         // Shadow
 	EvDecision   EventType = "DECISION"       // Decision
 	EvStarted    EventType = "STARTED"        // ActionID
-	EvSucceeded  EventType = "SUCCEEDED"      // ActionID, At (took effect), Outcome, Params (for what follows)
+	EvSucceeded  EventType = "SUCCEEDED"      // ActionID, At (took effect), Outcome, Params (for what follows), Numbers and Reason of the outcome
 	EvFailed     EventType = "FAILED"         // ActionID, Reason: broken, and it may have taken effect
 	EvRefused    EventType = "REFUSED"        // ActionID, Reason, Expired: it could not run, nothing changed
 	EvUnsent     EventType = "UNSENT"         // ActionID: who was to execute it is gone, it never took effect and never will
@@ -45,12 +45,14 @@ type Event struct {
 	TakeOver *TakeOver         `json:"take_over,omitempty"`
 	Outcome  string            `json:"outcome,omitempty"` // key of the rung's Then: promote, keep, none, ...
 	Params   map[string]string `json:"params,omitempty"`
-	Reason   string            `json:"reason,omitempty"`
-	Expired  bool              `json:"expired,omitempty"` // REFUSED because the envelope expired: it is asked again
-	Setting  string            `json:"setting,omitempty"`
-	Value    string            `json:"value,omitempty"`
-	By       string            `json:"by,omitempty"`
-	On       bool              `json:"on,omitempty"`
+	// Numbers that an action found out, such as a training's.
+	Numbers map[string]float64 `json:"numbers,omitempty"`
+	Reason  string             `json:"reason,omitempty"`
+	Expired bool               `json:"expired,omitempty"` // REFUSED because the envelope expired: it is asked again
+	Setting string             `json:"setting,omitempty"`
+	Value   string             `json:"value,omitempty"`
+	By      string             `json:"by,omitempty"`
+	On      bool               `json:"on,omitempty"`
 	// Ladder, if given, is the one to start again with (RETRY, or a SIGNAL that is a relapse): the playbook as it is now,
 	// ranked by what is known now.
 	Ladder      []Rung `json:"ladder,omitempty"`

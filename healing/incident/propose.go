@@ -72,7 +72,7 @@ func (x *step) proposeNext() string {
 	}
 	why := next.Type + " follows"
 	if x.ev.Outcome != "" {
-		why += ": the outcome was " + x.ev.Outcome
+		why += ": the outcome was " + x.ev.Outcome + orNothing(": ", x.ev.Reason)
 	}
 	return why
 }

@@ -56,9 +56,11 @@ func (x *step) undoThis(why string) string {
 	return a.Type + ": " + why
 }
 
-func (x *step) undoNowhere() string { return x.undoThis("its outcome was " + orNone(x.ev.Outcome)) }
-func (x *step) undoBroken() string  { return x.undoThis("broken: " + x.ev.Reason) }
-func (x *step) undoLate() string    { return x.undoThis("not done in time") }
+func (x *step) undoNowhere() string {
+	return x.undoThis("its outcome was " + orNone(x.ev.Outcome) + orNothing(": ", x.ev.Reason))
+}
+func (x *step) undoBroken() string { return x.undoThis("broken: " + x.ev.Reason) }
+func (x *step) undoLate() string   { return x.undoThis("not done in time") }
 
 func (x *step) undoBad() string {
 	v := x.ev.Verdict

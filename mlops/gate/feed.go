@@ -35,7 +35,7 @@ func (c *contest) soundFeed(rows []LabelledRow, old []dataset.Row) bool {
 		if len(is) < feedRows || len(was) < feedRows {
 			continue
 		}
-		if factor, ok := unitOf(was, is); ok {
+		if factor, ok := unitOf(was, is, column); ok {
 			broken = fmt.Sprintf("%s: values look multiplied by %.4g", column.Name, factor)
 		} else if value, ok := stuckAt(was, is, column); ok {
 			broken = fmt.Sprintf("%s: more than %.0f %% of values are %g", column.Name, 100*stuckShare, value)
@@ -63,22 +63,38 @@ func present(n int, value func(int) float64) []float64 {
 	return out
 }
 
-// unitOf finds the factor by which all quantiles differ.
-func unitOf(was, is []float64) (float64, bool) {
+// unitOf finds the factor by which all quantiles differ, but for those that were held at a bound of the schema; of them most
+// must not have been.
+func unitOf(was, is []float64, column *schema.Feature) (float64, bool) {
 	for _, factor := range unitFactors {
-		fits := true
+		fits, free := true, 0
 		for _, q := range []float64{0.1, 0.25, 0.5, 0.75, 0.9} {
-			a, b := was[int(q*float64(len(was)))], is[int(q*float64(len(is)))]
-			if !(a > 0 && b > 0 && math.Abs(math.Log(b/a/factor)) <= unitSlack) {
+			a, b := factor*was[int(q*float64(len(was)))], is[int(q*float64(len(is)))]
+			held := hold(a, column)
+			if held == a {
+				free++
+			}
+			if !(held > 0 && b > 0 && math.Abs(math.Log(b/held)) <= unitSlack) {
 				fits = false
 				break
 			}
 		}
-		if fits {
+		if fits && free >= 3 {
 			return factor, true
 		}
 	}
 	return 0, false
+}
+
+// hold keeps a value inside the schema's bounds.
+func hold(x float64, column *schema.Feature) float64 {
+	if column.Min != nil {
+		x = max(x, *column.Min)
+	}
+	if column.Max != nil {
+		x = min(x, *column.Max)
+	}
+	return x
 }
 
 // stuckAt finds a value that most values are now and hardly any was. A bound of the schema is none: a population that has

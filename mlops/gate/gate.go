@@ -139,6 +139,8 @@ type Outcome struct {
 	Best      string          `json:"best,omitempty"` // the candidate that Verdict.Checks are about
 	Champion  Score           `json:"champion"`
 	Scores    []Score         `json:"scores"` // the candidates
+	// Floor is the accuracy below which the champion counts as failing.
+	Floor float64 `json:"floor"`
 	// Trained and Held are the windows by acceptance.
 	Trained registry.Window `json:"trained"`
 	Held    registry.Window `json:"held"`

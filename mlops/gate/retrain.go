@@ -66,6 +66,7 @@ func Retrain(ctx context.Context, s *schema.Schema, champion *registry.Model, ro
 			return nil, fmt.Errorf("gate: row %d has %d values, schema %s has %d features", i, len(rows[i].Values), s.Name, len(s.Features))
 		}
 	}
+	c.out.Floor = c.floor
 	if !c.admit(rows) {
 		return c.out, nil
 	}
