@@ -15,7 +15,7 @@ import (
 // approvalDesk is what people's decisions need of governance: it judges the person, signs and keeps the verdict.
 // Its refusals are *store.Refused (late) and policy's errors of principals.
 type approvalDesk interface {
-	Decide(ctx context.Context, by policy.Principal, requestID string, approve bool, reason string) error
+	Decide(ctx context.Context, by policy.Principal, requestID string, r api.Ruling) error
 }
 
 // approvalsBackend answers for policy requests. desk is nil where no governance runs here.
@@ -82,7 +82,7 @@ func (b *approvalsBackend) decided(ctx context.Context, limit int, cursor string
 }
 
 // Decide implements api.Approvals.
-func (b *approvalsBackend) Decide(ctx context.Context, id string, approve bool, by api.Principal, reason string) (api.Approval, error) {
+func (b *approvalsBackend) Decide(ctx context.Context, id string, r api.Ruling, by api.Principal) (api.Approval, error) {
 	_, err := b.store.Request(ctx, id)
 	if err != nil {
 		return api.Approval{}, notFoundOr(err, "no policy request has this id; GET /api/v1/approvals lists those that wait")
@@ -90,7 +90,7 @@ func (b *approvalsBackend) Decide(ctx context.Context, id string, approve bool, 
 	if b.desk == nil {
 		return api.Approval{}, api.RefuseUnavailable("no governance agent runs in this process", retryAfter, nil)
 	}
-	if err := b.desk.Decide(ctx, principalOf(by), id, approve, reason); err != nil {
+	if err := b.desk.Decide(ctx, principalOf(by), id, r); err != nil {
 		return api.Approval{}, deskRefusal(err)
 	}
 	request, err := b.store.Request(ctx, id)
@@ -122,13 +122,14 @@ func approvalOf(r store.PolicyRequest) api.Approval {
 	}
 	var proposal struct {
 		Action policy.Action `json:"action"`
+		Bounds policy.Bounds `json:"bounds"`
 		Why    string        `json:"why"`
 	}
 	if json.Unmarshal(r.Action, &proposal) != nil {
 		return a
 	}
 	action := proposal.Action
-	a.Params, a.Reason = action.Params, proposal.Why
+	a.Params, a.Bounds, a.Reason = action.Params, proposal.Bounds.Texts(), proposal.Why
 	if action.Inverse != nil {
 		a.Inverse = action.Inverse.Type
 	}
@@ -138,11 +139,21 @@ func approvalOf(r store.PolicyRequest) api.Approval {
 func decidedApproval(r store.PolicyRequest, d store.PolicyDecision) api.Approval {
 	a := approvalOf(r)
 	a.Status, a.Rule, a.Reason, a.DecidedBy, a.DecidedAt = d.Verdict, d.Rule, d.Reason, d.By, d.DecidedAt
+	var said struct {
+		Modified *policy.Action `json:"modified"`
+	}
+	if d.Verdict == store.AGLModified && json.Unmarshal(d.Inputs, &said) == nil && said.Modified != nil {
+		a.Params, a.Digest = said.Modified.Params, said.Modified.Digest()
+	}
 	return a
 }
 
 // deskRefusal turns what governance says of a person's decision into the API's words.
 func deskRefusal(err error) error {
+	var narrow *policy.NarrowError
+	if errors.As(err, &narrow) {
+		return api.RefuseFields(api.Field{Field: "params." + narrow.Param, Problem: narrow.Problem})
+	}
 	for _, mine := range []error{policy.ErrRole, policy.ErrSelfApproval, policy.ErrAgentDecides, policy.ErrNoName} {
 		if errors.Is(err, mine) {
 			return api.Refuse(api.Forbidden, "%s", strings.TrimPrefix(mine.Error(), "policy: "))

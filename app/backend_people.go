@@ -23,12 +23,12 @@ func (h *healer) agents(cfg config.Config) *loopAgents {
 type desk struct{ governance *governance.Agent }
 
 // Decide implements approvalDesk.
-func (d desk) Decide(ctx context.Context, by policy.Principal, requestID string, approve bool, reason string) error {
-	verdict := policy.Denied
-	if approve {
-		verdict = policy.Approved
+func (d desk) Decide(ctx context.Context, by policy.Principal, requestID string, r api.Ruling) error {
+	if r.Decision == policy.Modified {
+		_, err := d.governance.Modify(ctx, by, requestID, r.Params, r.Reason)
+		return err
 	}
-	_, err := d.governance.Decide(ctx, by, requestID, verdict, reason)
+	_, err := d.governance.Decide(ctx, by, requestID, r.Decision, r.Reason)
 	return err
 }
 

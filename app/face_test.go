@@ -161,14 +161,16 @@ func TestAPersonDecides(t *testing.T) {
 	}
 	path := "/api/v1/approvals/" + a.RequestID + "/decision"
 	var answer api.Approval
-	r.ask("POST", path, `{"decision":"APPROVED","reason":"sound"}`, 200, &answer)
-	if answer.Status != "APPROVED" || answer.DecidedBy != "local" || answer.Reason != "sound" {
+	r.ask("POST", path, `{"decision":"MODIFIED","reason":"sound","params":{"dwell":"1ms"}}`, 422, nil)
+	r.ask("POST", path, `{"decision":"MODIFIED","reason":"sound","params":{"dwell":"3s"}}`, 200, &answer)
+	if answer.Status != "MODIFIED" || answer.DecidedBy != "local" || answer.Reason != "sound" || answer.Params["dwell"] != "3s" {
 		t.Errorf("answer %+v", answer)
 	}
 	r.ask("POST", path, `{"decision":"DENIED","reason":"second thoughts"}`, 409, nil)
 	r.ask("POST", "/api/v1/approvals/nothing/decision", `{"decision":"DENIED","reason":"x"}`, 404, nil)
-	if d := r.seen("LATENCY_SLO_BREACH", "RESOLVED"); d.Actions[0].Approver != "local" {
-		t.Errorf("approved by %q", d.Actions[0].Approver)
+	d := r.seen("LATENCY_SLO_BREACH", "RESOLVED")
+	if act := d.Actions[0]; act.Approver != "local" || act.AGLDecision != "MODIFIED" || act.EndedAt.Sub(act.ExecutedAt) < 3*time.Second {
+		t.Errorf("%+v", act)
 	}
 }
 

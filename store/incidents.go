@@ -91,7 +91,7 @@ func (t *tx) saveIncident(in IncidentRow, now time.Time) (IncidentRow, error) {
 }
 
 // saveAction inserts or updates one action. What other transactions wrote stays: the time of execution, and a verdict
-// where this row is still PENDING.
+// where this row is still PENDING, with what a MODIFIED one made of the action.
 func (t *tx) saveAction(incident string, a ActionRow, now time.Time) error {
 	if a.ID == "" || a.IncidentID != incident {
 		return refuse(CodeInvalid, "action %q of incident %q can't be saved with incident %s", a.ID, a.IncidentID, incident)
@@ -110,6 +110,9 @@ func (t *tx) saveAction(incident string, a ActionRow, now time.Time) error {
 	kinds := []string{"action.proposed"}
 	if len(rows) == 1 {
 		b := rows[0]
+		if b.AGLDecision == AGLModified && (row.AGLDecision == AGLPending || row.AGLDecision == AGLEscalated) {
+			row.Digest, row.Params, row.AGLDecision = b.Digest, b.Params, b.AGLDecision // its incident hasn't heard of it yet
+		}
 		if b.Digest != row.Digest || b.IncidentID != row.IncidentID || b.ActionType != row.ActionType {
 			return refuse(CodeConflict, "action %s is there already as another one", a.ID)
 		}

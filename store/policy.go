@@ -113,6 +113,9 @@ func (s *Store) DecideRequest(ctx context.Context, d PolicyDecision) (PolicyDeci
 	if !slices.Contains(verdicts, d.Verdict) || d.By == "" {
 		return PolicyDecision{}, refuse(CodeInvalid, "a verdict is one of %s, by somebody", strings.Join(verdicts, ", "))
 	}
+	if (d.Verdict == AGLModified) != (d.Action != nil) || d.Action != nil && d.Action.Digest == "" {
+		return PolicyDecision{}, refuse(CodeInvalid, "MODIFIED, and only that, says what the action becomes")
+	}
 	d.Envelope = append([]byte{}, d.Envelope...)
 	return write(ctx, s, func(t *tx) (PolicyDecision, error) {
 		now := time.Now()
@@ -162,8 +165,16 @@ func (t *tx) decideRequest(r PolicyRequest, d PolicyDecision, now time.Time) (Po
 	if err := t.w.exec("UPDATE healing_actions SET agl_decision = ? WHERE action_id = ?", d.Verdict, r.ActionID); err != nil {
 		return PolicyDecision{}, err
 	}
+	digest := r.Digest
+	if d.Action != nil {
+		digest = d.Action.Digest
+		err := t.w.exec("UPDATE healing_actions SET digest = ?, params = ? WHERE action_id = ?", digest, text(d.Action.Params), r.ActionID)
+		if err != nil {
+			return PolicyDecision{}, err
+		}
+	}
 	return row.value(), t.record(now, d.By, "policy."+strings.ToLower(d.Verdict), r.ID, map[string]any{
-		"incident": r.IncidentID, "action": r.ActionID, "digest": r.Digest, "rule": d.Rule, "reason": d.Reason,
+		"incident": r.IncidentID, "action": r.ActionID, "digest": digest, "rule": d.Rule, "reason": d.Reason,
 		"inputs": json.RawMessage(row.Inputs),
 	})
 }

@@ -48,6 +48,15 @@ type PolicyDecision struct {
 	DecidedAt time.Time
 	// ExpiresAt is when the envelope ends; zero for none.
 	ExpiresAt time.Time
+	// Action is what a MODIFIED verdict makes of the action's row, in the same transaction. It is not read back: the row, and
+	// Inputs, have it.
+	Action *ModifiedAction
+}
+
+// ModifiedAction is an action with other parameters than were proposed.
+type ModifiedAction struct {
+	Digest string
+	Params json.RawMessage
 }
 
 // DecisionFilter selects verdicts; empty fields select all.

@@ -112,7 +112,7 @@ func (f *fake) Approvals(_ context.Context, decided bool, _ int, _ string) (api.
 	return api.List[api.Approval]{Items: []api.Approval{{RequestID: "r-1", ActionType: "ROLLBACK_MODEL", Status: map[bool]string{true: "DENIED", false: "ESCALATED"}[decided]}}}, f.err
 }
 
-func (f *fake) Decide(_ context.Context, id string, approve bool, by api.Principal, reason string) (api.Approval, error) {
+func (f *fake) Decide(_ context.Context, id string, r api.Ruling, by api.Principal) (api.Approval, error) {
 	switch {
 	case id == "r-late":
 		return api.Approval{}, api.Refuse(api.Conflict, "request r-late has expired")
@@ -121,8 +121,8 @@ func (f *fake) Decide(_ context.Context, id string, approve bool, by api.Princip
 	case !slices.Contains(by.Roles, "approver"):
 		return api.Approval{}, api.Refuse(api.Forbidden, "role")
 	}
-	f.remember(api.Change{By: by.Name, Reason: fmt.Sprint(approve, " ", reason)})
-	return api.Approval{RequestID: id, Status: map[bool]string{true: "APPROVED", false: "DENIED"}[approve], DecidedBy: by.Name}, f.err
+	f.remember(api.Change{By: by.Name, Reason: r.Decision + " " + r.Reason})
+	return api.Approval{RequestID: id, Status: r.Decision, Params: r.Params, DecidedBy: by.Name}, f.err
 }
 
 func (f *fake) Healing(context.Context) (api.Healing, error) {

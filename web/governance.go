@@ -25,14 +25,15 @@ func (s *Server) registerApprovals(h huma.API) {
 		return filteredList("/api/v1/approvals", &in.PageInput, map[string][]string{"status": {in.Status}}, list), err
 	})
 	type decision struct {
-		Decision string `json:"decision" enum:"APPROVED,DENIED"`
-		Reason   string `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the decision."`
+		Decision string            `json:"decision" enum:"APPROVED,MODIFIED,DENIED"`
+		Reason   string            `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the decision."`
+		Params   map[string]string `json:"params,omitempty" maxProperties:"8" doc:"With MODIFIED: shorter execute_within or verify_within, longer dwell, as 5s."`
 	}
 	register(s, h, huma.Operation{
 		OperationID: "decide-approval", Method: http.MethodPost, Path: "/api/v1/approvals/{id}/decision",
-		Summary: "Approve or deny an action", Tags: []string{"governance"},
+		Summary: "Approve an action, perhaps with narrower parameters, or deny it", Tags: []string{"governance"},
 		Description: "Who decides is who holds the token. Nobody decides their own proposal (403); what is decided, withdrawn or expired " +
-			"stays so (409).",
+			"stays so (409). What is approved is signed and bound to exactly its parameters: MODIFIED ones may only be narrower than proposed (422).",
 	}, func(ctx context.Context, in *struct {
 		ID   string `path:"id" maxLength:"128"`
 		Body decision
@@ -42,7 +43,10 @@ func (s *Server) registerApprovals(h huma.API) {
 		if err != nil {
 			return nil, api.Refuse(api.NotFound, "no policy request has this id")
 		}
-		a, err := approvals.Decide(ctx, id, in.Body.Decision == "APPROVED", principalOf(ctx), in.Body.Reason)
+		if (in.Body.Decision == "MODIFIED") != (len(in.Body.Params) > 0) {
+			return nil, api.RefuseFields(api.Field{Field: "params", Problem: "invalid", Want: "what is narrower, with MODIFIED and only with it"})
+		}
+		a, err := approvals.Decide(ctx, id, api.Ruling{Decision: in.Body.Decision, Params: in.Body.Params, Reason: in.Body.Reason}, principalOf(ctx))
 		return &struct{ Body api.Approval }{a}, err
 	})
 }

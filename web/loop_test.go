@@ -53,7 +53,10 @@ func TestLoopRoutes(t *testing.T) {
 		{"GET", "/api/v1/approvals?status=all", "", 422, `"field":"status"`},
 		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"APPROVED","reason":"sound"}`, 200, `"status":"APPROVED"`},
 		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"DENIED","reason":"not now"}`, 200, `"decided_by":"local"`},
-		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"MODIFIED","reason":"x"}`, 422, `"field":"decision"`},
+		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"MODIFIED","reason":"x"}`, 422, `"field":"params"`},
+		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"APPROVED","reason":"x","params":{"dwell":"5s"}}`, 422, `"field":"params"`},
+		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"MODIFIED","reason":"x","params":{"dwell":"5s"}}`, 200, `"status":"MODIFIED"`},
+		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"ESCALATED","reason":"x"}`, 422, `"field":"decision"`},
 		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"APPROVED"}`, 422, `"field":"reason"`},
 		{"POST", "/api/v1/approvals/r-1/decision", `{"decision":"APPROVED","reason":"x","by":"ann"}`, 422, `"field":"by"`},
 		{"POST", "/api/v1/approvals/i-1/a1/r1/decision", `{"decision":"APPROVED","reason":"x"}`, 200, `"request_id":"i-1/a1/r1"`},
@@ -134,8 +137,8 @@ func TestFormsOfTheLoop(t *testing.T) {
 		path, body, location string
 		change               api.Change
 	}{
-		{"/actions/approvals", "request=r-1&decision=APPROVED&reason=fine", "/?done=approved", api.Change{By: "local", Reason: "true fine"}},
-		{"/actions/approvals", "request=r-1&decision=DENIED", "/?done=denied", api.Change{By: "local", Reason: "false decided on the page"}},
+		{"/actions/approvals", "request=r-1&decision=APPROVED&reason=fine", "/?done=approved", api.Change{By: "local", Reason: "APPROVED fine"}},
+		{"/actions/approvals", "request=r-1&decision=DENIED", "/?done=denied", api.Change{By: "local", Reason: "DENIED decided on the page"}},
 		{"/actions/incidents", "incident=i-1&verb=retry&reason=mended", "/?done=retry", api.Change{By: "page", Reason: "retry mended"}},
 		{"/actions/incidents", "incident=i-1&verb=needless", "/?done=needless", api.Change{By: "page", Reason: " true decided on the page"}},
 		{"/actions/healing", "verb=pause&reason=drill", "/?done=pause", api.Change{By: "page", Reason: "drill"}},

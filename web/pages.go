@@ -42,7 +42,7 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 		if decision == "" {
 			return "", api.RefuseFields(api.Field{Field: "decision", Problem: "invalid", Want: "APPROVED or DENIED"})
 		}
-		_, err := s.options.Backend.Approvals.Decide(ctx, f.values.Get("request"), decision == "APPROVED", principalOf(ctx), f.change("decided on the page").Reason)
+		_, err := s.options.Backend.Approvals.Decide(ctx, f.values.Get("request"), api.Ruling{Decision: decision, Reason: f.change("decided on the page").Reason}, principalOf(ctx))
 		return strings.ToLower(decision), err
 	}))
 	r.Post("/actions/incidents", s.actionNamed(func(ctx context.Context, f form) (string, error) {

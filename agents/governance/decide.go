@@ -39,10 +39,11 @@ func (a *Agent) decide(ctx context.Context, r store.PolicyRequest) error {
 		return a.write(ctx, r, policy.Decision{AGL: policy.Denied, Rule: "purpose", Reason: why, At: now, Input: in}, nil)
 	}
 	d := a.o.Rules().Policy.Decide(in, now)
-	if d.AGL != policy.Approved {
+	if d.AGL != policy.Approved && d.AGL != policy.Modified {
 		return a.write(ctx, r, d, nil)
 	}
-	envelope, err := a.sign(r, p, "rule:"+d.Rule, d.Version, now)
+	action := d.Apply(p)
+	envelope, err := a.sign(r, p.Purpose, d.AGL, action, "rule:"+d.Rule, d.Version, now)
 	if err != nil {
 		return fmt.Errorf("governance: sign: %w", err)
 	}
@@ -69,6 +70,9 @@ func (a *Agent) write(ctx context.Context, r store.PolicyRequest, d policy.Decis
 	}
 	row := store.PolicyDecision{
 		RequestID: r.ID, Verdict: d.AGL, Rule: d.Rule, Reason: d.Reason, By: Name, Inputs: inputs, DecidedAt: d.At,
+	}
+	if d.Modified != nil {
+		row.Action = modifiedAction(*d.Modified)
 	}
 	if signed != nil {
 		row.Envelope, row.ExpiresAt = signed.raw, signed.expires
@@ -98,17 +102,26 @@ type signature struct {
 	expires time.Time
 }
 
-// sign makes the decision that the executor demands.
-func (a *Agent) sign(r store.PolicyRequest, p policy.Proposal, approver, version string, now time.Time) (*signature, error) {
+// modifiedAction is what a MODIFIED decision makes of the action's row.
+func modifiedAction(a policy.Action) *store.ModifiedAction {
+	params, err := json.Marshal(a.Params)
+	if err != nil {
+		panic("governance: a map of strings always encodes: " + err.Error())
+	}
+	return &store.ModifiedAction{Digest: a.Digest(), Params: params}
+}
+
+// sign makes the decision that the executor demands, for exactly this action.
+func (a *Agent) sign(r store.PolicyRequest, purpose, verdict string, action policy.Action, approver, version string, now time.Time) (*signature, error) {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	ttl := envelopeTTL
-	if p.Purpose == policy.Undo {
+	if purpose == policy.Undo {
 		ttl = undoTTL
 	}
 	expires := now.Add(ttl).Truncate(time.Microsecond)
 	raw, err := policy.Sign(policy.Envelope{
-		DecisionID: r.ID, ActionID: r.ActionID, Digest: r.Digest, IncidentID: r.IncidentID, Decision: policy.Approved, Purpose: p.Purpose,
+		DecisionID: r.ID, ActionID: r.ActionID, Digest: action.Digest(), IncidentID: r.IncidentID, Decision: verdict, Purpose: purpose,
 		PolicyVersion: version, Proposer: r.Proposer, Approver: approver, Audience: policy.AudienceExecutor,
 		Nonce: hex.EncodeToString(nonce[:]), Issued: now.UnixMicro(), Expires: expires.UnixMicro(),
 	}, a.o.Key)

@@ -24,6 +24,16 @@ func (a *Agent) Decide(ctx context.Context, p policy.Principal, requestID, verdi
 	if verdict != policy.Approved && verdict != policy.Denied {
 		return store.PolicyDecision{}, &store.Refused{Code: store.CodeInvalid, Reason: "decide APPROVED or DENIED"}
 	}
+	return a.ruling(ctx, p, requestID, verdict, reason, nil)
+}
+
+// Modify approves a request with narrower parameters: exactly the action with those is signed. Errors as Decide, and
+// *policy.NarrowError.
+func (a *Agent) Modify(ctx context.Context, p policy.Principal, requestID string, params map[string]string, reason string) (store.PolicyDecision, error) {
+	return a.ruling(ctx, p, requestID, policy.Modified, reason, params)
+}
+
+func (a *Agent) ruling(ctx context.Context, p policy.Principal, requestID, verdict, reason string, params map[string]string) (store.PolicyDecision, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r, err := a.o.Store.Request(ctx, requestID)
@@ -38,20 +48,27 @@ func (a *Agent) Decide(ctx context.Context, p policy.Principal, requestID, verdi
 	}
 	now := a.o.Now()
 	row := store.PolicyDecision{RequestID: r.ID, Verdict: verdict, Rule: "person", Reason: reason, By: p.Name, DecidedAt: now}
-	row.Inputs, err = json.Marshal(map[string]any{"principal": p, "reason": reason})
-	if err != nil {
-		return store.PolicyDecision{}, fmt.Errorf("governance: decision: %w", err)
-	}
-	if verdict == policy.Approved {
+	inputs := map[string]any{"principal": p, "reason": reason}
+	if verdict != policy.Denied {
 		said, err := proposal(r)
 		if err != nil {
 			return store.PolicyDecision{}, &store.Refused{Code: store.CodeInvalid, Reason: err.Error()}
 		}
-		signed, err := a.sign(r, said, p.Name, a.o.Rules().Policy.Version(), now)
+		action := said.Action
+		if verdict == policy.Modified {
+			if action, err = policy.Narrow(said, params); err != nil {
+				return store.PolicyDecision{}, err
+			}
+			inputs["modified"], row.Action = action, modifiedAction(action)
+		}
+		signed, err := a.sign(r, said.Purpose, verdict, action, p.Name, a.o.Rules().Policy.Version(), now)
 		if err != nil {
 			return store.PolicyDecision{}, fmt.Errorf("governance: sign: %w", err)
 		}
 		row.Envelope, row.ExpiresAt = signed.raw, signed.expires
+	}
+	if row.Inputs, err = json.Marshal(inputs); err != nil {
+		return store.PolicyDecision{}, fmt.Errorf("governance: decision: %w", err)
 	}
 	saved, err := a.o.Store.DecideRequest(ctx, row)
 	if err != nil {

@@ -217,6 +217,9 @@ func (c *core) request(in incident.Incident, f incident.Effect, a policy.Action,
 		Action: a, Purpose: string(f.Purpose), Undoes: f.Undoes, IncidentType: in.Kind, Target: in.Target, Fingerprint: in.Fingerprint,
 		Cooldown: f.Cooldown, Why: why, DryRun: in.DryRun,
 	}
+	if f.Undoes == "" {
+		p.Bounds.ExecuteWithin, p.Bounds.VerifyWithin, p.Bounds.Dwell = in.Bounds(*f.Action)
+	}
 	now := c.o.Now()
 	return store.PolicyRequest{
 		ID: f.RequestID, IncidentID: in.ID, ActionID: actionID, ActionType: a.Type, Target: target(a.Type, a.Params),

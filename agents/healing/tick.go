@@ -206,6 +206,20 @@ func (c *core) answers(ctx context.Context, in incident.Incident) ([]pending, er
 	}
 	if !undo {
 		ev.Decision.Digest, ev.Decision.Params, ev.Decision.Inverse = a.Digest, a.Params, a.Inverse
+		if d.Verdict == store.AGLModified {
+			modified(ev.Decision, d.Inputs)
+		}
 	}
 	return []pending{{in.ID, ev}}, nil
+}
+
+// modified takes over the parameters of a MODIFIED decision. Where they can't be read the proposed ones stay, for which
+// the executor then finds no signature.
+func modified(d *incident.Decision, inputs json.RawMessage) {
+	var said struct {
+		Modified *policy.Action `json:"modified"`
+	}
+	if json.Unmarshal(inputs, &said) == nil && said.Modified != nil {
+		d.Params, d.Digest = said.Modified.Params, said.Modified.Digest()
+	}
 }

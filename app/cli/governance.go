@@ -28,6 +28,7 @@ func (i *invocation) approvalCommand() *cobra.Command {
 
 func (i *invocation) decideCommand(verb, decision, short string) *cobra.Command {
 	var reason string
+	var with []string
 	c := i.remote(&cobra.Command{
 		Use: verb + " REQUEST --reason WHY", Short: short, Args: exactly(1),
 		Long: "You are who your token says (AURA_TOKEN). Nobody decides their own proposal; what has expired can't be decided any more.",
@@ -36,9 +37,17 @@ func (i *invocation) decideCommand(verb, decision, short string) *cobra.Command 
 			return usage(`say why with --reason "..."; it is kept with the decision`, "no --reason")
 		}
 		body := struct {
-			Decision string `json:"decision"`
-			Reason   string `json:"reason"`
-		}{decision, reason}
+			Decision string            `json:"decision"`
+			Reason   string            `json:"reason"`
+			Params   map[string]string `json:"params,omitempty"`
+		}{decision, reason, map[string]string{}}
+		for _, w := range with {
+			name, value, found := strings.Cut(w, "=")
+			if !found {
+				return usage("write --with name=value, such as --with dwell=10s", "--with %s has no =", w)
+			}
+			body.Decision, body.Params[name] = "MODIFIED", value
+		}
 		var a api.Approval
 		raw, err := s.call(c.Context(), http.MethodPost, "/api/v1/approvals/"+url.PathEscape(args[0])+"/decision", body, &a)
 		if err != nil {
@@ -52,6 +61,9 @@ func (i *invocation) decideCommand(verb, decision, short string) *cobra.Command 
 		})
 	})
 	c.Flags().StringVar(&reason, "reason", "", "why; kept with the decision (mandatory)")
+	if decision == "APPROVED" {
+		c.Flags().StringArrayVar(&with, "with", nil, "approve only with a narrower parameter: execute_within or verify_within shorter, dwell longer (--with dwell=10s; may be repeated)")
+	}
 	return c
 }
 

@@ -117,6 +117,7 @@ func TestRequestsAndOutput(t *testing.T) {
 		{"incident verdict i-1 needless --reason blip --action i-1/a1", "POST", "/api/v1/incidents/i-1/verdict", `{"needless":true,"action_id":"i-1/a1","reason":"blip","by":"ann"}`, api.IncidentDetail{Actions: []api.Action{{ID: "i-1/a1", Type: "ENABLE_SAFE_MODE", Needless: ptr(true)}}}, []string{"i-1/a1", "needless"}},
 		{"approval ls --status decided", "GET", "/api/v1/approvals?limit=50&status=decided", "", api.List[api.Approval]{Items: []api.Approval{approval}}, []string{"r-1", "ROLLBACK_MODEL", "ann"}},
 		{"approval approve r-1 --reason fine", "POST", "/api/v1/approvals/r-1/decision", `{"decision":"APPROVED","reason":"fine"}`, approval, []string{"APPROVED", "ann"}},
+		{"approval approve r-1 --reason fine --with dwell=10s --with verify_within=12s", "POST", "/api/v1/approvals/r-1/decision", `{"decision":"MODIFIED","reason":"fine","params":{"dwell":"10s","verify_within":"12s"}}`, approval, []string{"r-1"}},
 		{"approval deny r/1 --reason no", "POST", "/api/v1/approvals/r%2F1/decision", `{"decision":"DENIED","reason":"no"}`, approval, []string{"r-1"}},
 		{"heal status", "GET", "/api/v1/healing", "", healing, []string{"PAUSED", "drill"}},
 		{"heal pause --reason drill", "POST", "/api/v1/healing/pause", `{"reason":"drill","by":"ann"}`, healing, []string{"PAUSED"}},

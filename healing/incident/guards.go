@@ -26,10 +26,14 @@ func (in *Incident) rung() (Rung, bool) {
 }
 
 func (in *Incident) rungOf(a *Action) Rung {
-	if a == nil || a.Rung < 0 || a.Rung >= len(in.Ladder) {
-		return Rung{Verification: VerifyModelBack, Dwell: in.Settings.RestoreVerify}
+	r := Rung{Verification: VerifyModelBack, Dwell: in.Settings.RestoreVerify}
+	if a == nil {
+		return r
 	}
-	return in.Ladder[a.Rung]
+	if a.Rung >= 0 && a.Rung < len(in.Ladder) {
+		r = in.Ladder[a.Rung]
+	}
+	return r.narrowed(a.Params)
 }
 
 // VerifyModelBack is the verification after safe mode was left: the opening signal, on what the model decided since.

@@ -58,7 +58,7 @@ func (in Input) held() bool {
 
 // Decision is what the rules say, with all that made them say it.
 type Decision struct {
-	AGL     string    `json:"agl_decision"` // APPROVED, DENIED or ESCALATED
+	AGL     string    `json:"agl_decision"` // APPROVED, MODIFIED, DENIED or ESCALATED
 	Rule    string    `json:"rule"`
 	Reason  string    `json:"reason"`
 	Version string    `json:"policy_version"`
@@ -66,4 +66,23 @@ type Decision struct {
 	Input   Input     `json:"input"`
 	// Skipped names the rules before it that did not match, for the log's reader.
 	Skipped []string `json:"skipped,omitempty"`
+	// Modified is the action that a MODIFIED decision allows instead of the proposed one.
+	Modified *Action `json:"modified,omitempty"`
+
+	modify map[string]string
+}
+
+// Apply makes a MODIFIED decision one about p: APPROVED where the rule asks for nothing that is narrower already. It
+// returns the action that is allowed.
+func (d *Decision) Apply(p Proposal) Action {
+	if d.AGL != Modified {
+		return p.Action
+	}
+	a, changed := Tighten(p, d.modify)
+	if !changed {
+		d.AGL = Approved
+		return p.Action
+	}
+	d.Modified = &a
+	return a
 }

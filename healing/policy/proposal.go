@@ -12,6 +12,7 @@ type Proposal struct {
 	Target       string        `json:"target"`
 	Fingerprint  string        `json:"fingerprint"`
 	Cooldown     time.Duration `json:"cooldown,omitempty"` // of the playbook's rung
+	Bounds       Bounds        `json:"bounds"`             // of the rung: what a decision may narrow
 	Why          string        `json:"why,omitempty"`
 	DryRun       bool          `json:"dry_run,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +22,10 @@ const maxRules = 200
 type Rule struct {
 	Name   string `json:"name" yaml:"name"`
 	When   string `json:"when" yaml:"when"`     // CEL, of type bool
-	Decide string `json:"decide" yaml:"decide"` // APPROVED, DENIED or ESCALATED (to a person)
+	Decide string `json:"decide" yaml:"decide"` // APPROVED, MODIFIED, DENIED or ESCALATED (to a person)
 	Reason string `json:"reason" yaml:"reason"` // {limit} stands for the limit that is reached
+	// Modify, with MODIFIED: narrower execute_within, verify_within or dwell. What isn't narrower than proposed stays.
+	Modify map[string]string `json:"modify,omitempty" yaml:"modify"`
 }
 
 // RuleError is a policy that can't be used.
@@ -94,8 +97,15 @@ func Compile(rules []Rule) (*Policy, error) {
 			return nil, &RuleError{fmt.Sprintf("number %d", i+1), "it has no name"}
 		case seen[r.Name] || r.Name == defaultRule:
 			return nil, &RuleError{r.Name, "the name is taken; give each rule its own"}
-		case r.Decide != Approved && r.Decide != Denied && r.Decide != Escalated:
-			return nil, &RuleError{r.Name, fmt.Sprintf("decide is %q; it must be APPROVED, DENIED or ESCALATED", r.Decide)}
+		case !slices.Contains([]string{Approved, Modified, Denied, Escalated}, r.Decide):
+			return nil, &RuleError{r.Name, fmt.Sprintf("decide is %q; it must be APPROVED, MODIFIED, DENIED or ESCALATED", r.Decide)}
+		case (r.Decide == Modified) != (len(r.Modify) > 0):
+			return nil, &RuleError{r.Name, "modify says how, with decide MODIFIED and only with it; give one of " + strings.Join(narrowing, ", ")}
+		}
+		if r.Decide == Modified {
+			if _, err := Narrow(Proposal{Purpose: Forward}, r.Modify); err != nil {
+				return nil, &RuleError{r.Name, "modify: " + strings.TrimPrefix(err.Error(), "policy: ")}
+			}
 		}
 		seen[r.Name] = true
 		program, err := compile(env, r)
@@ -147,6 +157,7 @@ func (p *Policy) Decide(in Input, now time.Time) Decision {
 		}
 		if matched {
 			d.AGL, d.Rule, d.Reason = r.Decide, r.Name, strings.ReplaceAll(r.Reason, "{limit}", in.Limit.Reason)
+			d.modify = r.Modify
 			return d
 		}
 		d.Skipped = append(d.Skipped, r.Name)
@@ -158,15 +169,15 @@ func (p *Policy) Decide(in Input, now time.Time) Decision {
 // not, then the profile.
 func DefaultRules() []Rule {
 	return []Rule{
-		{"off", `profile == "off"`, Denied, "profile off: the system only watches"},
-		{"hold", `held`, Denied, "a person holds this setting"},
-		{"undo", `purpose == "UNDO"`, Approved, "taking an own action back is part of what was approved"},
-		{"paused", `paused && purpose == "FORWARD"`, Denied, "healing is paused"},
-		{"freeze", `freeze && purpose == "FORWARD"`, Denied, "a change freeze is on"},
-		{"platform", `unhealthy > 0.6 && purpose == "FORWARD"`, Denied, "most agents are unhealthy: the platform is at fault, not one of them"},
-		{"limits", `!within_limits && purpose == "FORWARD"`, Denied, "over a limit: {limit}"},
-		{"supervised", `profile == "supervised"`, Escalated, "profile supervised: a person decides"},
-		{"restore", `profile == "demo" && purpose == "RESTORE"`, Approved, "the model was shown healthy"},
-		{"demo", `profile == "demo" && purpose == "FORWARD" && action in ["ENABLE_SAFE_MODE", "ROLLBACK_MODEL", "TRIGGER_RETRAINING", "PROMOTE_MODEL", "ACCEPT_REFERENCE", "RESTORE_REFERENCE", "RESTART_AGENT"]`, Approved, "within budgets"},
+		{"off", `profile == "off"`, Denied, "profile off: the system only watches", nil},
+		{"hold", `held`, Denied, "a person holds this setting", nil},
+		{"undo", `purpose == "UNDO"`, Approved, "taking an own action back is part of what was approved", nil},
+		{"paused", `paused && purpose == "FORWARD"`, Denied, "healing is paused", nil},
+		{"freeze", `freeze && purpose == "FORWARD"`, Denied, "a change freeze is on", nil},
+		{"platform", `unhealthy > 0.6 && purpose == "FORWARD"`, Denied, "most agents are unhealthy: the platform is at fault, not one of them", nil},
+		{"limits", `!within_limits && purpose == "FORWARD"`, Denied, "over a limit: {limit}", nil},
+		{"supervised", `profile == "supervised"`, Escalated, "profile supervised: a person decides", nil},
+		{"restore", `profile == "demo" && purpose == "RESTORE"`, Approved, "the model was shown healthy", nil},
+		{"demo", `profile == "demo" && purpose == "FORWARD" && action in ["ENABLE_SAFE_MODE", "ROLLBACK_MODEL", "TRIGGER_RETRAINING", "PROMOTE_MODEL", "ACCEPT_REFERENCE", "RESTORE_REFERENCE", "RESTART_AGENT"]`, Approved, "within budgets", nil},
 	}
 }

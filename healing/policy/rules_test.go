@@ -69,19 +69,24 @@ func TestDefaultRules(t *testing.T) {
 }
 
 func TestCompileNamesTheRule(t *testing.T) {
-	ok := Rule{"ok", "true", Approved, ""}
+	ok := Rule{"ok", "true", Approved, "", nil}
 	for _, c := range []struct {
 		rule Rule
 		want string
 	}{
-		{Rule{"syntax", "action ==", Denied, ""}, "syntax"},
-		{Rule{"unknown", "colour == 'red'", Denied, ""}, "colour"},
-		{Rule{"type", "hour + 1", Denied, ""}, "true or false"},
-		{Rule{"mixed", "hour == 'x'", Denied, ""}, "overload"},
-		{Rule{"verb", "true", "MAYBE", ""}, "APPROVED, DENIED or ESCALATED"},
-		{Rule{"", "true", Denied, ""}, "no name"},
-		{Rule{"ok", "true", Denied, ""}, "taken"},
-		{Rule{"default", "true", Denied, ""}, "taken"},
+		{Rule{"syntax", "action ==", Denied, "", nil}, "syntax"},
+		{Rule{"unknown", "colour == 'red'", Denied, "", nil}, "colour"},
+		{Rule{"type", "hour + 1", Denied, "", nil}, "true or false"},
+		{Rule{"mixed", "hour == 'x'", Denied, "", nil}, "overload"},
+		{Rule{"verb", "true", "MAYBE", "", nil}, "APPROVED, MODIFIED, DENIED or ESCALATED"},
+		{Rule{"", "true", Denied, "", nil}, "no name"},
+		{Rule{"how", "true", Modified, "", nil}, "modify says how"},
+		{Rule{"what", "true", Approved, "", map[string]string{"dwell": "1s"}}, "modify says how"},
+		{Rule{"which", "true", Modified, "", map[string]string{"version": "3"}}, "version: it can't be modified"},
+		{Rule{"time", "true", Modified, "", map[string]string{"dwell": "-1s"}}, "no positive duration"},
+		{Rule{"both", "true", Modified, "", map[string]string{"dwell": "9s", "verify_within": "5s"}}, "not shorter"},
+		{Rule{"ok", "true", Denied, "", nil}, "taken"},
+		{Rule{"default", "true", Denied, "", nil}, "taken"},
 	} {
 		_, err := Compile([]Rule{ok, c.rule})
 		var bad *RuleError
@@ -99,7 +104,7 @@ func TestWhatCannotBeEvaluatedDenies(t *testing.T) {
 		"missing key": `params["no such"] == "x"`,
 		"cost":        `touches.all(a, touches.all(b, touches.all(c, touches.all(d, a + b + c + d != "x"))))`,
 	} {
-		p, err := Compile([]Rule{{name, when, Approved, ""}, {"rest", "true", Approved, ""}})
+		p, err := Compile([]Rule{{name, when, Approved, "", nil}, {"rest", "true", Approved, "", nil}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,9 +120,9 @@ func TestWhatCannotBeEvaluatedDenies(t *testing.T) {
 
 func TestFirstMatchWins(t *testing.T) {
 	p, err := Compile([]Rule{
-		{"night", "hour < 6 || hour >= 22", Escalated, "at night a person decides"},
-		{"restart", `action == "RESTART_AGENT" && "agent:model" in touches`, Approved, ""},
-		{"busy", `counts["in_flight"] > 0`, Denied, ""},
+		{"night", "hour < 6 || hour >= 22", Escalated, "at night a person decides", nil},
+		{"restart", `action == "RESTART_AGENT" && "agent:model" in touches`, Approved, "", nil},
+		{"busy", `counts["in_flight"] > 0`, Denied, "", nil},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -147,9 +147,10 @@ type Signals interface {
 type Approvals interface {
 	// Approvals lists what waits, oldest first, or (decided) what was decided, newest first.
 	Approvals(ctx context.Context, decided bool, limit int, cursor string) (List[Approval], error)
-	// Decide approves (or denies) for a person. Refusals: NotFound, Conflict (too late: decided, withdrawn or expired),
-	// Forbidden (role, or their own proposal), Unavailable (no governance runs).
-	Decide(ctx context.Context, requestID string, approve bool, by Principal, reason string) (Approval, error)
+	// Decide approves, approves with narrower parameters, or denies for a person. Refusals: NotFound, Conflict (too late:
+	// decided, withdrawn or expired), Forbidden (role, or their own proposal), Invalid (a parameter that isn't narrower),
+	// Unavailable (no governance runs).
+	Decide(ctx context.Context, requestID string, r Ruling, by Principal) (Approval, error)
 }
 
 // Healer is the loop's switch. Pause stops new forward actions within a second; what is under way is finished or undone.

@@ -49,6 +49,7 @@ type Approval struct {
 	ActionType string            `json:"action_type"`
 	Target     string            `json:"target"`
 	Params     map[string]string `json:"params,omitempty"`
+	Bounds     map[string]string `json:"bounds,omitempty" doc:"The times that it is held to, which a MODIFIED decision may narrow."`
 	Inverse    string            `json:"inverse,omitempty" doc:"The action that takes it back."`
 	Digest     string            `json:"digest"`
 	Proposer   string            `json:"proposer"`
@@ -59,6 +60,13 @@ type Approval struct {
 	Reason     string            `json:"reason,omitempty"`
 	DecidedBy  string            `json:"decided_by,omitempty"`
 	DecidedAt  time.Time         `json:"decided_at,omitzero"`
+}
+
+// Ruling is a person's decision: APPROVED, DENIED, or MODIFIED with narrower parameters.
+type Ruling struct {
+	Decision string
+	Params   map[string]string
+	Reason   string
 }
 
 // Pending reports whether it waits.
