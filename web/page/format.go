@@ -18,7 +18,7 @@ const none = "–"
 func functions(a *assets) template.FuncMap {
 	return template.FuncMap{
 		"asset": a.path, "count": count, "millis": millis, "rate": rate, "clock": clock, "iso": iso, "day": day,
-		"percent": percent, "score": score, "short": short, "lower": strings.ToLower, "kind": kindOf,
+		"percent": percent, "score": score, "short": short, "lower": strings.ToLower, "kind": kindOf, "wbr": breakable,
 		"glyph": func(k chart.Kind) template.HTML { return svg(chart.Glyph(k)) },
 		"mark":  mark, "tail": tail, "count64": func(n int) string { return count(int64(n)) },
 		"more":     func(r []api.Reason) int { return len(r) - 1 },
@@ -157,4 +157,9 @@ func mark(decision string) chart.Kind {
 		return chart.Bad
 	}
 	return chart.Quiet
+}
+
+// breakable lets a long name be broken after an underscore.
+func breakable(name string) template.HTML {
+	return svg(strings.ReplaceAll(template.HTMLEscapeString(name), "_", "_<wbr>"))
 }

@@ -54,7 +54,7 @@ func TestThePageShowsTheLoop(t *testing.T) {
 	m := Model{FaultsEnabled: true, Overview: api.Overview{
 		At: now, Mode: api.Mode{Mode: api.ModeSafe}, Agents: []api.Agent{{Name: "model", State: "RUNNING"}, {Name: "healing", State: "RUNNING"}},
 		FaultKinds: []string{"latency", "drift"}, Features: []string{"credit_score", "income"},
-		Healing:    api.Healing{State: api.HealingActive, Profile: "supervised"},
+		Healing: api.Healing{State: api.HealingActive, Profile: "supervised"},
 		Current: []api.IncidentDetail{{
 			Incident: api.Incident{ID: "i-1", Type: "LATENCY_SLO_BREACH", Status: "MITIGATING", State: "VERIFYING", Target: "service", DetectedAt: now},
 			Signal:   api.Evidence{State: "CONFIRMED", Value: 2004, Threshold: 300, N: 100},
