@@ -266,7 +266,7 @@ func signalOf(r detect.Report, s detect.Signal, of string) incident.Signal {
 	out := incident.Signal{
 		Kind: string(s.Kind), Target: s.Target, Fingerprint: s.Fingerprint(), State: incident.SignalState(s.State),
 		Value: s.Value, Threshold: s.Threshold, N: s.N, ObservedAt: r.At, WindowFrom: r.At.Add(-s.Window), OnsetAt: s.Onset,
-		Facts: map[string]bool{}, Numbers: numbers(s.Evidence), Evidence: encode(s.Evidence),
+		Facts: map[string]bool{}, Numbers: shareOf(s, numbers(s.Evidence)), Evidence: encode(s.Evidence),
 	}
 	if s.Kind == detect.AgentDown {
 		out.Facts["model_agent"] = s.Target == "model"
@@ -303,11 +303,33 @@ func shadowOf(r detect.Report) *incident.Shadow {
 	}
 }
 
+// badShare is the share of decisions that were late, or wrong.
+const badShare = "bad_share"
+
+// shareOf adds to a signal's numbers what a verification will measure.
+func shareOf(s detect.Signal, numbers map[string]float64) map[string]float64 {
+	switch s.Kind {
+	case detect.LatencyBreach:
+		if all := numbers["slow"] + numbers["fast"]; all > 0 {
+			numbers[badShare] = numbers["slow"] / all
+		}
+	case detect.PerfDrop:
+		numbers[badShare] = 1 - s.Value
+	}
+	return numbers
+}
+
 func verdictOf(v detect.WatchVerdict) *incident.Verdict {
 	out := &incident.Verdict{
 		State: incident.Unknown, Worse: v.Worse, Lower: v.Low, Upper: v.High, N: v.N, From: v.Since, ObservedAt: v.At, Reason: v.Reason,
-		Numbers: map[string]float64{"value": v.Value, "n": float64(v.N), "bad": float64(v.Bad), "llr": v.LLR},
+		Numbers: map[string]float64{"n": float64(v.N), "bad": float64(v.Bad), "llr": v.LLR},
 	}
+	// Named as in the signal, so that before and after are of one kind.
+	name := badShare
+	if v.PSI {
+		name = "value"
+	}
+	out.Numbers[name] = v.Value
 	switch v.Finding {
 	case detect.Cured:
 		out.State = incident.Healthy

@@ -108,7 +108,7 @@ func (c *core) verdicts(ctx context.Context, now time.Time, signals []detect.Sig
 		case w.rates != nil:
 			v.Verdict = w.rates.Verdict(now)
 		case w.drift != nil:
-			v.Verdict = w.drift.Verdict(now, w.ref, c.Config.Drift, c.View.Current().Champion)
+			v.PSI, v.Verdict = true, w.drift.Verdict(now, w.ref, c.Config.Drift, c.View.Current().Champion)
 		default:
 			continue
 		}

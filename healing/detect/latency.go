@@ -75,14 +75,19 @@ func (l Latency) Count() int64 {
 // Quantile returns the upper bound of the bucket that holds the q-quantile; 0 without data.
 func (l Latency) Quantile(q float64) time.Duration { return l.quantile(q, 0) }
 
-// quantile counts extra values above every bucket: applications in flight, whose latency isn't known yet.
+// quantile counts extra values just above the SLO: applications in flight, of whose latency nothing else is known yet. What
+// it returns is at least that bad.
 func (l Latency) quantile(q float64, extra int64) time.Duration {
 	n := l.Count() + extra
 	if n == 0 || l.Buckets == nil {
 		return 0
 	}
 	rank := max(int64(math.Ceil(q*float64(n))), 1)
+	late := latencyBucket(l.SLO+1, l.SLO)
 	for i, c := range l.Buckets {
+		if i == late {
+			rank -= extra
+		}
 		if rank -= int64(c); rank <= 0 {
 			return bucketBound(i, l.SLO)
 		}

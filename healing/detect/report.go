@@ -29,6 +29,8 @@ type WatchVerdict struct {
 	ActionID   string `json:"action_id"`
 	Verdict
 	// Worse is the fingerprint of another signal that was confirmed since the action took effect, empty for none.
+	// PSI tells that the value is a PSI, not a share of bad ones.
+	PSI   bool   `json:"psi,omitempty"`
 	Worse string `json:"worse,omitempty"`
 }
 

@@ -133,7 +133,7 @@ func (m *Monitor) latencySignal(now time.Time) Signal {
 			"p99_ms": milliseconds(sum.Quantile(0.99)), "detector": l.Slow.Statistic(m.slow), "detector_threshold": m.threshold,
 		},
 	}
-	// Applications in flight have no latency yet: they count above all that is known.
+	// Applications in flight have no latency yet but that they are late.
 	s.Value = milliseconds(sum.quantile(0.5, l.Overdue))
 	if 2*slow > fast+slow {
 		s.Value = max(s.Value, milliseconds(c.SLO)+1)

@@ -261,7 +261,8 @@ func TestLatencyHistogram(t *testing.T) {
 	if q := l.Quantile(0.5); q < 500*time.Millisecond || q > 625*time.Millisecond {
 		t.Errorf("median %v", q)
 	}
-	if q := l.quantile(0.5, 200); q < 70*time.Second {
+	// More is not known of 200 in flight than that they are late: no made-up figure stands for them.
+	if q := l.quantile(0.5, 200); q <= slo || q > slo*5/4 {
 		t.Errorf("median with 200 in flight: %v", q)
 	}
 }

@@ -176,7 +176,7 @@ func changes(before, after map[string]float64) string {
 	slices.Sort(names)
 	words := make([]string, 0, len(names))
 	for _, k := range names[:min(len(names), 3)] {
-		words = append(words, fmt.Sprintf("%s %s → %s", k, plainNumber(before[k]), plainNumber(after[k])))
+		words = append(words, fmt.Sprintf("%s %s → %s", strings.ReplaceAll(k, "_", " "), plainNumber(before[k]), plainNumber(after[k])))
 	}
 	return strings.Join(words, ", ")
 }
