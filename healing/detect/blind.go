@@ -24,6 +24,11 @@ func (m *Monitor) notice(now time.Time, s Slot) {
 		// Another holder took over, or the machine was busy for a moment: nothing is known, but nobody needs to come.
 		st.Brief = st.Resumed || gap >= 0 && gap < briefPauses*m.config.Pause
 		m.restartClocks(now)
+	case st.Resumed:
+		// Nobody was there to hear the agents between two lives: that time doesn't count against them.
+		for _, a := range st.Agents {
+			a.Heard, a.Moved = a.Heard.Add(gap), a.Moved.Add(gap)
+		}
 	}
 	st.Resumed = false
 	if s.OwnBeat.After(st.OwnBeat) {
