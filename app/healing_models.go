@@ -114,7 +114,7 @@ func (s *system) previousBetter(ctx context.Context, in incident.Incident) (bool
 	if err != nil {
 		return false, "the previous version can't be loaded: " + err.Error(), nil
 	}
-	rows, err := s.labelled(ctx, healing.Since(in), compareRows)
+	rows, err := s.heardSince(ctx, healing.Since(in), compareRows)
 	if err != nil {
 		return false, "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"aura/agents/healing"
@@ -39,6 +40,10 @@ func (s *system) labelled(ctx context.Context, since time.Time, limit int) ([]ga
 	if err != nil {
 		return nil, err
 	}
+	return s.labelledRows(rows), nil
+}
+
+func (s *system) labelledRows(rows []store.Labelled) []gate.LabelledRow {
 	out := make([]gate.LabelledRow, 0, len(rows))
 	for _, r := range rows {
 		values, err := s.values(r.Features)
@@ -51,7 +56,17 @@ func (s *system) labelled(ctx context.Context, since time.Time, limit int) ([]ga
 		}
 		out = append(out, row)
 	}
-	return out, nil
+	return out
+}
+
+// heardSince are the applications among the newest labelled ones whose outcome came in since: what the alarm of an accuracy
+// rests on, whose onset is a time of outcomes. They were accepted earlier, by as much as outcomes take.
+func (s *system) heardSince(ctx context.Context, since time.Time, limit int) ([]gate.LabelledRow, error) {
+	rows, err := s.store.LabelledSince(ctx, time.Time{}, now().Add(time.Second), limit)
+	if err != nil {
+		return nil, err
+	}
+	return s.labelledRows(slices.DeleteFunc(rows, func(r store.Labelled) bool { return r.ReceivedAt.Before(since) })), nil
 }
 
 func (s *system) values(features []byte) ([]float64, error) {

@@ -72,6 +72,7 @@ func testLabelled(t *testing.T, s *Store) {
 	equal(t, "row", rows[0], Labelled{
 		ID: want[0], Source: "http", Features: rec.Application.Features, Decision: rec.Decision.Decision, Probability: &p,
 		ModelVersion: 3, Mode: ModeModel, Outcome: Defaulted, AcceptedAt: rec.Application.AcceptedAt, ObservedAt: rec.Outcome.ObservedAt,
+		ReceivedAt: rec.Outcome.ReceivedAt,
 	})
 	rows, err = s.LabelledSince(ctx, time.Time{}, cut, 2)
 	must(t, err)

@@ -20,6 +20,8 @@ type Labelled struct {
 	Outcome      Outcome
 	AcceptedAt   time.Time
 	ObservedAt   time.Time
+	// ReceivedAt is when the outcome came in, on our clock.
+	ReceivedAt time.Time
 }
 
 type labelledRow struct {
@@ -31,6 +33,7 @@ type labelledRow struct {
 	Mode, Outcome        string
 	AcceptedAt           int64
 	ObservedAt           int64
+	ReceivedAt           int64
 }
 
 // idSlack is how far an id's own time may be before the acceptance that it stands for.
@@ -41,7 +44,7 @@ const idSlack = time.Minute
 func (s *Store) LabelledSince(ctx context.Context, from, cut time.Time, limit int) ([]Labelled, error) {
 	db := s.read(ctx).Table("applications a").
 		Select("a.id, a.source, a.features, d.decision, d.probability_of_default, d.model_version, d.mode, f.outcome, "+
-			"a.accepted_at, f.observed_at").
+			"a.accepted_at, f.observed_at, f.received_at").
 		Joins("JOIN decisions d ON d.id = a.id").
 		Joins("JOIN feedback f ON f.application = a.id AND f.kind = 'joined'").
 		Where("f.observed_at < ? AND f.received_at < ?", micros(cut), micros(cut)).
@@ -58,7 +61,7 @@ func (s *Store) LabelledSince(ctx context.Context, from, cut time.Time, limit in
 		out[i] = Labelled{
 			ID: r.ID, Source: r.Source, Features: r.Features, Decision: schema.Outcome(r.Decision), Probability: r.ProbabilityOfDefault,
 			ModelVersion: r.ModelVersion, Mode: Mode(r.Mode), Outcome: Outcome(r.Outcome), AcceptedAt: fromMicros(r.AcceptedAt),
-			ObservedAt: fromMicros(r.ObservedAt),
+			ObservedAt: fromMicros(r.ObservedAt), ReceivedAt: fromMicros(r.ReceivedAt),
 		}
 	}
 	return out, nil
