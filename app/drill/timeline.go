@@ -20,6 +20,7 @@ const (
 	StepExecuted   = "executed"
 	StepUndone     = "undone"
 	StepVerified   = "verified"
+	StepCleared    = "cleared" // ended, and not by an action that was verified
 	StepLearned    = "learned"
 	StepCalled     = "called" // a person
 	StepFaultEnded = "fault ended"
@@ -72,7 +73,11 @@ func stepsOf(c Case) []Step {
 			add(StepUndone, a.Undo.EndedAt, a, a.Undo.Reason)
 		}
 	}
-	add(StepVerified, c.ResolvedAt, none, verdict(c.Incident))
+	if ok, _ := verified(c.Incident); ok {
+		add(StepVerified, c.ResolvedAt, none, verdict(c.Incident))
+	} else {
+		add(StepCleared, firstOf(c.ResolvedAt, c.ClosedAt), none, c.Reason)
+	}
 	add(StepLearned, lastOf(c.Learned), none, learned(c))
 	if !c.RestoredAt.IsZero() && c.RestoredAt.After(c.ResolvedAt) {
 		add(StepRestored, c.RestoredAt, none, "the model decides again")
