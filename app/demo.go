@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -136,9 +137,14 @@ func (d *demo) run(ctx context.Context, x drill.Drill, seed uint64) (err error) 
 	if !d.request.Keep {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
+	log, closeLog, err := d.log(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeLog()) }()
 	cfg := d.cfg
 	cfg.Data.Dir, cfg.HTTP.Addr, cfg.Seed = dir, demoAddr, seed
-	a, err := New(ctx, cfg, slog.New(slog.DiscardHandler))
+	a, err := New(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -163,6 +169,18 @@ func (d *demo) run(ctx context.Context, x drill.Drill, seed uint64) (err error) 
 	}
 	d.add(run)
 	return nil
+}
+
+// log is nowhere, or beside the data that is kept.
+func (d *demo) log(dir string) (*slog.Logger, func() error, error) {
+	if !d.request.Keep {
+		return slog.New(slog.DiscardHandler), func() error { return nil }, nil
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "aura.log"), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("demo: %w", err)
+	}
+	return newLog(d.cfg, f), f.Close, nil
 }
 
 // demoAddr is a free port on loopback.

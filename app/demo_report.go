@@ -231,7 +231,10 @@ func (run *demoRun) notes() []string {
 		out = append(out, fmt.Sprintf("gate      %s: champion AUC %.3f, best candidate %.3f (gain %.3f to %.3f), on %.0f outcomes held out of %.0f",
 			g.Outcome, n["champion_auc"], n["best_auc"], n["gain_low"], n["gain_high"], n["rows_held_out"], n["rows_held_out"]+n["rows_trained"]))
 	}
-	if v := run.Rival; v != nil {
+	if v := run.Rival; v != nil && run.Drill == drill.NameAccuracy {
+		out = append(out, fmt.Sprintf("fault     the model that it put in charge has an accuracy of %.3f on %d new applicants; one that is trained well %.3f",
+			v.ChampionAccuracy, v.Rows, v.TrainedAccuracy))
+	} else if v != nil {
 		out = append(out, fmt.Sprintf("champion  AUC %.3f, accuracy %.3f on %d new applicants of the population that came; a model trained on it %.3f, %.3f",
 			v.Champion, v.ChampionAccuracy, v.Rows, v.Trained, v.TrainedAccuracy))
 	}

@@ -118,7 +118,7 @@ With --seeds each drill is run once a seed, and the quantiles of onset to each s
 	f := c.Flags()
 	f.IntVar(&r.Seeds, "seeds", 1, "run each drill with so many seeds, from --seed on")
 	f.IntVar(&r.Parallel, "parallel", 1, "instances at a time; they share the machine, and its figures")
-	f.BoolVar(&r.Keep, "keep", false, "keep the directories and say where they are")
+	f.BoolVar(&r.Keep, "keep", false, "keep the directories, each with its log, and say where they are")
 	f.DurationVar(&r.Change.Delay, "delay", 0, "latency: added to each event of the model agent (default 2s)")
 	f.Float64Var(&r.Change.Share, "share", 0, "latency, drift: share of the events or applications that are hit (default 1)")
 	f.StringVar(&r.Change.Target, "target", "", "agent-down, hang: the agent of the pipeline (default model)")

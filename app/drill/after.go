@@ -38,16 +38,25 @@ func (x *run) well() error {
 	if x.d.Fast && (healed.MedianMS == nil || *healed.MedianMS >= limit) {
 		return fail("the median under the fault is still %s ms after %d decisions, not below %.0f", figure(healed.MedianMS), healed.Decided, limit)
 	}
-	if x.d.Worse && (broken.Accuracy == nil || *broken.Accuracy > WorseLimit) {
-		return fail("the fault brought the accuracy to %s on %d outcomes, not to %.2f: nothing is proved", figure(broken.Accuracy), broken.Outcomes, WorseLimit)
+	if accuracy, n := x.worse(broken); x.d.Worse && (accuracy == nil || *accuracy > WorseLimit) {
+		return fail("the fault brought the accuracy to %s on %d outcomes, not to %.2f: nothing is proved", figure(accuracy), n, WorseLimit)
 	}
-	if r := x.out.Rival; r != nil && r.Champion < r.Trained-r.Limit {
+	if r := x.out.Rival; x.d.Returns && r != nil && r.Champion < r.Trained-r.Limit {
 		return fail("the champion's AUC on the population that came is %.3f, a model trained on it has %.3f: more than %.2f apart", r.Champion, r.Trained, r.Limit)
 	}
 	if !healed.Signal.well() {
 		return fail("after the healing the signal %s is %s", x.signal(), healed.Signal.State)
 	}
 	return nil
+}
+
+// worse is how bad the model was that the fault put in charge: on applicants drawn for that, or where none can be drawn on
+// the few hundred whose outcomes came before the healing.
+func (x *run) worse(broken *Phase) (accuracy *float64, n int) {
+	if r := x.out.Rival; r != nil {
+		return &r.ChampionAccuracy, r.Rows
+	}
+	return broken.Accuracy, broken.Outcomes
 }
 
 func figure(v *float64) string {

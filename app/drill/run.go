@@ -169,11 +169,20 @@ func (x *run) inject(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("drill: inject %s: %w", f.Kind, err)
 		}
+		if f.Kind == fault.BadModel {
+			injected.CreatedAt = time.Now().UTC() // it was trained first, and is in charge now
+		}
 		if x.faults = append(x.faults, injected); len(x.faults) == 1 {
 			x.onset = injected.CreatedAt
 			x.tell(Step{Name: StepOnset, At: x.onset, Text: describe(injected), key: StepOnset})
 		}
 		x.out.Faults = append(x.out.Faults, injectedOf(injected))
+	}
+	if x.d.Worse {
+		var err error
+		if x.out.Rival, err = x.System.Rival(ctx, x.faults); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -195,6 +195,9 @@ func TestADrillThatDoesNotHeal(t *testing.T) {
 		}, "a person was called"},
 		"slow under the fault":   {Latency(time.Second, 1), func(f *fake) { f.figures.MedianMS = &slow }, "still 301 ms"},
 		"a model that isn't bad": {Accuracy(), func(f *fake) { f.figures.Accuracy = &good }, "nothing is proved"},
+		"a model that isn't bad on new applicants": {Accuracy(), func(f *fake) {
+			f.rival = &Rival{ChampionAccuracy: .66, Rows: 5000, Champion: .9, Trained: .95, Limit: .02}
+		}, "0.66 on 5000 outcomes"},
 		"a champion that can't": {Drift(fault.Change{Feature: "x"}, 1), func(f *fake) {
 			f.rival = &Rival{Champion: .9, Trained: .93, Limit: .02}
 		}, "more than 0.02 apart"},

@@ -21,7 +21,7 @@ type System interface {
 	// Figures are measured on the stored applications accepted from one time until before another.
 	Figures(ctx context.Context, from, to time.Time) (Figures, error)
 	// Rival compares the champion with a model trained on the population that the source sends now; nil where that can't be
-	// sampled. It is asked under the fault, after the healing, by drills of drift.
+	// sampled. It is asked under the fault: by drills of drift after the healing, by those of accuracy before it.
 	Rival(ctx context.Context, faults []fault.Fault) (*Rival, error)
 }
 
