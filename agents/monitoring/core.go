@@ -164,7 +164,10 @@ func (c *core) learn(ctx context.Context, now time.Time) {
 		}
 	}
 	if err == nil {
-		c.lease, err = c.Store.RenewLease(ctx, c.lease, leaseTTL)
+		var renewed store.Lease
+		if renewed, err = c.Store.RenewLease(ctx, c.lease, leaseTTL); err == nil {
+			c.lease = renewed // one that could not be renewed in time is still ours, until another life takes it
+		}
 	}
 	var refused *store.Refused
 	switch {

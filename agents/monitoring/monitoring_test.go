@@ -27,6 +27,7 @@ type fakeStore struct {
 	lease  store.Lease
 	state  []byte
 	down   bool
+	slow   bool // the lease can't be renewed in time
 	number int64
 }
 
@@ -54,6 +55,9 @@ func (f *fakeStore) AcquireLease(_ context.Context, name, holder string, incarna
 func (f *fakeStore) RenewLease(_ context.Context, l store.Lease, _ time.Duration) (store.Lease, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.slow {
+		return store.Lease{}, context.DeadlineExceeded
+	}
 	if l.Epoch != f.lease.Epoch {
 		return store.Lease{}, &store.Refused{Code: store.CodeStaleEpoch}
 	}
@@ -92,6 +96,12 @@ func (f *fakeStore) set(down bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.down = down
+}
+
+func (f *fakeStore) delay(slow bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.slow = slow
 }
 
 // world is monitoring on a bus of its own, with made-up agents beside it, in fake time.
@@ -261,6 +271,21 @@ func TestStoreThatDoesNotAnswerMakesEverythingUnknown(t *testing.T) {
 		w.want(detect.AgentDown, "model", detect.Unknown)
 		w.store.set(false)
 		w.pass(5 * time.Second)
+		w.want(detect.LatencyBreach, detect.TargetService, detect.Healthy)
+	})
+}
+
+// TestALeaseThatIsRenewedLateIsKept: a store that was too slow once must not silence monitoring for good.
+func TestALeaseThatIsRenewedLateIsKept(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.pass(3 * time.Second)
+		w.store.delay(true)
+		w.pass(2 * time.Second)
+		w.store.delay(false)
+		w.pass(5 * time.Second)
+		if blind, since := w.agent.Look(time.Now(), 2*time.Second); blind {
+			w.t.Errorf("nothing is reported since %s", since)
+		}
 		w.want(detect.LatencyBreach, detect.TargetService, detect.Healthy)
 	})
 }
