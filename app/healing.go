@@ -38,6 +38,7 @@ type healer struct {
 	store      *store.Store
 	log        *slog.Logger
 	calls      *calls
+	key        ed25519.PrivateKey // at the start
 	system     *system // nil where healing is off
 
 	force     atomic.Pointer[inForce]
@@ -84,12 +85,12 @@ func newHealer(cfg config.Config, st *store.Store, t bus.Transport, view *desire
 	if err != nil {
 		return nil, refuse("%v", err)
 	}
-	public := key.Public().(ed25519.PublicKey)
+	out.key = key
 	out.calls = newCalls(cfg.Healing.Webhook, log)
 	system := &system{store: st, view: view, champion: c, registry: reg, schema: sch, holders: h, announce: ctl.announce, monitoring: mon, cfg: cfg, log: log}
 	out.system = system
 	out.healing, err = healing.New(healing.Options{
-		Store: st, Publisher: t, Keys: map[string]ed25519.PublicKey{policy.KeyID(public): public}, Targets: system.targets(),
+		Store: st, Publisher: t, Keys: publicKeys(key), Targets: system.targets(),
 		Facts: system, Caller: out.calls, Playbook: out.playbook, Settings: incident.Defaults(),
 		ApprovalTTL: cfg.Governance.ApprovalTTL, DryRun: cfg.Healing.DryRun, Heals: pipeline, Now: now, Log: log,
 	})
@@ -128,7 +129,9 @@ func (h *healer) step() Step {
 		return Step{}
 	}
 	return Step{Name: "healing", Start: func(ctx context.Context) error {
-		err := h.record(ctx, h.force.Load(), store.Change{By: "configuration", Reason: "as the process found it at its start"})
+		found := store.Change{By: "configuration", Reason: "as the process found it at its start"}
+		_, err := recordKey(ctx, h.store, h.key, found)
+		err = errors.Join(err, h.record(ctx, h.force.Load(), found))
 		return errors.Join(err, h.calls.start(ctx))
 	}, Stop: func(ctx context.Context) error {
 		return errors.Join(h.healing.Close(ctx), h.calls.close(ctx))

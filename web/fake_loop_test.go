@@ -72,6 +72,11 @@ func (f *fake) Reload(_ context.Context, by api.Change) (api.Reload, error) {
 	return api.Reload{Applied: []string{"healing.playbooks"}, NeedRestart: []string{}, Playbook: "d2"}, f.err
 }
 
+func (f *fake) RotateKey(_ context.Context, by api.Change) (api.KeyRotation, error) {
+	f.remember(by)
+	return api.KeyRotation{KeyID: "k2", Previous: "k1"}, f.err
+}
+
 func (f *fake) Scoreboard(_ context.Context, window time.Duration) (api.Scoreboard, error) {
 	return api.Scoreboard{At: then, WindowS: window.Seconds(), Items: []api.Score{{Type: "ALL"}}}, f.err
 }

@@ -42,6 +42,8 @@ func TestLoopRoutes(t *testing.T) {
 		{"GET", "/api/v1/memory?type=PERF_DROP", "", 200, `"order_reason":"the configured order"`},
 		{"GET", "/api/v1/playbook", "", 200, `"digest":"d1"`},
 		{"POST", "/api/v1/config/reload", `{"reason":"a new ladder","by":"ann"}`, 200, `"applied":["healing.playbooks"]`},
+		{"POST", "/api/v1/keys/rotate", `{"reason":"ann left","by":"bob"}`, 200, `"key_id":"k2"`},
+		{"POST", "/api/v1/keys/rotate", `{}`, 422, `"field":"reason"`},
 		{"POST", "/api/v1/config/reload", `{"reason":"bad"}`, 422, "PERF_DROP[0].action: unknown action"},
 		{"GET", "/api/v1/scoreboard", "", 200, `"window_s":86400`},
 		{"GET", "/api/v1/scoreboard?window=1h", "", 200, `"window_s":3600`},

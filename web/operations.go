@@ -27,4 +27,13 @@ func (s *Server) registerOperations(h huma.API) {
 		r, err := operations.Reload(ctx, byPrincipal(ctx, in.Body.change()))
 		return &struct{ Body api.Reload }{r}, err
 	})
+	register(s, h, huma.Operation{
+		OperationID: "rotate-key", Method: http.MethodPost, Path: "/api/v1/keys/rotate",
+		Summary: "Let governance sign with a new key", Tags: []string{"governance"},
+		Description: "Decisions that the old key signed and that were not executed yet execute nothing: they are asked for again, also " +
+			"those of people. Needs the role admin.",
+	}, func(ctx context.Context, in *struct{ Body reasonBody }) (*struct{ Body api.KeyRotation }, error) {
+		k, err := operations.RotateKey(ctx, byPrincipal(ctx, in.Body.change()))
+		return &struct{ Body api.KeyRotation }{k}, err
+	})
 }

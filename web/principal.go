@@ -52,7 +52,7 @@ func requiredRole(r *http.Request) string {
 		return ""
 	case strings.HasPrefix(path, "/api/v1/approvals/"), path == "/actions/approvals":
 		return "approver"
-	case strings.HasPrefix(path, "/api/v1/config/"):
+	case strings.HasPrefix(path, "/api/v1/config/"), strings.HasPrefix(path, "/api/v1/keys/"):
 		return "admin"
 	}
 	return "operator"

@@ -81,6 +81,13 @@ func New(o Options) (*Agent, error) {
 	return &Agent{o: o}, nil
 }
 
+// UseKey signs with another key from now on.
+func (a *Agent) UseKey(key ed25519.PrivateKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.o.Key = key
+}
+
 // Spec describes the agent to the supervisor.
 func (a *Agent) Spec() agents.Spec {
 	return agents.Spec{

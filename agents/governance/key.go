@@ -41,28 +41,58 @@ func LoadKey(dir string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(block.Bytes), nil
 }
 
+// RotateKey makes a new key in the place of the one that a data directory has, whole or not at all. What the old one
+// signed is worth nothing any more to whoever knows only the new one.
+func RotateKey(dir string) (ed25519.PrivateKey, error) {
+	key, file, err := newKey(filepath.Join(dir, keyFile))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.Remove(file) }()
+	if err := errors.Join(os.Rename(file, filepath.Join(dir, keyFile)), syncDir(filepath.Join(dir, filepath.Dir(keyFile)))); err != nil {
+		return nil, fmt.Errorf("governance: rotate the key: %w", err)
+	}
+	return key, nil
+}
+
 func makeKey(name string) (ed25519.PrivateKey, error) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
+	key, file, err := newKey(name)
 	if err != nil {
-		return nil, fmt.Errorf("governance: make a key: %w", err)
+		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return nil, fmt.Errorf("governance: make a key: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".agl-*") // mode 0600
-	if err != nil {
-		return nil, fmt.Errorf("governance: make a key: %w", err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: key.Seed()}))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, fmt.Errorf("governance: make a key: %w", err)
-	}
-	if err := os.Link(f.Name(), name); err != nil { // never over a key that another process has made meanwhile
+	defer func() { _ = os.Remove(file) }()
+	if err := os.Link(file, name); err != nil { // never over a key that another process has made meanwhile
 		if errors.Is(err, fs.ErrExist) {
 			return LoadKey(filepath.Dir(filepath.Dir(name)))
 		}
 		return nil, fmt.Errorf("governance: make a key: %w", err)
 	}
 	return key, nil
+}
+
+// newKey writes a new key to a file beside name, mode 0600, and says where.
+func newKey(name string) (key ed25519.PrivateKey, file string, err error) {
+	if _, key, err = ed25519.GenerateKey(rand.Reader); err != nil {
+		return nil, "", fmt.Errorf("governance: make a key: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return nil, "", fmt.Errorf("governance: make a key: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".agl-*") // mode 0600
+	if err != nil {
+		return nil, "", fmt.Errorf("governance: make a key: %w", err)
+	}
+	_, err = f.Write(pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: key.Seed()}))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, "", errors.Join(fmt.Errorf("governance: make a key: %w", err), os.Remove(f.Name()))
+	}
+	return key, f.Name(), nil
+}
+
+func syncDir(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -43,12 +43,12 @@ type Done struct {
 // Executor is the only code path that executes an action. It refuses whatever has no signed, unexpired, unused decision
 // for exactly this action, its parameters and its inverse.
 type Executor struct {
-	keys    map[string]ed25519.PublicKey
 	store   *store.Store
 	targets Targets
 	now     func() time.Time
 
 	mu    sync.Mutex
+	keys  map[string]ed25519.PublicKey
 	floor time.Time // the latest time known: a clock that was put back revives no decision
 }
 
@@ -60,8 +60,25 @@ func NewExecutor(s *store.Store, keys map[string]ed25519.PublicKey, t Targets, n
 // ErrExpired is a decision that was valid and came too late: it may be asked for again.
 var ErrExpired = policy.ErrExpired
 
+// ErrKey is a decision that was signed with a key which isn't in force, such as one from before a rotation: it is worth
+// nothing, and may be asked for again.
+var ErrKey = policy.ErrKey
+
+// UseKeys believes in these keys, and in no other, from now on.
+func (x *Executor) UseKeys(keys map[string]ed25519.PublicKey) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.keys = keys
+}
+
+func (x *Executor) believes() map[string]ed25519.PublicKey {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.keys
+}
+
 // Execute carries an order out under the lease's epoch. An action that took effect before is not run again and its
-// envelope is not looked at: what became of it is returned. Errors: ErrExpired; *Refused (nothing changed); stale epochs
+// envelope is not looked at: what became of it is returned. Errors: ErrExpired and ErrKey; *Refused (nothing changed); stale epochs
 // and unavailable stores as the store has them (the same call again is safe); else it is broken.
 func (x *Executor) Execute(ctx context.Context, epoch int64, o Order) (Done, error) {
 	e, err := x.store.Executed(ctx, o.ActionID)
@@ -75,8 +92,8 @@ func (x *Executor) Execute(ctx context.Context, epoch int64, o Order) (Done, err
 		ActionID: o.ActionID, IncidentID: o.IncidentID, Purpose: o.Purpose, Audience: policy.AudienceExecutor, Action: o.Action,
 	}
 	now := x.clock()
-	envelope, err := policy.Verify(o.Envelope, want, x.keys, nil, now)
-	if errors.Is(err, policy.ErrExpired) {
+	envelope, err := policy.Verify(o.Envelope, want, x.believes(), nil, now)
+	if errors.Is(err, policy.ErrExpired) || errors.Is(err, policy.ErrKey) {
 		return Done{}, err
 	}
 	if err != nil {

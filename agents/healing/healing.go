@@ -113,6 +113,10 @@ func (a *Agent) Close(ctx context.Context) error {
 	return a.o.Store.ReleaseLease(ctx, c.lease)
 }
 
+// UseKeys makes the executor believe in these keys of governance, and in no other, from now on. A decision under way that
+// an older one signed executes nothing; it is asked for again.
+func (a *Agent) UseKeys(keys map[string]ed25519.PublicKey) { a.executor.UseKeys(keys) }
+
 // Governs reports whether the present life holds the lease and may act: then restarts of agents are its business.
 func (a *Agent) Governs() bool {
 	c := a.present.Load()

@@ -80,7 +80,7 @@ func (c *core) result(id string, done Done, err error) (incident.Event, bool) {
 			Type: incident.EvSucceeded, At: done.Effect.At, ActionID: id, Outcome: done.Outcome, Params: done.Params,
 			Numbers: done.Numbers, Reason: done.Reason,
 		}, true
-	case errors.Is(err, ErrExpired):
+	case errors.Is(err, ErrExpired), errors.Is(err, ErrKey):
 		return incident.Event{Type: incident.EvRefused, At: c.o.Now(), ActionID: id, Reason: err.Error(), Expired: true}, true
 	case errors.As(err, &refused):
 		c.o.Log.Warn("an action was refused", "action", id, "reason", refused.Reason)

@@ -31,6 +31,8 @@ type Commands struct {
 	// Query and VerifyAudit read a data directory that no running server answers for.
 	Query       func(ctx context.Context, dir, sql string, limit int) (api.QueryResult, error)
 	VerifyAudit func(ctx context.Context, dir string) (api.AuditReport, error)
+	// RotateKey makes a new signing key in such a directory.
+	RotateKey func(ctx context.Context, dir, by, reason string) (api.KeyRotation, error)
 }
 
 // Main runs one command line (without the program's name) and returns the exit code.

@@ -121,6 +121,42 @@ func orNothing(t time.Time) string {
 	return clock(t)
 }
 
+func (i *invocation) keysCommand() *cobra.Command {
+	var why change
+	show := func(raw []byte, k api.KeyRotation) error {
+		if i.output == "json" {
+			return i.printJSON(json.RawMessage(raw))
+		}
+		return i.printPairs([][2]string{{"key", k.KeyID}, {"before", dash(k.Previous)}})
+	}
+	rotate := i.changing(i.stored(&cobra.Command{
+		Use: "rotate --reason WHY", Short: "Let governance sign its decisions with a new key", Args: exactly(0),
+		Long: `Asks the running server, or changes the data directory if none runs. Decisions that the old key signed and that were not
+executed yet execute nothing any more: they are asked for again, also those of people.`,
+	}, func(c *cobra.Command, s *client, _ []string) error {
+		var k api.KeyRotation
+		raw, err := s.call(c.Context(), http.MethodPost, "/api/v1/keys/rotate", why, &k)
+		if err != nil {
+			return err
+		}
+		return show(raw, k)
+	}, func(c *cobra.Command, dir string, _ []string) error {
+		if i.commands.RotateKey == nil {
+			return errNoStore
+		}
+		k, err := i.commands.RotateKey(c.Context(), dir, why.By, why.Reason)
+		if err != nil {
+			return err
+		}
+		raw, err := json.Marshal(k)
+		if err != nil {
+			return fmt.Errorf("encode the output: %w", err)
+		}
+		return show(raw, k)
+	}), &why)
+	return group("keys", "Manage the key that governance signs with", rotate)
+}
+
 func (i *invocation) auditCommand() *cobra.Command {
 	list := filtered(paged(i, &cobra.Command{Use: "ls", Short: "Who changed what, latest first"}, "/api/v1/audit",
 		[]string{"SEQ", "AT", "ACTOR", "KIND", "SUBJECT", "DETAIL"},

@@ -14,7 +14,7 @@ func (i *invocation) root() *cobra.Command {
 		i.runCommand(), i.trainCommand(), i.benchCommand(), i.demoCommand(),
 		i.injectCommand(), i.faultCommand(), i.modeCommand(), i.agentCommand(), i.modelCommand(), i.applicationCommand(), i.feedbackCommand(),
 		i.incidentCommand(), i.approvalCommand(), i.healCommand(), i.driftCommand(), i.memoryCommand(), i.scoreboardCommand(),
-		i.auditCommand(), i.queryCommand(),
+		i.auditCommand(), i.queryCommand(), i.keysCommand(),
 		i.playbookCommand(), i.configCommand(), i.versionCommand())
 	root.Long = `AURA decides credit applications online and keeps the pipeline healthy.
 

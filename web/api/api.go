@@ -174,6 +174,9 @@ type Operations interface {
 	// Reload reads the configuration again and takes over the playbook, profile, rules and limits. Refusals: Invalid (each key
 	// that is wrong; the old ones stay in force), Conflict (nothing to read), Unavailable (it can't be recorded).
 	Reload(ctx context.Context, by Change) (Reload, error)
+	// RotateKey makes governance sign with a new key. What the old one signed and was not executed is asked for again.
+	// Refusals: Unavailable (no governance runs, or it can't be recorded).
+	RotateKey(ctx context.Context, by Change) (KeyRotation, error)
 }
 
 // MaxDepth is how deep the JSON of a body may nest.

@@ -8,6 +8,12 @@ type Reload struct {
 	Policy      string   `json:"policy" doc:"Profile, and the digest of profile, rules and limits in force."`
 }
 
+// KeyRotation names the key that governance signs with now, and the one before ("" if it is not known).
+type KeyRotation struct {
+	KeyID    string `json:"key_id"`
+	Previous string `json:"previous,omitempty"`
+}
+
 // Playbook is what may be tried for each kind of incident, as configured.
 type Playbook struct {
 	Digest  string           `json:"digest"`
