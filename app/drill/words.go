@@ -12,9 +12,6 @@ import (
 
 // What steps say beside their time.
 
-// longMS is a median that no decision has: what is in flight counts as longer than all.
-const longMS = 60_000
-
 // seen says in figures what was detected: as it was before the first action, where that is kept.
 func seen(in incident.Incident) string {
 	value, threshold := in.Signal.Value, in.Signal.Threshold
@@ -25,9 +22,6 @@ func seen(in incident.Incident) string {
 	}
 	switch in.Kind {
 	case incident.LatencySLOBreach:
-		if value > longMS {
-			return fmt.Sprintf("more than half of the applications still wait, against a median of %.0f ms", threshold)
-		}
 		return fmt.Sprintf("a median of %.0f ms against %.0f", value, threshold)
 	case incident.PerfDrop:
 		return fmt.Sprintf("an accuracy of %.3f against %.3f", value, threshold)

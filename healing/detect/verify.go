@@ -221,7 +221,7 @@ func (v *Verification) Verdict(now time.Time) Verdict {
 		r.Reason = fmt.Sprintf("%d of %d samples from after the action are bad", r.Bad, r.N) + v.why()
 	case dwelt && stays:
 		r.Finding = Cured
-		r.Reason = fmt.Sprintf("%d of %d samples from after the action are bad, for %v", r.Bad, r.N, now.Sub(v.CuredAt)) + v.why()
+		r.Reason = fmt.Sprintf("%d of %d samples from after the action are bad, for %v", r.Bad, r.N, now.Sub(v.CuredAt).Round(100*time.Millisecond)) + v.why()
 	case v.CuredAt.IsZero():
 		r.Reason = fmt.Sprintf("%d samples from after the action don't decide yet", r.N) + v.why()
 	default:
