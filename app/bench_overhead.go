@@ -49,6 +49,8 @@ type overheadReport struct {
 	Detected  float64 `json:"fault_detected_s"`
 	Mitigated float64 `json:"fault_mitigated_s"`
 	Incident  string  `json:"incident"`
+	// Disturbed counts incidents that opened during the measurement: healing then did more than watch.
+	Disturbed int `json:"incidents_during_measurement"`
 }
 
 // benchOverhead measures what monitoring and healing cost: the program with and without their agents, each a process of its
@@ -112,7 +114,7 @@ func (o *overheadReport) rounds(on, off *part, r cli.BenchRequest) error {
 	if said, err = on.ask(askFault); err != nil {
 		return err
 	}
-	o.Detected, o.Mitigated, o.Incident = said.Detected, said.Mitigated, said.Incident
+	o.Detected, o.Mitigated, o.Incident, o.Disturbed = said.Detected, said.Mitigated, said.Incident, said.Before
 	if said.Problem != "" {
 		return &NotWatched{said.Problem}
 	}
@@ -150,5 +152,8 @@ func (o *overheadReport) WriteTable(w io.Writer) error {
 	fmt.Fprintf(t, "difference\t%.2f us = %.1f %% (median of pairs; 95 %% interval %.2f to %.2f us)\n", o.Difference, 100*o.Share, o.Interval[0], o.Interval[1])
 	fmt.Fprintf(t, "samples seen\t%d = %d decisions x %d features\n", o.Samples, o.Watched, o.Features)
 	fmt.Fprintf(t, "then a fault\t%s found after %.2f s, safe mode after %.2f s\n", o.Incident, o.Detected, o.Mitigated)
+	if o.Disturbed > 0 {
+		fmt.Fprintf(t, "disturbed\t%d incidents during the measurement: the machine was too busy; the figures are of more than watching\n", o.Disturbed)
+	}
 	return t.Flush()
 }

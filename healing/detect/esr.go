@@ -60,13 +60,22 @@ func (d *ESR) Step(a *Alternatives, counts []uint32, now time.Time) {
 		if n == 1 {
 			d.R[j] = min((d.R[j]+1)*a.Ratio[j][seen[0]], d.Cap)
 		} else {
-			d.R[j] = min(math.Exp(min(math.Log(d.R[j]+float64(n))+sum, limit)), d.Cap)
+			d.R[j] = min((d.R[j]+float64(n))*likelihood(sum), d.Cap) // what overflows is capped
 		}
 		d.W[j] = min(max(d.W[j]+sum, 0), limit)
 		if d.W[j] == 0 || d.Low[j] == 0 {
 			d.Low[j] = now.UnixMicro()
 		}
 	}
+}
+
+// likelihood is exp, but nothing where it could not be seen beside the next slot's events: most alternatives at a high
+// rate, whose exponentials would be most of the cost.
+func likelihood(log float64) float64 {
+	if log < -100 {
+		return 0
+	}
+	return math.Exp(log)
 }
 
 // Statistic is sum w[j] R[j]; an alarm when it reaches the threshold.
