@@ -36,6 +36,7 @@ type world struct {
 	mu      sync.Mutex
 	fault   bool // of the model: late while it decides
 	hard    bool // late in either mode
+	mends   bool // a restart ends hard
 	silent  bool // no traffic: nothing can be verified
 	since   time.Time
 	watches map[string]detect.Watch
@@ -154,7 +155,13 @@ func (w *world) SetMode(ctx context.Context, p store.ActionProof, m store.Mode, 
 func (w *world) Slowest(context.Context) (string, error)            { return "feature", nil }
 func (w *world) Incarnation(context.Context, string) (int64, error) { return 1, nil }
 func (w *world) Restart(ctx context.Context, p store.ActionProof, agent string, least int64, reason string) (store.Effect, error) {
-	return w.store.BumpAgentByAction(ctx, p, agent, least, reason)
+	e, err := w.store.BumpAgentByAction(ctx, p, agent, least, reason)
+	if err == nil && w.mends {
+		w.mu.Lock()
+		w.hard = false
+		w.mu.Unlock()
+	}
+	return e, err
 }
 
 func (w *world) mode() store.Mode {
