@@ -40,6 +40,9 @@ func (g Governance) parse() (Rules, error) {
 		if parsed == nil {
 			continue
 		}
+		if name == "limits" {
+			parsed = limitsNamed(parsed)
+		}
 		part, err := yaml.Marshal(map[string]any{name: parsed})
 		if err != nil {
 			return Rules{}, fmt.Errorf("governance.%s: %w", name, err)
@@ -51,6 +54,17 @@ func (g Governance) parse() (Rules, error) {
 		return Rules{}, fmt.Errorf("governance: %w", err)
 	}
 	return Rules{c, p}, nil
+}
+
+// limitsNamed puts a table of limits that ships in the place of its name.
+func limitsNamed(parsed any) any {
+	switch parsed {
+	case "demo":
+		return policy.DemoLimits()
+	case "staging":
+		return policy.StagingLimits()
+	}
+	return parsed
 }
 
 // loop tests the documents by the rules of those who read them.

@@ -1,9 +1,12 @@
 package config
 
 import (
+	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"aura/healing/playbook"
 	"aura/healing/policy"
@@ -75,5 +78,42 @@ func TestLimitsAddToTheShippedOnes(t *testing.T) {
 	want.TargetHour, want.Cooldown["RESTART_AGENT"] = 2, 7e9
 	if !reflect.DeepEqual(rules.Config.Limits, want) {
 		t.Errorf("%+v", rules.Config.Limits)
+	}
+}
+
+// TestLimitsByName: a table that ships may be named, and docs/operations.md shows both as they are.
+func TestLimitsByName(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables := map[string]policy.Limits{"demo": policy.DemoLimits(), "staging": policy.StagingLimits()}
+	for name, want := range tables {
+		l, err := load([]byte("governance: {limits: "+name+"}"), "some.yaml", Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, rules, err := l.Config.Loop(); err != nil || !reflect.DeepEqual(rules.Config.Limits, want) {
+			t.Errorf("%s: %+v, %v", name, rules.Config.Limits, err)
+		}
+	}
+	d, s := tables["demo"], tables["staging"]
+	row := func(name string, a, b any) string { return fmt.Sprintf("| `%s` | %v | %v |", name, a, b) }
+	short := func(d time.Duration) string { return formatDuration(d) }
+	for _, want := range []string{
+		row("target_hour", d.TargetHour, s.TargetHour), row("target_day", d.TargetDay, s.TargetDay),
+		row("global_hour", d.GlobalHour, s.GlobalHour), row("global_day", d.GlobalDay, s.GlobalDay), row("in_flight", d.InFlight, s.InFlight),
+		row("cooldown.default", short(d.Cooldown["default"]), short(s.Cooldown["default"])),
+		row("cooldown.RESTART_AGENT", short(d.Cooldown["RESTART_AGENT"]), "default"),
+		row("cooldown.TRIGGER_RETRAINING", short(d.Cooldown["TRIGGER_RETRAINING"]), short(s.Cooldown["TRIGGER_RETRAINING"])),
+		row("max_cooldown", short(d.MaxCooldown), short(s.MaxCooldown)), row("breaker_failures", d.BreakerFailures, s.BreakerFailures),
+		row("breaker_window", short(d.BreakerWindow), short(s.BreakerWindow)), row("breaker_reset", short(d.BreakerReset), short(s.BreakerReset)),
+	} {
+		if !strings.Contains(string(doc), want) {
+			t.Errorf("docs/operations.md lacks %s", want)
+		}
+	}
+	if _, err := load([]byte("governance: {limits: production}"), "some.yaml", Options{}); err == nil {
+		t.Error("a table that doesn't ship was accepted")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -26,10 +27,17 @@ func DefaultConfig() Config {
 // Parse reads YAML over the defaults, strictly, and compiles the rules. An error names field or rule, and the remedy.
 func Parse(raw []byte) (Config, *Policy, error) {
 	c := DefaultConfig()
+	cooldown := c.Limits.Cooldown
+	c.Limits.Cooldown = nil
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	dec.KnownFields(true)
 	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
 		return Config{}, nil, fmt.Errorf("policy: %w", err)
+	}
+	// A demo's own short cooldowns must not stay beside a default that is given.
+	if _, given := c.Limits.Cooldown["default"]; !given {
+		maps.Copy(cooldown, c.Limits.Cooldown)
+		c.Limits.Cooldown = cooldown
 	}
 	if c.Profile != Demo && c.Profile != Supervised && c.Profile != Off {
 		return Config{}, nil, fmt.Errorf("policy: profile is %q; give demo, supervised or off", c.Profile)

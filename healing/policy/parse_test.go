@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,20 @@ func TestParse(t *testing.T) {
 	} {
 		if _, _, err := Parse([]byte(yaml)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", yaml, err, want)
+		}
+	}
+}
+
+// TestADefaultReplacesAllCooldowns: a demo's short cooldown must not stay beside a longer default.
+func TestADefaultReplacesAllCooldowns(t *testing.T) {
+	for text, want := range map[string]map[string]time.Duration{
+		"limits: {target_hour: 3}":                 DemoLimits().Cooldown,
+		"limits: {cooldown: {default: 5m}}":        {"default": 5 * time.Minute},
+		"limits: {cooldown: {RESTART_AGENT: 10s}}": {"default": 2 * time.Second, "RESTART_AGENT": 10 * time.Second, "TRIGGER_RETRAINING": 10 * time.Second},
+	} {
+		c, _, err := Parse([]byte(text))
+		if err != nil || !maps.Equal(c.Limits.Cooldown, want) {
+			t.Errorf("%s: %v, %v", text, c.Limits.Cooldown, err)
 		}
 	}
 }
