@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"aura/agents/healing"
 	"aura/healing/incident"
 	"aura/healing/playbook"
 	"aura/store"
@@ -58,13 +59,17 @@ func (b *incidentsBackend) Memories(ctx context.Context, kind string, limit int)
 	if err != nil {
 		return nil, refusal(err)
 	}
+	needless, err := healing.Verdicts(ctx, b.store)
+	if err != nil {
+		return nil, refusal(err)
+	}
 	out := make([]api.Memory, len(rows))
 	for i, m := range rows {
 		var doc incident.Memory
 		_ = json.Unmarshal(m.Document, &doc) // the columns say the rest
 		out[i] = api.Memory{
 			Type: m.Kind, Target: m.Target, ActionType: m.ActionType, IncidentID: m.IncidentID, ActionID: m.ActionID,
-			Healed: m.Healed, TookS: m.Took.Seconds(), Before: doc.Before, After: doc.After, At: m.At,
+			Healed: m.Healed && !needless[m.ActionID], TookS: m.Took.Seconds(), Before: doc.Before, After: doc.After, At: m.At,
 		}
 	}
 	return out, nil

@@ -18,6 +18,8 @@ func Fits(in Incident, ev Event, now time.Time) string {
 	switch {
 	case in.State.Final():
 		return "it has ended: " + string(in.State)
+	case in.State == Degraded:
+		return "it is healthy in safe mode, which is left when the model is shown healthy, or by setting the mode MODEL by hand"
 	case ev.Type == EvRetry && !slices.Contains(watched, in.State):
 		return "it is " + string(in.State) + ": healing has it in hand; escalate it first"
 	case ev.Type == EvRetry:
