@@ -43,6 +43,11 @@ type App struct {
 
 // New makes every part and starts none but the store. On an error everything is closed again.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
+	return newApp(ctx, cfg, log)
+}
+
+// newApp is New with what a test puts in the place of a part: its clock, a bus that fails.
+func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, instead ...fx.Option) (*App, error) {
 	if err := checkSelection(cfg); err != nil {
 		return nil, err
 	}
@@ -52,7 +57,9 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 		fx.NopLogger,
 		fx.Supply(cfg, log, opened),
 		fx.Supply(fx.Annotate(ctx, fx.As(new(context.Context)))),
+		fx.Supply(clock(now)),
 		provide(),
+		fx.Options(instead...),
 		fx.Populate(&a.parts),
 	).Err()
 	if err != nil {

@@ -29,7 +29,7 @@ func (p parts) purge(cfg config.Config, log *slog.Logger) func(context.Context) 
 	policy := store.Policy{Simulated: cfg.Retention.Simulated, Others: cfg.Retention.Applications}
 	return every(cfg.Retention.Every, func(ctx context.Context) {
 		for more := true; more && ctx.Err() == nil; {
-			purged, err := p.Store.Purge(ctx, now(), policy)
+			purged, err := p.Store.Purge(ctx, p.Now(), policy)
 			if err != nil {
 				if ctx.Err() == nil {
 					log.Warn("old applications could not be deleted; trying again later", "err", err)

@@ -68,7 +68,7 @@ func (h *healer) goBy(cfg config.Config) error {
 }
 
 func newHealer(cfg config.Config, st *store.Store, t bus.Transport, view *desired.View, c *model.Champion, reg *registry.Registry,
-	sch *schema.Schema, mon *monitoring.Monitoring, h *holders, ctl *control, log *slog.Logger,
+	sch *schema.Schema, mon *monitoring.Monitoring, h *holders, ctl *control, now clock, log *slog.Logger,
 ) (*healer, error) {
 	out := &healer{store: st, log: log.With("component", "configuration")}
 	err := out.goBy(cfg)

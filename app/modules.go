@@ -67,7 +67,7 @@ func selected(cfg config.Config, name string) bool {
 // provide lists the constructors. fx calls them in the order of their needs.
 func provide() fx.Option {
 	return fx.Provide(
-		loadSchema, loadUserData, openStore, newTransport, newObjective, newTelemetry, newRegistry, newFirstModel,
+		loadSchema, loadUserData, storeOptions, openStore, newTransport, newObjective, newTelemetry, newRegistry, newFirstModel,
 		newView, newChampion, newReference, newShadow, newModels, newBadModel, newFaults, newWindow, newIntake, newHolders, newSweeper,
 		newTechnical, newMonitoring, newControl, newHealer, newSupervisor, newHub, newServer, newSource,
 	)
@@ -98,6 +98,7 @@ type parts struct {
 	Hub        *web.Hub
 	Server     *web.Server `optional:"true"`
 	Source     *source
+	Now        clock
 }
 
 // everything is the one list of what runs, in the order of its start; it is stopped in reverse, so that what is

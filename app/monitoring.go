@@ -42,7 +42,7 @@ func controlAgents(cfg config.Config, mon *monitoring.Monitoring, h *healer) []a
 // holdoutShare is the part of the training rows that a version's accuracy was measured on, where it doesn't say: one in five.
 const holdoutShare = 5
 
-func newMonitoring(st *store.Store, view *desired.View, ref *reference.Holder, reg *registry.Registry, log *slog.Logger) *monitoring.Monitoring {
+func newMonitoring(st *store.Store, view *desired.View, ref *reference.Holder, reg *registry.Registry, now clock, log *slog.Logger) *monitoring.Monitoring {
 	c := detect.DefaultConfig()
 	c.Latency.SLO = latencyObjective
 	return monitoring.New(monitoring.Options{
@@ -78,7 +78,7 @@ const blindAfter = 3 * time.Second
 func (p parts) lookAtMonitoring(log *slog.Logger) func(context.Context) {
 	told := false
 	return every(blindAfter/6, func(context.Context) {
-		blind, since := p.Monitoring.Look(now(), blindAfter)
+		blind, since := p.Monitoring.Look(p.Now(), blindAfter)
 		if blind && !told {
 			log.Error("BUS_DOWN: monitoring reports nothing; nothing is judged and nothing is healed", "since", since)
 		}

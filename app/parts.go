@@ -49,15 +49,19 @@ func loadSchema(cfg config.Config) (*schema.Schema, error) {
 	return s, nil
 }
 
-func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, opened *closers) (*store.Store, error) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	s, err := store.Open(ctx, store.Options{
+func storeOptions(cfg config.Config, log *slog.Logger) store.Options {
+	return store.Options{
 		Dir: cfg.Data.Dir, Logger: log,
 		// Below the stage deadline, so that who is kept waiting by another tool's lock is told that, and not that it took long.
 		BusyTimeout: cfg.Agents.StageDeadline / 2,
-	})
+	}
+}
+
+func openStore(ctx context.Context, cfg config.Config, o store.Options, opened *closers) (*store.Store, error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	s, err := store.Open(ctx, o)
 	var refused *store.Refused
 	if errors.As(err, &refused) {
 		return nil, refuse("%s", refused.Reason)
@@ -113,7 +117,7 @@ func newFaults(cfg config.Config, data *userData, s *schema.Schema, bad *badMode
 func newWindow(cfg config.Config) *ingestion.Window { return ingestion.NewWindow(cfg.Admission.Window) }
 
 func newIntake(cfg config.Config, sch *schema.Schema, s *store.Store, t bus.Transport, w *ingestion.Window, tel *telemetry,
-	view *desired.View, sh *shadow.Scores, log *slog.Logger, opened *closers,
+	view *desired.View, sh *shadow.Scores, now clock, log *slog.Logger, opened *closers,
 ) *ingestion.Intake {
 	in := ingestion.New(ingestion.Options{
 		Schema: sch, Store: s, Publisher: t, Window: w, Counter: tel, Now: now, Log: log, SweepAfter: cfg.Sweep.MinAge,
@@ -122,6 +126,9 @@ func newIntake(cfg config.Config, sch *schema.Schema, s *store.Store, t bus.Tran
 	opened.add(func(context.Context) error { return in.Close() })
 	return in
 }
+
+// clock tells the wall's time to everything that judges and records.
+type clock func() time.Time
 
 // now is the process' clock, to the microsecond that the store keeps.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
@@ -179,7 +186,7 @@ func newSweeper(cfg config.Config, in *ingestion.Intake, s *store.Store, h *hold
 	})
 }
 
-func newTechnical(s *store.Store, t bus.Transport, view *desired.View, tel *telemetry, log *slog.Logger) *decision.Technical {
+func newTechnical(s *store.Store, t bus.Transport, view *desired.View, tel *telemetry, now clock, log *slog.Logger) *decision.Technical {
 	return &decision.Technical{Store: s, Publisher: t, View: view, Now: now, Log: log, Observe: tel.decided}
 }
 
@@ -201,13 +208,14 @@ type supervisorNeeds struct {
 	holders   *holders
 	control   []agents.Spec
 	governs   func() bool
+	now       clock
 }
 
 func newSupervisor(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, t bus.Transport, view *desired.View,
 	c *model.Champion, f *fault.Registry, tech *decision.Technical, in *ingestion.Intake, sw *ingestion.Sweeper, tel *telemetry, ref *reference.Holder, sh *shadow.Scores, h *holders,
-	mon *monitoring.Monitoring, heal *healer,
+	mon *monitoring.Monitoring, heal *healer, now clock,
 ) (*agents.Supervisor, error) {
-	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh, h, controlAgents(cfg, mon, heal), heal.governs}
+	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh, h, controlAgents(cfg, mon, heal), heal.governs, now}
 	return n.supervisor()
 }
 
@@ -234,7 +242,7 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 			Schema: n.schema, Champion: n.champion, View: n.view, GiveUp: n.technical.GiveUp(model.Name),
 		}),
 		decision.Spec(decision.Options{
-			Schema: n.schema, Store: n.store, View: n.view, Now: now, Log: n.log,
+			Schema: n.schema, Store: n.store, View: n.view, Now: n.now, Log: n.log,
 			Observe: n.telemetry.decided, GiveUp: n.technical.GiveUp(decision.Name),
 			Reference: current, Shadow: n.shadow, SLO: latencyObjective, Beside: beside(n.champion),
 		}),

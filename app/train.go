@@ -124,7 +124,7 @@ func Train(ctx context.Context, loaded config.Loaded, r cli.TrainRequest) (resul
 		return result, err
 	}
 	opened := &closers{}
-	st, err := openStore(ctx, cfg, log, opened)
+	st, err := openStore(ctx, cfg, storeOptions(cfg, log), opened)
 	if err != nil {
 		return result, trainBeside(cfg, err)
 	}

@@ -1,0 +1,228 @@
+package app
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/fx"
+
+	"aura/agents"
+	"aura/agents/bus"
+	"aura/agents/fault"
+	"aura/app/config"
+	"aura/healing/incident"
+	"aura/healing/policy"
+	"aura/store"
+)
+
+// Where nothing is broken nothing is done: 0 actions, 0 restarts, whatever the traffic, the cores, the bus, the database
+// and the clock do.
+
+// load sends made-up applications at a rate for a while, and no outcome that would come later.
+func (w *world) load(seed uint64, perSecond float64, d time.Duration) {
+	cfg := w.cfg
+	cfg.Seed, cfg.Simulate.Rate = seed, perSecond
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	newSource(cfg, nil, w.parts.Schema, w.parts.Intake, w.parts.Faults, w.App.log).run(ctx)
+}
+
+// nothingDone fails the test where anything was executed or restarted, or where what was accepted is not decided.
+func (w *world) nothingDone(when string) {
+	w.t.Helper()
+	list := w.incidents()
+	if did := executed(list); len(did) > 0 {
+		w.t.Errorf("%s: executed %v\n%s", when, did, story(list, w.begun))
+	}
+	for _, s := range w.parts.Supervisor.Statuses() {
+		if s.Incarnation != 1 || s.State != agents.Running {
+			w.t.Errorf("%s: %s is %s in life %d", when, s.Agent, s.State, s.Incarnation)
+		}
+	}
+	for _, problem := range w.sound() {
+		w.t.Errorf("%s: %s", when, problem)
+	}
+}
+
+func noSource(c *config.Config) { c.Simulate.Rate = 0 }
+
+func TestQuietTraffic(t *testing.T) {
+	t.Parallel()
+	virtually(t, noSource, func(w *world) {
+		for i, phase := range []struct {
+			name string
+			rate float64
+			d    time.Duration
+		}{
+			{"usual load", 50, 30 * time.Second},
+			{"no traffic", 0, 5 * time.Minute},
+			{"usual load again", 50, 30 * time.Second},
+			{"one a minute", 1. / 60, 10 * time.Minute},
+			{"four times the load", 200, time.Minute},
+			{"no traffic after it", 0, time.Minute},
+		} {
+			if phase.rate == 0 {
+				time.Sleep(phase.d)
+			} else {
+				w.load(uint64(100+i), phase.rate, phase.d)
+			}
+			w.nothingDone(phase.name)
+		}
+	})
+}
+
+// slowBus is a bus whose publishers are kept waiting, as where cores are busy.
+type slowBus struct {
+	bus.Transport
+	mu  sync.Mutex
+	rnd *rand.Rand
+	// down refuses everything.
+	down atomic.Bool
+	slow bool
+}
+
+var errBusGone = errors.New("the bus is gone")
+
+func (b *slowBus) Publish(ctx context.Context, messages ...*bus.Message) error {
+	if b.down.Load() {
+		return errBusGone
+	}
+	if b.slow {
+		b.mu.Lock()
+		d := min(time.Duration(b.rnd.ExpFloat64()*float64(30*time.Millisecond)), 250*time.Millisecond)
+		b.mu.Unlock()
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return b.Transport.Publish(ctx, messages...)
+}
+
+func (b *slowBus) instead() fx.Option {
+	b.rnd = rand.New(rand.NewPCG(1, 2))
+	return fx.Decorate(func(t bus.Transport) bus.Transport {
+		b.Transport = t
+		return b
+	})
+}
+
+func TestQuietOnBusyCores(t *testing.T) {
+	t.Parallel()
+	b := &slowBus{slow: true}
+	virtually(t, nil, func(w *world) {
+		time.Sleep(2 * time.Minute)
+		w.nothingDone("busy cores")
+	}, b.instead())
+}
+
+func TestQuietWhileTheBusIsGone(t *testing.T) {
+	t.Parallel()
+	b := &slowBus{}
+	virtually(t, nil, func(w *world) {
+		time.Sleep(30 * time.Second)
+		for _, d := range []time.Duration{2 * time.Second, 20 * time.Second} {
+			b.down.Store(true)
+			time.Sleep(d)
+			b.down.Store(false)
+			time.Sleep(40 * time.Second)
+			w.nothingDone(fmt.Sprintf("the bus was gone for %s", d))
+		}
+	}, b.instead())
+}
+
+func TestQuietWhileTheDatabaseIsGone(t *testing.T) {
+	t.Parallel()
+	virtually(t, nil, func(w *world) {
+		time.Sleep(30 * time.Second)
+		other, err := sql.Open("sqlite", "file:"+filepath.Join(w.cfg.Data.Dir, "aura.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		other.SetMaxOpenConns(1)
+		for _, d := range []time.Duration{2 * time.Second, 20 * time.Second} {
+			if _, err := other.ExecContext(w.t.Context(), "BEGIN IMMEDIATE"); err != nil {
+				w.t.Fatal(err)
+			}
+			time.Sleep(d)
+			if _, err := other.ExecContext(w.t.Context(), "ROLLBACK"); err != nil {
+				w.t.Fatal(err)
+			}
+			time.Sleep(40 * time.Second)
+			w.nothingDone(fmt.Sprintf("the database was gone for %s", d))
+		}
+	}, fx.Decorate(func(o store.Options) store.Options {
+		// None: who waits for another's lock sleeps, and fake time can't pass while others wait for a mutex that it holds.
+		o.BusyTimeout = time.Microsecond
+		return o
+	}))
+}
+
+// movedClock is a wall clock that can be moved.
+type movedClock struct{ offset atomic.Int64 }
+
+func (m *movedClock) move(d time.Duration) { m.offset.Add(int64(d)) }
+
+func (m *movedClock) instead() fx.Option {
+	return fx.Decorate(func(c clock) clock {
+		return func() time.Time { return c().Add(time.Duration(m.offset.Load())) }
+	})
+}
+
+// A pause of the whole process looks like a clock that jumps: what was due meanwhile is late, and nobody is to blame.
+func TestQuietWhenTheClockMoves(t *testing.T) {
+	t.Parallel()
+	var m movedClock
+	virtually(t, nil, func(w *world) {
+		time.Sleep(30 * time.Second)
+		for _, d := range []time.Duration{20 * time.Second, time.Hour, -time.Hour} {
+			m.move(d)
+			time.Sleep(40 * time.Second)
+			w.nothingDone(fmt.Sprintf("the clock moved by %s", d))
+		}
+	}, m.instead())
+}
+
+// An approval that has waited through a jump of the clock has expired, or still waits; nothing is executed by itself.
+func TestAMovedClockRevivesNoApproval(t *testing.T) {
+	t.Parallel()
+	var m movedClock
+	virtually(t, func(c *config.Config) { c.Governance.Profile = policy.Supervised }, func(w *world) {
+		time.Sleep(20 * time.Second)
+		w.inject(fault.Fault{Target: "model", Kind: fault.Latency, Delay: 2 * time.Second, Share: 1, TTL: 10 * time.Minute})
+		held := func() (requests []string) {
+			for _, in := range w.incidents() {
+				for _, a := range in.Actions {
+					if in.State == incident.AwaitingApproval && a.ID == in.CurrentID {
+						requests = append(requests, a.RequestID)
+					}
+				}
+			}
+			return requests
+		}
+		if !w.waitFor(30*time.Second, func() bool { return len(held()) > 0 }) {
+			w.t.Fatalf("nobody was asked\n%s", story(w.incidents(), w.begun))
+		}
+		request := held()[0]
+		m.move(time.Hour)
+		time.Sleep(2 * time.Second)
+		if _, err := w.parts.Healer.governance.Decide(w.t.Context(), policy.LocalPrincipal(), request, policy.Approved, "late"); err == nil {
+			w.t.Error("an approval an hour late was taken")
+		}
+		m.move(-time.Hour)
+		time.Sleep(10 * time.Second)
+		if did := executed(w.incidents()); len(did) > 0 {
+			w.t.Errorf("executed %v\n%s", did, story(w.incidents(), w.begun))
+		}
+	}, m.instead())
+}
