@@ -38,6 +38,7 @@ type world struct {
 	hard    bool // late in either mode
 	mends   bool // a restart ends hard
 	silent  bool // no traffic: nothing can be verified
+	suspect bool // the first tier alarms, nothing is confirmed
 	since   time.Time
 	watches map[string]detect.Watch
 	entries []*event.IncidentEntry
@@ -194,6 +195,9 @@ func (w *world) report() *event.Alert {
 		s.Kind, s.Target = w.scene.kind, w.scene.target
 	}
 	ill := w.ill()
+	if w.suspect {
+		s.State = detect.Suspect
+	}
 	if ill {
 		s.State, s.Value, s.Onset = detect.Confirmed, 2000, w.since
 	}

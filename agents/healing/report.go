@@ -85,7 +85,7 @@ func (c *core) feed(ctx context.Context, r detect.Report, s detect.Signal, of st
 		ev := incident.Event{Type: incident.EvSignal, At: r.At, Signal: &sig}
 		if in.State.Final() {
 			sig = began(sig, s)
-			if !incident.Reopens(in, sig, c.o.Now()) {
+			if !incident.Reopens(in, sig, c.o.Now()) || c.underWay(s.Fingerprint()) {
 				continue
 			}
 			known, err := c.recognise(ctx, &sig)
@@ -102,6 +102,13 @@ func (c *core) feed(ctx context.Context, r detect.Report, s detect.Signal, of st
 		c.queue = append(c.queue, pending{id, ev})
 	}
 	return nil
+}
+
+// underWay reports whether an incident of the signal is open: then there is no other to reopen.
+func (c *core) underWay(fingerprint string) bool {
+	return slices.ContainsFunc(c.all(), func(in incident.Incident) bool {
+		return !in.State.Final() && (in.Fingerprint == fingerprint || slices.Contains(in.Covers, fingerprint))
+	})
 }
 
 // began sees to it that what begins now has an onset: where the detector estimates none, it is when the state began. An

@@ -94,9 +94,9 @@ func Find(all []Incident, s Signal, now time.Time) (Incident, bool) {
 }
 
 // Reopens reports whether a signal is a relapse of an incident that has ended. A return to an earlier reference is an
-// incident of its own, to be linked.
+// incident of its own, to be linked; what something more specific explains is none of its own.
 func Reopens(in Incident, s Signal, now time.Time) bool {
-	return (in.State == Resolved || in.State == Cancelled) && s.Fingerprint == in.Fingerprint && s.State == Confirmed &&
+	return (in.State == Resolved || in.State == Cancelled) && s.Fingerprint == in.Fingerprint && s.State == Confirmed && s.NotYet == "" &&
 		!s.Facts[FactEarlierReference] && now.Sub(in.ClosedAt) <= in.Settings.RelapseWindow && !s.ObservedAt.Before(in.ClosedAt)
 }
 
