@@ -27,6 +27,7 @@ type scene struct {
 	facts   map[string]bool
 	trained Trained
 	earlier string // the reference that the rows fit
+	damaged string // what loading the version that was in charge before says
 	// end is the state in which it ends: healed, or with a person.
 	end incident.State
 	// effects are the changes of desired state that actions make, in order.
@@ -49,6 +50,12 @@ var scenes = []*scene{
 		name: "aged model: safe mode, retraining, promotion, the model back", kind: detect.PerfDrop, target: detect.TargetService,
 		ill: func(w *world) bool { return w.champion() != 3 }, trained: promoted, end: incident.Resolved,
 		effects: []string{"mode=SAFE_MODE", "champion=3", "mode=MODEL"},
+	},
+	{
+		name: "worse model, the one before is damaged, retraining chooses nothing: safe mode, a person", kind: detect.PerfDrop, target: detect.TargetService,
+		facts: map[string]bool{"previous_better": true}, damaged: "version 1: its checksum does not fit",
+		ill: func(w *world) bool { return w.champion() == 2 }, end: incident.Escalated,
+		effects: []string{"mode=SAFE_MODE"},
 	},
 	{
 		name: "drift: retraining, promotion, reference", kind: detect.DataDrift, target: "credit_score",
@@ -117,6 +124,9 @@ func (w *world) Current(ctx context.Context) (champion, previous Model, err erro
 }
 
 func (w *world) Check(_ context.Context, version int) (Model, error) {
+	if version == 1 && w.scene.damaged != "" {
+		return Model{}, &Refused{w.scene.damaged}
+	}
 	return Model{version, digest(version)}, nil
 }
 
