@@ -40,6 +40,7 @@ type world struct {
 	silent  bool // no traffic: nothing can be verified
 	suspect bool // the first tier alarms, nothing is confirmed
 	since   time.Time
+	dwell   time.Duration // how long what is ill is only suspected
 	watches map[string]detect.Watch
 	entries []*event.IncidentEntry
 	calls   []Notice
@@ -200,6 +201,9 @@ func (w *world) report() *event.Alert {
 	}
 	if ill {
 		s.State, s.Value, s.Onset = detect.Confirmed, 2000, w.since
+		if now.Sub(w.since) < w.dwell {
+			s.State = detect.Suspect
+		}
 	}
 	if w.silent {
 		s.State, s.N = detect.Unknown, 0

@@ -74,11 +74,12 @@ func (c *core) report(ctx context.Context, r detect.Report) error {
 	return c.drain(ctx)
 }
 
-// feed queues a signal for the incident that it belongs to.
+// feed queues a signal for the incident that it belongs to: the open one, or the ended one that it opens again.
 func (c *core) feed(ctx context.Context, r detect.Report, s detect.Signal, of string) error {
+	own, found := incident.Find(c.all(), began(signalOf(r, s, of), s), c.o.Now())
 	for _, id := range c.ids() {
 		in := c.incidents[id].in
-		if in.Fingerprint != s.Fingerprint() {
+		if in.Fingerprint != s.Fingerprint() || in.State.Final() && (!found || own.ID != id) {
 			continue
 		}
 		sig := signalOf(r, s, of)
@@ -172,8 +173,15 @@ func (c *core) open(ctx context.Context, r detect.Report, now time.Time) error {
 	return nil
 }
 
-// known reports whether a signal has an incident, or can't be told from a relapse yet.
+// known reports whether a signal has an incident, or can't be told from a relapse yet. A suspicion that would be a relapse
+// if it were confirmed opens nothing: it would stand in the way of what the confirmation opens again.
 func (c *core) known(ctx context.Context, s *incident.Signal, now time.Time) (bool, error) {
+	if s.State == incident.Suspect {
+		confirmed := *s
+		confirmed.State = incident.Confirmed
+		_, found := incident.Find(c.all(), confirmed, now)
+		return found, nil
+	}
 	in, found := incident.Find(c.all(), *s, now)
 	if !found || !in.State.Final() {
 		return found, nil
