@@ -230,6 +230,25 @@ func TestADrillThatDoesNotHeal(t *testing.T) {
 	}
 }
 
+// A pause of the machine makes everything UNKNOWN for a moment: that is waited for. A signal that stays bad is not healed.
+func TestASignalIsWaitedFor(t *testing.T) {
+	for state, healed := range map[string]bool{"UNKNOWN": true, "CONFIRMED": false} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake(incident.AgentDown, "model")
+			f.state = func(s *State) {
+				since := time.Since(f.began)
+				if !f.began.IsZero() && f.stopped.IsZero() && since > 6*time.Second && (since < 12*time.Second || !healed) {
+					s.Signals = map[string]Signal{"AGENT_DOWN:model": {State: state}}
+				}
+			}
+			out, err := (&Runner{System: f}).Run(t.Context(), Crash("model"))
+			if err != nil || out.Healed != healed {
+				t.Errorf("%s: %v, healed %v: %s", state, err, out.Healed, out.Reason)
+			}
+		})
+	}
+}
+
 func TestADriftComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(incident.DataDrift, "income")
