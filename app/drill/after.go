@@ -101,10 +101,10 @@ func (x *run) restore(ctx context.Context) error {
 		if id, back = x.returned(); x.d.Returns && back.IsZero() {
 			return false, x.called()
 		}
-		return s.Mode == modeModel && !x.open(x.mine()) && s.Signals[x.signal()].well(), x.called()
+		return s.Mode == modeModel && openOnes(x.mine()) == nothing && s.Signals[x.signal()].well(), x.called()
 	}, func(s State) error {
-		return fail("%s after the fault's end it is not as it was: mode %s, signal %s %s, incidents open: %v, reference restored: %v",
-			x.d.Restore, s.Mode, x.signal(), s.Signals[x.signal()].State, x.open(x.mine()), !x.d.Returns || !back.IsZero())
+		return fail("%s after the fault's end it is not as it was: mode %s, signal %s %s, open: %s, reference restored: %v",
+			x.d.Restore, s.Mode, x.signal(), s.Signals[x.signal()].State, openOnes(x.mine()), !x.d.Returns || !back.IsZero())
 	})
 	if err != nil {
 		return err

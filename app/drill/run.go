@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"aura/agents/fault"
@@ -146,18 +147,31 @@ func (x *run) tell(s Step) {
 func (x *run) ready(ctx context.Context) error {
 	x.began = time.Now()
 	return x.until(ctx, x.began.Add(x.d.Ready), func(s State) (bool, error) {
-		return time.Since(x.began) >= x.d.Soak && s.Signals[x.d.watched()].State == string(incident.Healthy) && s.Mode == modeModel && !x.open(x.cases), nil
+		return time.Since(x.began) >= x.d.Soak && s.Signals[x.d.watched()].State == string(incident.Healthy) && s.Mode == modeModel &&
+			openOnes(x.cases) == nothing, nil
 	}, func(s State) error {
-		return fail("nothing was broken: after %s the system is not healthy; the signal %s is %q, mode %s, incidents open: %v", x.d.Ready,
-			x.d.watched(), s.Signals[x.d.watched()].State, s.Mode, x.open(x.cases))
+		return fail("nothing was broken: after %s the system is not healthy; the signal %s is %q, mode %s, open: %s", x.d.Ready,
+			x.d.watched(), s.Signals[x.d.watched()].State, s.Mode, openOnes(x.cases))
 	})
 }
 
 // modeModel is the mode in which the champion decides.
 const modeModel = "MODEL"
 
-func (x *run) open(cases []Case) bool {
-	return slices.ContainsFunc(cases, func(c Case) bool { return !c.State.Final() || c.Degraded })
+const nothing = "nothing"
+
+// openOnes names the incidents that are not over, or whose safe mode stands.
+func openOnes(cases []Case) string {
+	var names []string
+	for _, c := range cases {
+		if !c.State.Final() || c.Degraded {
+			names = append(names, fmt.Sprintf("%s %s of %s (%s)", c.ID, c.Kind, c.Target, c.State))
+		}
+	}
+	if len(names) == 0 {
+		return nothing
+	}
+	return strings.Join(names, ", ")
 }
 
 func (x *run) inject(ctx context.Context) error {
