@@ -205,6 +205,9 @@ func (w *world) report() *event.Alert {
 			s.State = detect.Suspect
 		}
 	}
+	if s.Kind == detect.BusDown && !ill {
+		s.Target = detect.TargetBus // whatever couldn't be heard
+	}
 	if w.silent {
 		s.State, s.N = detect.Unknown, 0
 	}

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"aura/healing/detect"
 	"aura/healing/incident"
 	"aura/healing/policy"
 	"aura/store"
@@ -328,6 +329,26 @@ func TestWhatIsSuspectedAgainIsNoRelapse(t *testing.T) {
 		}
 		if w.mode() != store.ModeSafe || rows[0].Status != store.IncidentResolved || !rows[0].Degraded || rows[1].Degraded {
 			t.Errorf("mode %s, the new one %s, the old one %s", w.mode(), rows[0].Status, rows[1].Status)
+		}
+	})
+}
+
+// TestWhatIsHeardAgainIsOver: a person is told that the store doesn't answer; when it does the incident ends, though the
+// signal then names the bus.
+func TestWhatIsHeardAgainIsOver(t *testing.T) {
+	run(t, func(w *world) {
+		w.scene = &scene{kind: detect.BusDown, target: detect.TargetStore, ill: func(*world) bool { return true }}
+		w.begin()
+		w.pass(3 * time.Second)
+		w.breakModel(true)
+		in := w.until(incident.Escalated, 20*time.Second)
+		if in.Fingerprint != "BUS_DOWN:store" {
+			t.Errorf("the incident is %s", in.Fingerprint)
+		}
+		w.breakModel(false)
+		w.pass(20 * time.Second)
+		if in, _ := w.incident(); !in.State.Final() || in.Target != detect.TargetStore {
+			t.Errorf("%s of %s", in.State, in.Target)
 		}
 	})
 }

@@ -79,10 +79,11 @@ func (c *core) feed(ctx context.Context, r detect.Report, s detect.Signal, of st
 	own, found := incident.Find(c.all(), began(signalOf(r, s, of), s), c.o.Now())
 	for _, id := range c.ids() {
 		in := c.incidents[id].in
-		if in.Fingerprint != s.Fingerprint() || in.State.Final() && (!found || own.ID != id) {
+		if in.Fingerprint != s.Fingerprint() && !hearsAgain(in, s) || in.State.Final() && (!found || own.ID != id) {
 			continue
 		}
 		sig := signalOf(r, s, of)
+		sig.Fingerprint, sig.Target = in.Fingerprint, in.Target
 		ev := incident.Event{Type: incident.EvSignal, At: r.At, Signal: &sig}
 		if in.State.Final() {
 			sig = began(sig, s)
@@ -110,6 +111,12 @@ func (c *core) underWay(fingerprint string) bool {
 	return slices.ContainsFunc(c.all(), func(in incident.Incident) bool {
 		return !in.State.Final() && (in.Fingerprint == fingerprint || slices.Contains(in.Covers, fingerprint))
 	})
+}
+
+// hearsAgain: what couldn't be heard (the bus, the store, monitoring itself) is one signal, which names the bus when all is
+// well.
+func hearsAgain(in incident.Incident, s detect.Signal) bool {
+	return s.Kind == detect.BusDown && s.State == detect.Healthy && in.Kind == incident.BusDown && !in.State.Final()
 }
 
 // began sees to it that what begins now has an onset: where the detector estimates none, it is when the state began. An
