@@ -39,7 +39,7 @@ type healer struct {
 	log        *slog.Logger
 	calls      *calls
 	key        ed25519.PrivateKey // at the start
-	system     *system // nil where healing is off
+	system     *system            // nil where healing is off
 
 	force     atomic.Pointer[inForce]
 	reloading sync.Mutex

@@ -200,7 +200,7 @@ func (p people) Principal(token string) (api.Principal, bool) {
 // With principals each request has a name, nobody takes another's, and roles decide.
 func TestPrincipals(t *testing.T) {
 	known := people{
-		"v": {Name: "vera", Roles: []string{"viewer"}}, "o": {Name: "otto", Roles: []string{"viewer", "operator"}}, "a": {Name: "ann", Roles: []string{"approver"}},
+		"v": {Name: "vera", Roles: []string{"viewer"}}, "o": {Name: "otto", Roles: []string{"viewer", "operator"}}, "a": {Name: "ann", Roles: []string{"approver"}}, "r": {Name: "root", Roles: []string{"admin"}},
 	}
 	const decide, pause = `{"decision":"APPROVED","reason":"x"}`, `{"reason":"x","by":"ann"}`
 	for _, test := range []struct {
@@ -220,6 +220,16 @@ func TestPrincipals(t *testing.T) {
 		{"o", "POST", "/api/v1/healing/pause", pause, 200, "otto"},
 		{"a", "POST", "/api/v1/healing/pause", pause, 403, ""},
 		{"a", "POST", "/api/v1/approvals/r-1/decision", decide, 200, "ann"},
+		{"o", "POST", "/api/v1/incidents/i-1/retry", pause, 200, "otto"},
+		{"v", "POST", "/api/v1/incidents/i-1/retry", pause, 403, ""},
+		{"o", "POST", "/api/v1/incidents/i-1/verdict", `{"needless":true,"reason":"x","by":"ann"}`, 200, "otto"},
+		{"o", "POST", "/api/v1/config/reload", pause, 403, ""},
+		{"r", "POST", "/api/v1/config/reload", pause, 200, "root"},
+		{"o", "POST", "/api/v1/keys/rotate", pause, 403, ""},
+		{"r", "POST", "/api/v1/keys/rotate", pause, 200, "root"},
+		{"o", "PUT", "/api/v1/mode", `{"mode":"MODEL","reason":"x","by":"ann"}`, 200, "otto"},
+		{"o", "POST", "/api/v1/models/3/promote", pause, 200, "otto"},
+		{"o", "POST", "/api/v1/agents/model/restart", pause, 200, "otto"},
 		{"process", "POST", "/api/v1/approvals/r-1/decision", decide, 200, "local"},
 	} {
 		f := &fake{}

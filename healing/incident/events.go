@@ -21,7 +21,7 @@ const (
 	EvUnsent     EventType = "UNSENT"         // ActionID: who was to execute it is gone, it never took effect and never will
 	EvVerdict    EventType = "VERDICT"        // ActionID, Verdict
 	EvUndone     EventType = "UNDONE"         // ActionID (of the undo), At
-	EvUndoFailed EventType = "UNDO_FAILED"    // ActionID (of the undo), Reason
+	EvUndoFailed EventType = "UNDO_FAILED"    // ActionID (of the undo), Reason, Expired
 	EvPerson     EventType = "PERSON_CHANGED" // Setting (as Touches names it), Value, By
 	EvPause      EventType = "PAUSE"          // By
 	EvResume     EventType = "RESUME"         // By

@@ -96,6 +96,7 @@ var table = []transition{
 	{From: from(Undoing), On: EvUndone, When: "undone; more of the rung stands", Guard: (*step).undoneMore, To: Undoing, Do: (*step).undoMore},
 	{From: from(Undoing), On: EvUndone, When: "safe mode again", Guard: (*step).undoneRestore, To: Degraded, Do: (*step).backToSafe},
 	{From: from(Undoing), On: EvUndone, When: "undone: next rung", Guard: (*step).undoMine, To: Detected, Do: (*step).undone},
+	{From: from(Undoing), On: EvUndoFailed, When: "approval expired: ask again", Guard: (*step).undoExpired, To: Undoing, Do: (*step).askUndoAgain},
 	{From: from(Undoing), On: EvUndoFailed, When: "undo failed", Guard: (*step).undoMine, To: Escalated, Do: (*step).undoFailed},
 	{From: from(Undoing), When: "deadline", Guard: (*step).expired, To: Escalated, Do: (*step).undoFailed},
 

@@ -137,6 +137,7 @@ type UndoRecord struct {
 	HeldUntil time.Time       `json:"held_until,omitzero"` // a person is asked until then
 	EndedAt   time.Time       `json:"ended_at,omitzero"`
 	OK        bool            `json:"ok"`
+	Asks      int             `json:"asks,omitempty"` // times that its approval came too late and was asked for again
 }
 
 // Signal is an alert, level-triggered.

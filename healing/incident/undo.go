@@ -1,6 +1,9 @@
 package incident
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // Undoing: what a rung has executed is taken back, the last action first.
 
@@ -80,6 +83,19 @@ func (x *step) noteUndo() string {
 		return "undo held for a person by " + d.Rule
 	}
 	return "undo " + d.AGL + " by " + d.Rule
+}
+
+// undoExpired: what allowed the undo came too late, or its key was rotated; nothing was taken back.
+func (x *step) undoExpired() bool {
+	return x.undoMine() && x.ev.Expired && x.in.current().Inverse != nil && x.in.current().Undo.Asks+1 < x.in.Settings.MaxAsks
+}
+
+func (x *step) askUndoAgain() string {
+	u := x.in.current().Undo
+	u.Asks++
+	u.RequestID = u.ID + "/r" + strconv.Itoa(u.Asks+1)
+	u.AGL, u.Envelope, u.HeldUntil = AGLPending, nil, time.Time{}
+	return "the approval of the undo expired before it could be used"
 }
 
 func (x *step) undoMore() string {
