@@ -34,7 +34,8 @@ type core struct {
 	running   map[string]*execution // by action id
 	queue     []pending             // events that follow from others, to be applied next
 	notified  map[string]bool
-	era       int64 // of desired state as last read
+	era       int64     // of desired state as last read
+	seen      time.Time // when the clock was last looked at
 	paused    bool
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,8 +47,9 @@ type world struct {
 	calls   []Notice
 	targets Targets
 	facts   Facts
-	scene   *scene // what is wrong; nil: the model is late while fault is on
-	gone    bool   // it has gone by itself
+	scene   *scene       // what is wrong; nil: the model is late while fault is on
+	gone    bool         // it has gone by itself
+	jump    atomic.Int64 // what the wall clock was moved by, for all but the store
 
 	// govern decides a request; nil: approve.
 	govern func(w *world, r store.PolicyRequest)
@@ -90,7 +92,7 @@ func (w *world) begin() {
 	a, err := New(Options{
 		Store: w.store, Publisher: w, Keys: map[string]ed25519.PublicKey{policy.KeyID(public): public}, Targets: w.targets, Facts: w.facts, Caller: w,
 		Playbook: playbook.Default, Settings: incident.Defaults(), ApprovalTTL: 10 * time.Minute, Heals: []string{"model"},
-		Now: func() time.Time { return time.Now().UTC() }, hook: w.hook,
+		Now: w.clock, hook: w.hook,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -183,11 +185,14 @@ func (w *world) ill() bool {
 	return w.hard || w.fault && !w.gone && w.mode() == store.ModeModel
 }
 
+// clock is the machine's, as somebody has set it.
+func (w *world) clock() time.Time { return time.Now().Add(time.Duration(w.jump.Load())).UTC() }
+
 // report is what monitoring would say.
 func (w *world) report() *event.Alert {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now().UTC()
+	now := w.clock()
 	s := detect.Signal{
 		Kind: detect.LatencyBreach, Target: detect.TargetService, State: detect.Healthy, Value: 20, Threshold: 300, N: 100,
 		Window: time.Second, Since: w.since, Evidence: map[string]any{"slow": 0.0},
@@ -321,8 +326,8 @@ func (w *world) decide() {
 func (w *world) approve(r store.PolicyRequest, envelope []byte) {
 	w.t.Helper()
 	_, err := w.store.DecideRequest(w.t.Context(), store.PolicyDecision{
-		RequestID: r.ID, Verdict: store.AGLApproved, Rule: "test", By: "governance", Envelope: envelope, DecidedAt: time.Now().UTC(),
-		ExpiresAt: time.Now().Add(time.Minute).UTC(),
+		RequestID: r.ID, Verdict: store.AGLApproved, Rule: "test", By: "governance", Envelope: envelope, DecidedAt: w.clock(),
+		ExpiresAt: w.clock().Add(time.Minute),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -339,7 +344,7 @@ func (w *world) envelope(r store.PolicyRequest, change func(e *policy.Envelope))
 		w.t.Fatal(err)
 	}
 	nonces++
-	now := time.Now()
+	now := w.clock()
 	e := policy.Envelope{
 		DecisionID: r.ID, ActionID: r.ActionID, Digest: r.Digest, IncidentID: r.IncidentID, Decision: policy.Approved, Purpose: p.Purpose,
 		Proposer: r.Proposer, Approver: "rule:test", Audience: policy.AudienceExecutor, Nonce: fmt.Sprint("n", nonces),
@@ -359,7 +364,7 @@ func (w *world) envelope(r store.PolicyRequest, change func(e *policy.Envelope))
 func (w *world) breakModel(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.fault, w.since = on, time.Now().UTC()
+	w.fault, w.since = on, w.clock()
 }
 
 // modeChanges counts changes of mode by actions.

@@ -28,9 +28,20 @@ func (c *core) tick(ctx context.Context) error {
 	return c.sweep(ctx)
 }
 
+// clockSlack is how far a clock may go back unnoticed.
+const clockSlack = time.Second
+
 // pass is what each message begins with: the lease is still held, desired state is read.
 func (c *core) pass(ctx context.Context) error {
 	now := c.o.Now()
+	if now.Before(c.seen.Add(-clockSlack)) {
+		// What was seen lies in the future now, and everything new before it: what is known is read anew, as after a restart.
+		c.o.Log.Warn("the clock went back", "by", c.seen.Sub(now))
+		c.lost.Store(true)
+		c.cancel()
+		return errors.New("healing: the clock went back")
+	}
+	c.seen = now
 	if now.Sub(time.UnixMicro(c.renewed.Load())).Abs() >= LeaseTTL/5 {
 		lease, err := c.o.Store.RenewLease(ctx, c.lease, LeaseTTL)
 		if err != nil {

@@ -79,6 +79,8 @@ func Resume(in Incident, now time.Time, unsent bool) (Incident, []Effect) {
 		out.SentAt, out.HealthySince, out.ShadowSince = now, time.Time{}, time.Time{}
 		// What was seen before says nothing about now, however short the pause: the fault may have died with the process.
 		out.Signal.ObservedAt, out.Shadow.ObservedAt = time.Time{}, time.Time{}
+		// Where the clock was set back meanwhile, what comes now must not seem older than what was done before.
+		out.ChangedAt, out.EnteredAt = notAfter(out.ChangedAt, now), notAfter(out.EnteredAt, now)
 		if unsent && out.State == Executing {
 			x.ev = Event{Type: EvUnsent, ActionID: out.CurrentID}
 			if x.run() != nil { // a loop in the table
@@ -100,6 +102,13 @@ func Resume(in Incident, now time.Time, unsent bool) (Incident, []Effect) {
 		x.fx = append(x.fx, logEffect(out, e))
 	}
 	return out, x.fx
+}
+
+func notAfter(t, limit time.Time) time.Time {
+	if t.After(limit) {
+		return limit
+	}
+	return t
 }
 
 // run takes the event's own transition, if there is one, and then those that need no event, until none is left.
