@@ -39,7 +39,6 @@ type world struct {
 	hard    bool // late in either mode
 	mends   bool // a restart ends hard
 	silent  bool // no traffic: nothing can be verified
-	suspect bool // the first tier alarms, nothing is confirmed
 	since   time.Time
 	dwell   time.Duration // how long what is ill is only suspected
 	watches map[string]detect.Watch
@@ -201,9 +200,6 @@ func (w *world) report() *event.Alert {
 		s.Kind, s.Target = w.scene.kind, w.scene.target
 	}
 	ill := w.ill()
-	if w.suspect {
-		s.State = detect.Suspect
-	}
 	if ill {
 		s.State, s.Value, s.Onset = detect.Confirmed, 2000, w.since
 		if now.Sub(w.since) < w.dwell {

@@ -309,30 +309,6 @@ func (w *world) edit(statements ...string) {
 	}
 }
 
-// TestWhatIsSuspectedAgainIsNoRelapse: a suspicion soon after a healing opens an incident of its own, and its confirmation
-// goes on with that one; the ended one is not reopened beside it.
-func TestWhatIsSuspectedAgainIsNoRelapse(t *testing.T) {
-	run(t, func(w *world) {
-		w.begin()
-		w.breakModel(true)
-		w.until(incident.Degraded, 20*time.Second)
-		w.breakModel(false)
-		w.until(incident.Resolved, 20*time.Second)
-		w.suspect = true
-		w.pass(2 * time.Second)
-		w.suspect = false
-		w.breakModel(true)
-		w.pass(5 * time.Second)
-		rows, err := w.store.Incidents(w.t.Context(), store.IncidentFilter{}, "", 10)
-		if err != nil || len(rows) != 2 {
-			t.Fatalf("%d incidents, %v", len(rows), err)
-		}
-		if w.mode() != store.ModeSafe || rows[0].Status != store.IncidentResolved || !rows[0].Degraded || rows[1].Degraded {
-			t.Errorf("mode %s, the new one %s, the old one %s", w.mode(), rows[0].Status, rows[1].Status)
-		}
-	})
-}
-
 // TestWhatIsHeardAgainIsOver: a person is told that the store doesn't answer; when it does the incident ends, though the
 // signal then names the bus.
 func TestWhatIsHeardAgainIsOver(t *testing.T) {

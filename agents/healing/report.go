@@ -87,7 +87,7 @@ func (c *core) feed(ctx context.Context, r detect.Report, s detect.Signal, of st
 		ev := incident.Event{Type: incident.EvSignal, At: r.At, Signal: &sig}
 		if in.State.Final() {
 			sig = began(sig, s)
-			if !incident.Reopens(in, sig, c.o.Now()) || c.underWay(s.Fingerprint()) {
+			if !incident.Reopens(in, sig, c.o.Now()) {
 				continue
 			}
 			known, err := c.recognise(ctx, &sig)
@@ -104,13 +104,6 @@ func (c *core) feed(ctx context.Context, r detect.Report, s detect.Signal, of st
 		c.queue = append(c.queue, pending{id, ev})
 	}
 	return nil
-}
-
-// underWay reports whether an incident of the signal is open: then there is no other to reopen.
-func (c *core) underWay(fingerprint string) bool {
-	return slices.ContainsFunc(c.all(), func(in incident.Incident) bool {
-		return !in.State.Final() && (in.Fingerprint == fingerprint || slices.Contains(in.Covers, fingerprint))
-	})
 }
 
 // hearsAgain: what couldn't be heard (the bus, the store, monitoring itself) is one signal, which names the bus when all is
