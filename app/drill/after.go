@@ -199,7 +199,7 @@ func (x *run) conclude(ctx context.Context) error {
 	}
 	slices.SortStableFunc(x.out.Timeline, func(a, b Step) int { return a.At.Compare(b.At) })
 	since(x.onset, x.out.Timeline)
-	x.out.Durations = durations(x.out.Timeline, x.own.ID)
+	x.out.Durations = durations(x.out.Timeline, x.own.ID, x.out.ReturnID)
 	for _, c := range x.mine() {
 		for _, g := range c.Gates {
 			if c.ID == x.own.ID {

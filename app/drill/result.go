@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"math"
 	"time"
 
 	"aura/healing/incident"
@@ -92,14 +93,16 @@ func (r *Result) Phase(name string) *Phase {
 	return nil
 }
 
-// durations of the steps of the expected incident, and of what comes after it.
-func durations(steps []Step, id string) map[string]float64 {
+// durations of the steps of the expected incident, and of its restoration: its own, or that of the incident of the return.
+func durations(steps []Step, id, returned string) map[string]float64 {
 	out := map[string]float64{}
 	for _, s := range steps {
 		own := s.IncidentID == id || s.IncidentID == ""
 		switch s.Name {
 		case StepRestored:
-			out[s.Name] = s.SinceOnset
+			if own || s.IncidentID == returned {
+				out[s.Name] = s.SinceOnset
+			}
 		case StepExecuted:
 			// What happens after the verification, as leaving safe mode, belongs to the restoration.
 			if _, verified := out[StepVerified]; own && !verified {
@@ -113,7 +116,7 @@ func durations(steps []Step, id string) map[string]float64 {
 	}
 	if ended, ok := out[StepFaultEnded]; ok {
 		if restored, ok := out[StepRestored]; ok {
-			out[EndedToRestored] = restored - ended
+			out[EndedToRestored] = math.Round((restored-ended)*1e3) / 1e3
 		}
 	}
 	return out

@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -264,6 +265,19 @@ func TestADriftComesBack(t *testing.T) {
 			t.Errorf("restored by %q, others %+v", out.ReturnID, out.Others)
 		}
 	})
+}
+
+// What happens beside the drill is no part of its durations.
+func TestDurationsAreTheDrillsOwn(t *testing.T) {
+	at := func(name, id string, s float64) Step { return Step{Name: name, IncidentID: id, SinceOnset: s} }
+	got := durations([]Step{
+		at(StepOnset, "", 0), at(StepDetected, "other", .5), at(StepDetected, "own", 1), at(StepExecuted, "own", 2), at(StepExecuted, "own", 3),
+		at(StepVerified, "own", 4), at(StepRestored, "other", 5), at(StepFaultEnded, "", 6), at(StepExecuted, "own", 7), at(StepRestored, "back", 9.5),
+	}, "own", "back")
+	want := map[string]float64{StepDetected: 1, StepExecuted: 3, StepVerified: 4, StepFaultEnded: 6, StepRestored: 9.5, EndedToRestored: 3.5}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }
 
 func TestADrillThatCannotBegin(t *testing.T) {
