@@ -107,6 +107,9 @@ func (x *run) watch(ctx context.Context) error {
 	if x.onset.IsZero() {
 		return nil
 	}
+	for i := range x.cases {
+		x.cases[i] = relapsed(x.cases[i], x.onset)
+	}
 	x.own = Case{}
 	for _, c := range slices.Backward(x.mine()) { // the first: what comes later may be what it brought about
 		if x.d.about(c.Incident) && (!c.DetectedAt.IsZero() || !c.State.Final()) {
@@ -126,6 +129,20 @@ func (x *run) watch(ctx context.Context) error {
 		x.tell(s)
 	}
 	return nil
+}
+
+// relapsed tells an incident from before the fault that was opened again under it as what it is since then.
+func relapsed(c Case, onset time.Time) Case {
+	if !c.OpenedAt.Before(onset) {
+		return c
+	}
+	at := slices.IndexFunc(c.Relapses, func(at time.Time) bool { return !at.Before(onset) })
+	if at < 0 {
+		return c
+	}
+	c.OpenedAt, c.DetectedAt = c.Relapses[at], c.Relapses[at]
+	c.Actions = slices.DeleteFunc(slices.Clone(c.Actions), func(a incident.Action) bool { return a.ProposedAt.Before(c.OpenedAt) })
+	return c
 }
 
 // mine are the incidents that were opened under the drill.

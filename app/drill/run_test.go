@@ -267,6 +267,23 @@ func TestADriftComesBack(t *testing.T) {
 	})
 }
 
+// An incident of a moment before the fault is opened again by it: the drill is about what it is from then on.
+func TestARelapseIsTheDrills(t *testing.T) {
+	onset := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	c := Case{Incident: incident.Incident{
+		OpenedAt: onset.Add(-time.Minute), DetectedAt: onset.Add(-time.Minute), Relapses: []time.Time{onset.Add(-time.Second), onset.Add(time.Second)},
+		Actions: []incident.Action{{ID: "old", ProposedAt: onset.Add(-time.Minute)}, {ID: "new", ProposedAt: onset.Add(time.Second)}},
+	}}
+	got := relapsed(c, onset)
+	if !got.OpenedAt.Equal(onset.Add(time.Second)) || !got.DetectedAt.Equal(got.OpenedAt) || len(got.Actions) != 1 || got.Actions[0].ID != "new" || len(c.Actions) != 2 {
+		t.Errorf("%+v", got)
+	}
+	c.Relapses = c.Relapses[:1]
+	if got := relapsed(c, onset); !got.OpenedAt.Before(onset) || len(got.Actions) != 2 {
+		t.Errorf("no relapse of the drill: %+v", got)
+	}
+}
+
 // What happens beside the drill is no part of its durations.
 func TestDurationsAreTheDrillsOwn(t *testing.T) {
 	at := func(name, id string, s float64) Step { return Step{Name: name, IncidentID: id, SinceOnset: s} }
