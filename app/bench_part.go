@@ -164,7 +164,12 @@ func (m *benchServant) drive(ctx context.Context) partAnswer {
 
 // catch makes the model agent late under the same load and waits until the loop has found and mitigated it.
 func (m *benchServant) catch(ctx context.Context, out *partAnswer) error {
-	// A machine that was too busy may have been healed already; the fault must find it at rest.
+	load, end := context.WithCancel(ctx)
+	driven := make(chan struct{})
+	go func() { defer close(driven); m.records.drive(load, 3*time.Minute) }()
+	defer func() { end(); <-driven }()
+	// A machine that was too busy may have been healed already; the fault must find it at rest. It gets there under load only:
+	// without traffic nothing is shown healthy.
 	if err := until(ctx, time.Minute, "nothing is open and the model decides", func() bool {
 		open, err := m.parts.Store.OpenIncidents(ctx)
 		return err == nil && len(open) == 0 && m.parts.View.Current().Mode == "MODEL"
@@ -176,10 +181,6 @@ func (m *benchServant) catch(ctx context.Context, out *partAnswer) error {
 		return err
 	}
 	out.Before = len(before)
-	load, end := context.WithCancel(ctx)
-	driven := make(chan struct{})
-	go func() { defer close(driven); m.records.drive(load, time.Minute) }()
-	defer func() { end(); <-driven }()
 	onset := time.Now()
 	if _, err := m.parts.Faults.Inject(fault.Fault{Target: "model", Kind: fault.Latency, Delay: 2 * time.Second, Share: 1, TTL: time.Minute}); err != nil {
 		return fmt.Errorf("bench: inject a latency: %w", err)
