@@ -53,6 +53,7 @@ func (a *agent) pulse(now time.Time) (out []*event.AgentMetrics) {
 	slow := a.isSlow(a.sup.clock())
 	depth, age, inFlight := a.load(now)
 	slot := a.stats.turn()
+	oldest, deadline := a.oldestHandler()
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -65,7 +66,7 @@ func (a *agent) pulse(now time.Time) (out []*event.AgentMetrics) {
 	m := event.AgentMetrics{
 		Agent: a.spec.Name, Instance: a.sup.opts.Instance, At: now, SlotMS: a.sup.opts.Heartbeat.Milliseconds(),
 		Watermark: a.finished.Load(), Queue: depth, QueueAgeMS: age.Milliseconds(), InFlight: inFlight,
-		HandlerAgeMS: a.handlerAge().Milliseconds(), DeadlineMS: a.sup.opts.StageDeadline.Milliseconds(),
+		HandlerAgeMS: oldest.Milliseconds(), DeadlineMS: deadline.Milliseconds(),
 	}
 	for _, n := range a.notices {
 		e := m
@@ -102,13 +103,22 @@ func (a *agent) isSlow(now int64) bool {
 	return false
 }
 
-// handlerAge is the age of the oldest handler at work.
-func (a *agent) handlerAge() (oldest time.Duration) {
+// oldestHandler is the age of the handler that is at work for longest, and the deadline that it should keep: its lane's, which
+// is doubled where events have taken longer. Without one at work it is the longest of all lanes.
+func (a *agent) oldestHandler() (age, deadline time.Duration) {
 	now := a.sup.clock()
+	longest := a.sup.opts.StageDeadline
 	for _, l := range a.lanes {
-		oldest = max(oldest, l.working(now))
+		its := time.Duration(l.deadline.Load())
+		longest = max(longest, its)
+		if at := l.working(now); at > age {
+			age, deadline = at, its
+		}
 	}
-	return oldest
+	if age == 0 {
+		deadline = longest
+	}
+	return age, deadline
 }
 
 // load describes what waits and what is at work.

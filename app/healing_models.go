@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"aura/agents/healing"
 	"aura/healing/incident"
@@ -93,6 +94,8 @@ func (s *system) Fact(ctx context.Context, name string, in incident.Incident) (b
 const (
 	// compareRows are the newest labelled rows that two versions are compared on, compareLeast what is needed.
 	compareRows, compareLeast = 500, 50
+	// compareEnough rows settle it: a previous version that isn't surely better on them is not.
+	compareEnough = 200
 	// surely is the normal quantile from which a difference is none of chance (one-sided 1 %).
 	surely = 2.33
 )
@@ -114,7 +117,11 @@ func (s *system) previousBetter(ctx context.Context, in incident.Incident) (bool
 	if err != nil {
 		return false, "the previous version can't be loaded: " + err.Error(), nil
 	}
-	rows, err := s.heardSince(ctx, healing.Since(in), compareRows)
+	since, err := s.comparable(ctx, healing.Since(in))
+	if err != nil {
+		return false, "", err
+	}
+	rows, err := s.heardSince(ctx, since, compareRows)
 	if err != nil {
 		return false, "", err
 	}
@@ -133,5 +140,32 @@ func (s *system) previousBetter(ctx context.Context, in incident.Incident) (bool
 		}
 	}
 	why := fmt.Sprintf("of %d outcomes the previous version gets %d right that the champion gets wrong, and %d wrong that it gets right", len(rows), gains, losses)
-	return float64(gains-losses) > surely*math.Sqrt(float64(gains+losses)), why, nil
+	switch {
+	case float64(gains-losses) > surely*math.Sqrt(float64(gains+losses)):
+		return true, why, nil
+	case len(rows) < compareEnough && gains > losses:
+		return false, "", &healing.Later{Reason: why + ": that may be chance yet"}
+	}
+	return false, why, nil
+}
+
+// freshChampion is how soon after a promotion a loss of accuracy is most likely the promoted version's.
+const freshChampion = time.Minute
+
+// comparable is from when on outcomes tell champion and previous version apart: the onset, or, where the champion was put in
+// charge just before, that moment. Both are asked about the same applications, whoever decided them.
+func (s *system) comparable(ctx context.Context, onset time.Time) (time.Time, error) {
+	history, err := s.registry.History(ctx, changesBack)
+	if err != nil {
+		return onset, err
+	}
+	for _, h := range history {
+		if h.Alias == registry.Champion {
+			if h.At.Before(onset) && onset.Sub(h.At) < freshChampion {
+				return h.At, nil
+			}
+			break
+		}
+	}
+	return onset, nil
 }

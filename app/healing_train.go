@@ -93,11 +93,21 @@ func (s *system) attempt(ctx context.Context, t healing.Training) (*gate.Outcome
 	}
 	out, err := gate.Retrain(ctx, s.schema, champion, rows, old, gate.Options{
 		Seed: s.cfg.Seed, Trees: s.cfg.Training.Trees, Depth: s.cfg.Training.Depth, Workers: 1, Bugs: s.bugs(),
+		Floor: s.floor(champion.Metrics.Accuracy),
 	})
 	if err == nil {
 		s.log.Info("retraining judged", "action", t.ActionID, "code", out.Verdict.Code, "reason", out.Verdict.Reason, "rows", len(rows))
 	}
 	return out, rows, err
+}
+
+// floor is the accuracy below which the champion fails, as monitoring has it.
+func (s *system) floor(validated float64) float64 {
+	m := s.cfg.Monitoring
+	if validated <= 0 {
+		return m.AccuracyFloor
+	}
+	return min(m.AccuracyFloor, validated-m.AccuracyMargin)
 }
 
 // before are stored rows of the population before the change.

@@ -42,8 +42,11 @@ func controlAgents(cfg config.Config, mon *monitoring.Monitoring, h *healer) []a
 // holdoutShare is the part of the training rows that a version's accuracy was measured on, where it doesn't say: one in five.
 const holdoutShare = 5
 
-func newMonitoring(st *store.Store, view *desired.View, ref *reference.Holder, reg *registry.Registry, now clock, log *slog.Logger) *monitoring.Monitoring {
-	c := detect.DefaultConfig()
+func newMonitoring(cfg config.Config, st *store.Store, view *desired.View, ref *reference.Holder, reg *registry.Registry, now clock, log *slog.Logger) (*monitoring.Monitoring, error) {
+	c, err := cfg.Detect()
+	if err != nil {
+		return nil, refuse("monitoring: %v", err)
+	}
 	c.Latency.SLO = latencyObjective
 	return monitoring.New(monitoring.Options{
 		Store: st, View: view, Config: c, Reference: ref.Current, Load: loadReference(st), Now: now, Log: log,
@@ -57,7 +60,7 @@ func newMonitoring(st *store.Store, view *desired.View, ref *reference.Holder, r
 			}
 			return v.Metrics.Accuracy, v.Window.Rows / holdoutShare
 		},
-	})
+	}), nil
 }
 
 func loadReference(st *store.Store) reference.Loader {

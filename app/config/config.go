@@ -20,6 +20,7 @@ type Config struct {
 	Training   Training   `key:"training"`
 	Faults     Faults     `key:"faults"`
 	Desired    Desired    `key:"desired"`
+	Monitoring Monitoring `key:"monitoring"`
 	Healing    Healing    `key:"healing"`
 	Governance Governance `key:"governance"`
 	Log        Log        `key:"log"`
@@ -114,6 +115,21 @@ type Desired struct {
 	Poll time.Duration `key:"poll" min:"50ms" max:"1m"`
 }
 
+// Monitoring is what counts as unhealthy, and how many false alarms the sequential detectors may raise: their thresholds
+// follow from that.
+type Monitoring struct {
+	FalseAlarmsMonth   float64       `key:"false_alarms_month" above:"0" max:"1000"`
+	Rate               float64       `key:"rate" above:"0" max:"1000000"`
+	FalseAlarmPerModel float64       `key:"false_alarm_per_model" min:"0" max:"0.1"`
+	Autocorrelation    float64       `key:"autocorrelation" min:"0" max:"0.5"`
+	HarmlessShift      float64       `key:"harmless_shift" min:"0" max:"0.2"`
+	AccuracyFloor      float64       `key:"accuracy_floor" above:"0" max:"0.99"`
+	AccuracyMargin     float64       `key:"accuracy_margin" min:"0.01" max:"0.5"`
+	PSI                float64       `key:"psi" above:"0" max:"10"`
+	PSIClear           float64       `key:"psi_clear" above:"0" max:"10"`
+	HeartbeatMissing   time.Duration `key:"heartbeat_missing" min:"300ms" max:"5m"`
+}
+
 // Healing is the healing loop: whether it runs, whether it only says what it would do, whom it calls, what it tries.
 type Healing struct {
 	Enabled bool   `key:"enabled"`
@@ -146,19 +162,23 @@ type Shutdown struct {
 // Default returns the laptop profile: what runs when nothing is set.
 func Default() Config {
 	return Config{
-		HTTP:       HTTP{Addr: "127.0.0.1:8080", Wait: 2 * time.Second, MaxBody: 64 << 10},
-		Data:       Data{Dir: "./data"},
-		Bus:        Bus{Kind: "memory", Lanes: 4, LaneCapacity: 4096},
-		Agents:     Agents{Heartbeat: 100 * time.Millisecond, StageDeadline: time.Second, Grace: 500 * time.Millisecond, Restart: "governed", MaxZombies: 3},
-		Admission:  Admission{Window: 10_000},
-		Sweep:      Sweep{MinAge: 5 * time.Second, MaxAge: time.Minute},
-		Simulate:   Simulate{Rate: 50, OutcomeDelay: 5 * time.Second},
-		Source:     Source{Rate: 200, Order: "seeded", TrainShare: 0.5, OutcomeDelay: 5 * time.Second},
-		Seed:       1,
-		Retention:  Retention{Simulated: time.Hour, Applications: 180 * 24 * time.Hour, Every: time.Minute},
-		Training:   Training{Rows: 10_000, Trees: 100, Depth: 10},
-		Faults:     Faults{Enabled: true, MaxTTL: 15 * time.Minute},
-		Desired:    Desired{Poll: time.Second},
+		HTTP:      HTTP{Addr: "127.0.0.1:8080", Wait: 2 * time.Second, MaxBody: 64 << 10},
+		Data:      Data{Dir: "./data"},
+		Bus:       Bus{Kind: "memory", Lanes: 4, LaneCapacity: 4096},
+		Agents:    Agents{Heartbeat: 100 * time.Millisecond, StageDeadline: time.Second, Grace: 500 * time.Millisecond, Restart: "governed", MaxZombies: 3},
+		Admission: Admission{Window: 10_000},
+		Sweep:     Sweep{MinAge: 5 * time.Second, MaxAge: time.Minute},
+		Simulate:  Simulate{Rate: 50, OutcomeDelay: 5 * time.Second},
+		Source:    Source{Rate: 200, Order: "seeded", TrainShare: 0.5, OutcomeDelay: 5 * time.Second},
+		Seed:      1,
+		Retention: Retention{Simulated: time.Hour, Applications: 180 * 24 * time.Hour, Every: time.Minute},
+		Training:  Training{Rows: 10_000, Trees: 100, Depth: 10},
+		Faults:    Faults{Enabled: true, MaxTTL: 15 * time.Minute},
+		Desired:   Desired{Poll: time.Second},
+		Monitoring: Monitoring{
+			FalseAlarmsMonth: 0.01, Rate: 50, FalseAlarmPerModel: 0.001, AccuracyFloor: 0.8, AccuracyMargin: 0.05, PSI: 0.2, PSIClear: 0.1,
+			HeartbeatMissing: 1500 * time.Millisecond,
+		},
 		Healing:    Healing{Enabled: true},
 		Governance: Governance{Profile: "demo", ApprovalTTL: 10 * time.Minute},
 		Log:        Log{Level: "info", Format: "text"},

@@ -46,6 +46,10 @@ func TestRefused(t *testing.T) {
 		{"agent twice", "agents: {select: [model, model]}", nil, nil, []string{"agents.select", "twice"}},
 		{"no agent", "agents: {select: ['Model!']}", nil, nil, []string{"agents.select", "lower-case"}},
 		{"file and simulator", "source: {file: a.csv}", []string{"AURA_SIMULATE_RATE=5"}, nil, []string{"simulate.rate = 5", "source.file is set too", "leave one"}},
+		{"drift that can't end", "monitoring: {psi: 0.1}", nil, nil, []string{"monitoring.psi_clear = 0.1", "monitoring.psi = 0.1", "lower it"}},
+		{"one lost beat", "monitoring: {heartbeat_missing: 1s}\nagents: {heartbeat: 500ms}", nil, nil, []string{"monitoring.heartbeat_missing = 1s", "three heartbeats"}},
+		{"no false alarms", "monitoring: {false_alarms_month: 0}", nil, nil, []string{"monitoring.false_alarms_month", "more than 0"}},
+		{"too cautious", "monitoring: {harmless_shift: 0.2, autocorrelation: 0.5, false_alarms_month: 1e-90}", nil, nil, []string{"monitoring.false_alarms_month", "allow more"}},
 		{"no directory", "data: {dir: ''}", nil, nil, []string{"data.dir", "name a directory"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -24,6 +24,7 @@ func (b *builder) validate() {
 	b.selection()
 	b.sources()
 	b.loop()
+	b.detection()
 	c := &b.Config
 	if c.Sweep.MinAge > c.Sweep.MaxAge {
 		b.wrong("sweep.min_age", "longer than sweep.max_age = "+formatDuration(c.Sweep.MaxAge), "lower it, or raise sweep.max_age")
