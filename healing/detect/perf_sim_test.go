@@ -122,6 +122,26 @@ func TestVerifyPerf(t *testing.T) {
 	}
 }
 
+// TestVerifyPerfOfACandidateThatWasFlattered: its hold-out was small, and it is three points less good than it looked there: it
+// is above its floor, and no verification may end otherwise.
+func TestVerifyPerfOfACandidateThatWasFlattered(t *testing.T) {
+	const runs = 40
+	healthy, broken := 0, 0
+	for seed := range uint64(runs) {
+		w := newChampion(t, seed, 0.82)
+		switch f, _ := w.verify(t, 0.797, Sample{N: 60, Bad: 17}); f {
+		case Cured:
+			healthy++
+		case Broken:
+			broken++
+		}
+	}
+	t.Logf("healthy %d, broken %d of %d", healthy, broken, runs)
+	if broken > 1 || healthy < runs*9/10 {
+		t.Errorf("healthy %d, broken %d of %d", healthy, broken, runs)
+	}
+}
+
 // TestHeadStartKeepsItsPromise: P(false alarm within t) <= (head + t) / A at a change of the champion.
 func TestHeadStartKeepsItsPromise(t *testing.T) {
 	const runs, events, threshold, head = 20_000, 100, 1e4, 100.

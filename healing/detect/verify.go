@@ -142,7 +142,10 @@ func (v *Verification) add(now time.Time, n, bad int64) {
 	if v.CuredAt.IsZero() && v.accepts() {
 		v.CuredAt = now
 	}
-	if v.Test.Rejects(v.Options.Beta) || v.Stay.Rejects(v.Options.Beta) {
+	switch {
+	case v.Kind == PerfDrop:
+		v.Fell = v.Fell || n > 0 && v.perfBroken()
+	case v.Test.Rejects(v.Options.Beta) || v.Stay.Rejects(v.Options.Beta):
 		v.Fell = true
 	}
 }
@@ -153,7 +156,7 @@ func (v *Verification) accepts() bool {
 	case AgentDown:
 		return v.Beats >= 3 && v.Moved && v.Test.LLR >= 0
 	case PerfDrop:
-		return v.Test.Accepts(v.Options.Alpha) && v.floorHolds()
+		return v.perfHealthy()
 	}
 	return v.Test.Accepts(v.Options.Alpha)
 }

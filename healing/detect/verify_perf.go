@@ -13,6 +13,10 @@ const (
 	sureOfBad = 0.05
 	// stillBelow is the probability of lying below the floor above which no champion counts as healthy.
 	stillBelow = 0.2
+	// surelyAbove is the probability of lying below the floor at which a champion is healthy whatever it was validated at.
+	surelyAbove = 1e-3
+	// surelyBelow is the one from which no champion is.
+	surelyBelow = 0.95
 )
 
 // perfRates returns the rates of wrong scores that a verification of PERF_DROP tells apart. Healthy is the validated one.
@@ -40,6 +44,20 @@ func perfRates(c PerfConfig, d Desired, was Sample) (healthy, broken float64) {
 func (v *Verification) floorHolds() bool {
 	t := v.Test
 	return t.N >= v.Options.MinSamples && PosteriorBelow(v.Options.Floor, t.N-t.Bad, t.N) <= stillBelow
+}
+
+// perfHealthy: the champion is told from one as bad as in the incident, and its floor holds. What it was validated at may
+// rest on few rows, and flatter it: then it may lie between the two rates, and is healthy if it is surely above its floor.
+func (v *Verification) perfHealthy() bool {
+	t := v.Test
+	return t.Accepts(v.Options.Alpha) && v.floorHolds() ||
+		t.N >= 2*v.Options.MinSamples && PosteriorBelow(v.Options.Floor, t.N-t.Bad, t.N) <= surelyAbove
+}
+
+// perfBroken: it is told from a healthy one, and surely below its floor.
+func (v *Verification) perfBroken() bool {
+	t := v.Test
+	return t.Rejects(v.Options.Beta) && PosteriorBelow(v.Options.Floor, t.N-t.Bad, t.N) >= surelyBelow
 }
 
 // why says for a person what a verification of PERF_DROP tells apart.
