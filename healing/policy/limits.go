@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,7 +13,7 @@ type Limits struct {
 	TargetDay  int `json:"target_day" yaml:"target_day"`
 	GlobalHour int `json:"global_hour" yaml:"global_hour"`
 	GlobalDay  int `json:"global_day" yaml:"global_day"`
-	InFlight   int `json:"in_flight" yaml:"in_flight"` // executing or being verified at the same time, all targets
+	InFlight   int `json:"in_flight" yaml:"in_flight"` // incidents with an action that is executed or verified, at the same time
 
 	// Cooldown is the wait between two actions of the same type on the same setting; it doubles with each repeat within an
 	// hour, up to MaxCooldown. "default" is for types without an own one.
@@ -102,6 +103,7 @@ func (l Limits) Check(actionID, action string, touches []string, cooldown time.D
 	var last time.Time
 	repeats, failures := 0, 0
 	var failed time.Time
+	inFlight := map[string]bool{} // an incident does one thing at a time: what stands of its rung doesn't compete with the next
 	for _, u := range uses {
 		if u.ActionID == actionID {
 			continue // asked again after a crash: it doesn't compete with itself
@@ -112,7 +114,9 @@ func (l Limits) Check(actionID, action string, touches []string, cooldown time.D
 		count(&v.GlobalDay, age < 24*time.Hour)
 		count(&v.TargetHour, same && age < time.Hour)
 		count(&v.TargetDay, same && age < 24*time.Hour)
-		count(&v.InFlight, u.EndedAt.IsZero() && age < time.Hour)
+		if of := incidentOf(u.ActionID); u.EndedAt.IsZero() && age < time.Hour && of != incidentOf(actionID) {
+			inFlight[of] = true
+		}
 		if same && u.Action == action && age < time.Hour {
 			repeats++
 			if at := now.Add(-age); at.After(last) {
@@ -127,6 +131,7 @@ func (l Limits) Check(actionID, action string, touches []string, cooldown time.D
 			}
 		}
 	}
+	v.InFlight = len(inFlight)
 	if repeats > 0 {
 		v.Cooldown = max(0, l.cooldown(action, cooldown, repeats)-now.Sub(last))
 	}
@@ -134,6 +139,12 @@ func (l Limits) Check(actionID, action string, touches []string, cooldown time.D
 	v.Reason = l.reason(v, failures, touches)
 	v.Within = v.Reason == ""
 	return v
+}
+
+// incidentOf is the incident of an action, by the form of its id; an action without one stands for itself.
+func incidentOf(actionID string) string {
+	id, _, _ := strings.Cut(actionID, "/")
+	return id
 }
 
 func count(n *int, yes bool) {
@@ -163,7 +174,7 @@ func (l Limits) reason(v Verdict, failures int, touches []string) string {
 	case v.Breaker:
 		return fmt.Sprintf("breaker open: %d actions did not hold", failures)
 	case v.InFlight >= l.InFlight:
-		return fmt.Sprintf("%d actions in flight, %d allowed", v.InFlight, l.InFlight)
+		return fmt.Sprintf("%d other incidents have an action in flight, %d allowed", v.InFlight, l.InFlight)
 	case v.TargetHour >= l.TargetHour:
 		return fmt.Sprintf("%d actions on this target in an hour, %d allowed", v.TargetHour, l.TargetHour)
 	case v.TargetDay >= l.TargetDay:

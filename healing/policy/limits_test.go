@@ -27,6 +27,7 @@ func TestLimits(t *testing.T) {
 		{"itself, asked again", []Use{use("new", time.Second, true)}, ""},
 		{"a clock moved back", []Use{use("a", -time.Hour, true)}, "cooldown"},
 		{"in flight", []Use{{ActionID: "a", Touches: []string{"x"}, At: t0}, {ActionID: "b", Touches: []string{"y"}, At: t0}}, "in flight"},
+		{"in flight of one incident and its own", []Use{{ActionID: "new/a1", Touches: []string{"z"}, At: t0}, {ActionID: "i/a1", Touches: []string{"x"}, At: t0}, {ActionID: "i/a2", Touches: []string{"y"}, At: t0}}, ""},
 		{"breaker", []Use{use("a", 20*time.Minute, false), use("b", 18*time.Minute, false), use("c", 16*time.Minute, false)}, "breaker"},
 		{"breaker reset", []Use{use("a", 59*time.Minute, false), use("b", 58*time.Minute, false), use("c", 40*time.Minute, false)}, "in an hour"},
 	} {
