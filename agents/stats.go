@@ -63,6 +63,13 @@ func (s *stats) merge(t *tally) {
 	*t = tally{}
 }
 
+// late adds to the sums only: what an ended life did says nothing about the slot.
+func (s *stats) late(t *tally) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.total.plus(t)
+}
+
 // turn closes the slot and returns it, with the number of events handled so far.
 func (s *stats) turn() (slot tally) {
 	s.mu.Lock()

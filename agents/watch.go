@@ -117,7 +117,7 @@ func (l *lane) check(now int64) {
 	if hung == 0 {
 		return
 	}
-	caught := false
+	caught, over := false, p.life.over.Load()
 	l.owned(p, func() {
 		// The handler may have returned meanwhile. If not, its loop can't go on before it has seen that it is fenced, so
 		// what it has in hand stands still.
@@ -127,7 +127,11 @@ func (l *lane) check(now int64) {
 		}
 	})
 	if caught {
-		l.agent.stats.merge(&tally{failed: 1})
+		if over { // a further lane of a life that has ended: the slot is that of the life after it
+			l.agent.stats.late(&tally{failed: 1})
+		} else {
+			l.agent.stats.merge(&tally{failed: 1})
+		}
 		l.agent.sup.opts.Logger.Error("an agent hangs", "agent", l.agent.spec.Name, "incarnation", p.life.number,
 			"topic", string(l.box.Topic), "lane", l.index)
 		p.life.end(Hung, errHung.Error()+" ("+string(l.box.Topic)+")")

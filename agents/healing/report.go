@@ -285,7 +285,9 @@ func signalOf(r detect.Report, s detect.Signal, of string) incident.Signal {
 	}
 	if s.Kind == detect.AgentDown {
 		out.Facts["model_agent"] = s.Target == "model"
-		out.WindowFrom = s.Since // beats are judged one by one, not over a window
+		if s.Since.After(out.WindowFrom) { // beats are judged one by one: a state that is younger than the window rests on less
+			out.WindowFrom = s.Since
+		}
 	}
 	if s.Bug != nil {
 		out.DataBug = s.Bug.String()
