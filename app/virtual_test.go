@@ -150,14 +150,6 @@ func (w *world) waitFor(limit time.Duration, cond func() bool) bool {
 	return cond()
 }
 
-// settled: nothing is open, and the model decides.
-func (w *world) settled() bool {
-	if w.parts.View.Current().Mode != "MODEL" {
-		return false
-	}
-	return !slices.ContainsFunc(w.incidents(), func(in incident.Incident) bool { return !in.State.Final() || in.Degraded })
-}
-
 // sound says what is broken of what must hold of any run: the audit, each application decided once, the mode.
 func (w *world) sound() (problems []string) {
 	ctx := context.WithoutCancel(w.t.Context())
