@@ -89,6 +89,7 @@ func TestWhatADemoDoesNotCallHealed(t *testing.T) {
 
 // TestAPausedDrillIsNotHealed: somebody pauses healing before the fault comes.
 func TestAPausedDrillIsNotHealed(t *testing.T) {
+	t.Parallel()
 	a := healed(t, nil)
 	b := &healingBackend{store: a.parts.Store, view: a.parts.View, heals: true, announce: func(context.Context, string, int64) {}}
 	if _, err := b.Pause(t.Context(), api.Change{By: "somebody", Reason: "maintenance"}); err != nil {

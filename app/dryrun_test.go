@@ -14,6 +14,7 @@ import (
 // TestADryRunChangesNothing: the whole loop up to the execution is real and recorded; nothing is executed, and the
 // supervisor goes on restarting what dies, as nobody else will.
 func TestADryRunChangesNothing(t *testing.T) {
+	t.Parallel()
 	a := healed(t, func(c *config.Config) { c.Healing.DryRun = true })
 	ctx := t.Context()
 	before, err := a.parts.Store.ConfigHistory(ctx, 100, 0)

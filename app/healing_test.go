@@ -69,6 +69,7 @@ func await(t *testing.T, a *App, want incident.State) incident.Incident {
 
 // TestALateModelIsHealed: for real, from the injected latency to safe mode, and back when it has gone.
 func TestALateModelIsHealed(t *testing.T) {
+	t.Parallel()
 	a := healed(t, nil)
 	inject(t, a, fault.Fault{Target: "model", Kind: fault.Latency, Delay: 2 * time.Second, Share: 1, TTL: time.Minute})
 	in := await(t, a, incident.Degraded)
@@ -88,6 +89,7 @@ func TestALateModelIsHealed(t *testing.T) {
 
 // TestASupervisedRestartWaitsForAPerson: a dead agent stays dead until somebody who may says yes, and then lives.
 func TestASupervisedRestartWaitsForAPerson(t *testing.T) {
+	t.Parallel()
 	a := healed(t, func(c *config.Config) { c.Governance.Profile = policy.Supervised })
 	inject(t, a, fault.Fault{Target: "model", Kind: fault.Crash, Share: 1, TTL: time.Minute, Times: 1})
 	in := await(t, a, incident.AwaitingApproval)
@@ -109,6 +111,7 @@ func TestASupervisedRestartWaitsForAPerson(t *testing.T) {
 
 // TestOffOnlyWatches: the profile that denies everything leaves the mode alone; the supervisor restarts what dies.
 func TestOffOnlyWatches(t *testing.T) {
+	t.Parallel()
 	a := healed(t, func(c *config.Config) { c.Governance.Profile = policy.Off })
 	inject(t, a, fault.Fault{Target: "model", Kind: fault.Latency, Delay: 2 * time.Second, Share: 1, TTL: time.Minute})
 	in := await(t, a, incident.Escalated)

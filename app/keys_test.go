@@ -19,6 +19,7 @@ import (
 // TestKeysAreRotated: in the running process, which heals on with the new key, and in a directory that nobody has open;
 // who did it stands in the history.
 func TestKeysAreRotated(t *testing.T) {
+	t.Parallel()
 	dir, ctx := t.TempDir(), t.Context()
 	a := healed(t, func(c *config.Config) { c.Data.Dir = dir })
 	first, err := governance.LoadKey(dir)

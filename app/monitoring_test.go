@@ -14,6 +14,7 @@ import (
 // TestMonitoringSees runs the whole process under the simulator, breaks it for real, and waits for monitoring to say so,
 // and to say that it is over.
 func TestMonitoringSees(t *testing.T) {
+	t.Parallel()
 	cfg := config.Default()
 	cfg.Data.Dir, cfg.HTTP.Addr = t.TempDir(), "127.0.0.1:0"
 	cfg.Agents.Select = append(append([]string{}, pipeline...), "monitoring") // nobody heals: the fault stays in sight

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,7 +29,19 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Exit(programOn(os.Stdin, os.Args[1:], os.Stdout, os.Stderr))
 	}
+	flag.Parse()
+	if !given("test.parallel") {
+		_ = flag.Set("test.parallel", strconv.Itoa(atOnce*runtime.GOMAXPROCS(0)))
+	}
 	os.Exit(m.Run())
+}
+
+// atOnce is how many tests share a core: those that run in parallel mostly wait, for a fault's end or a verdict.
+const atOnce = 3
+
+func given(name string) (given bool) {
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
 }
 
 func program(args []string, stdout, stderr io.Writer) int {

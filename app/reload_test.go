@@ -42,6 +42,7 @@ func fromFile(t *testing.T) (a *App, write func(string)) {
 // TestReload: a bad playbook is refused by the field and the old one stays; a good one is in force for the next incident,
 // and who did it stands in the history; the supervised profile is taken over too, other keys are named.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	a, write := fromFile(t)
 	h, ctx := a.parts.Healer, t.Context()
 	b := &operationsBackend{h}

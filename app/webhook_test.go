@@ -51,6 +51,7 @@ func newReceiver(t *testing.T, fail int) *receiver {
 
 // TestAPersonIsCalledByWebhook: a real receiver that is down at first gets the incident's id, again under the same key.
 func TestAPersonIsCalledByWebhook(t *testing.T) {
+	t.Parallel()
 	r := newReceiver(t, 1)
 	a := healed(t, func(c *config.Config) {
 		c.Governance.Profile, c.Healing.Webhook = policy.Off, r.URL+"/hook/s3cret"
