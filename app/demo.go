@@ -155,7 +155,7 @@ func (d *demo) run(ctx context.Context, x drill.Drill, seed uint64) (err error) 
 	if d.one {
 		d.say("%s on an instance of its own: seed %d, %s, page %s/\n", x.Name, seed, a.parts.Source.describe(), a.URL())
 	}
-	runner := drill.Runner{System: &drillSystem{a.parts, cfg}}
+	runner := drill.Runner{System: newDrillSystem(a.parts, cfg)}
 	if d.one {
 		runner.Tell = d.tell
 	}

@@ -15,10 +15,21 @@ import (
 	"aura/web/api"
 )
 
-// drillSystem is this process as a drill sees it: rows, and what monitoring says.
+// drillSystem is this process as a drill sees it: rows, and what monitoring says. One goroutine looks at a time.
 type drillSystem struct {
 	parts
-	cfg config.Config
+	cfg  config.Config
+	seen map[string]seenCase
+}
+
+func newDrillSystem(p parts, cfg config.Config) *drillSystem {
+	return &drillSystem{parts: p, cfg: cfg, seen: map[string]seenCase{}}
+}
+
+// seenCase is what was read of an incident. All that belongs to it is saved with it, under a new version.
+type seenCase struct {
+	version int64
+	drill.Case
 }
 
 var _ drill.System = (*drillSystem)(nil)
@@ -43,34 +54,46 @@ func (s *drillSystem) Stop(_ context.Context, id string) error {
 // drillCases bounds how many incidents a drill looks back at.
 const drillCases = 50
 
-// Cases implements drill.System.
+// Cases implements drill.System. A drill looks often: only what has changed is read.
 func (s *drillSystem) Cases(ctx context.Context) ([]drill.Case, error) {
 	rows, err := s.Store.Incidents(ctx, store.IncidentFilter{}, "", drillCases)
 	if err != nil {
 		return nil, err
 	}
-	memories, err := s.Store.Memories(ctx, "", 10*drillCases)
-	if err != nil {
-		return nil, err
-	}
 	out := make([]drill.Case, 0, len(rows))
 	for _, r := range rows {
-		c := drill.Case{Incident: documentOf(r), Learned: map[string]time.Time{}, Gates: map[string]drill.Gate{}}
-		if c.ID == "" {
-			return nil, errors.New("incident " + r.ID + " can't be read")
-		}
-		for _, m := range memories {
-			if m.IncidentID == r.ID {
-				c.Learned[m.ActionID] = m.At
+		known, ok := s.seen[r.ID]
+		if !ok || known.version != r.Version {
+			c, err := s.read(ctx, r)
+			if err != nil {
+				return nil, err
 			}
+			known = seenCase{r.Version, c}
+			s.seen[r.ID] = known
 		}
-		if err := s.actions(ctx, &c); err != nil {
-			return nil, err
-		}
+		c := known.Case
+		c.Actions = slices.Clone(c.Actions)
 		out = append(out, c)
 	}
 	slices.SortStableFunc(out, func(a, b drill.Case) int { return a.OpenedAt.Compare(b.OpenedAt) })
 	return out, nil
+}
+
+func (s *drillSystem) read(ctx context.Context, r store.IncidentRow) (drill.Case, error) {
+	c := drill.Case{Incident: documentOf(r), Learned: map[string]time.Time{}, Gates: map[string]drill.Gate{}}
+	if c.ID == "" {
+		return c, errors.New("incident " + r.ID + " can't be read")
+	}
+	memories, err := s.Store.Memories(ctx, "", 10*drillCases)
+	if err != nil {
+		return c, err
+	}
+	for _, m := range memories {
+		if m.IncidentID == r.ID {
+			c.Learned[m.ActionID] = m.At
+		}
+	}
+	return c, s.actions(ctx, &c)
 }
 
 // actions takes from the actions' own rows when they took effect, and what the gate measured.

@@ -95,7 +95,7 @@ func TestAPausedDrillIsNotHealed(t *testing.T) {
 	if _, err := b.Pause(t.Context(), api.Change{By: "somebody", Reason: "maintenance"}); err != nil {
 		t.Fatal(err)
 	}
-	out, err := (&drill.Runner{System: &drillSystem{a.parts, a.cfg}}).Run(t.Context(), drill.Crash(fault.Model))
+	out, err := (&drill.Runner{System: newDrillSystem(a.parts, a.cfg)}).Run(t.Context(), drill.Crash(fault.Model))
 	if err != nil || out.Healed || !strings.Contains(out.Reason, "somebody paused it: maintenance") {
 		t.Errorf("%v, healed %v: %s", err, out.Healed, out.Reason)
 	}

@@ -26,7 +26,7 @@ func (w *world) together(drills ...drill.Drill) (problems []string) {
 	var runs sync.WaitGroup
 	for i, d := range drills {
 		runs.Go(func() {
-			result, err := (&drill.Runner{System: &drillSystem{w.parts, w.cfg}}).Run(w.t.Context(), d)
+			result, err := (&drill.Runner{System: newDrillSystem(w.parts, w.cfg)}).Run(w.t.Context(), d)
 			if err != nil {
 				result.Reason = err.Error()
 			}
@@ -122,7 +122,7 @@ func (w *world) series(groups [][]drill.Drill, length time.Duration) {
 }
 
 // hourRate of applications a second is that of the hours in `go test`; .ci/run hours takes the usual one.
-const hourRate = 25
+const hourRate = 20
 
 func atHourRate(seed uint64) func(c *config.Config) {
 	return func(c *config.Config) { c.Simulate.Rate, c.Seed = hourRate, seed }

@@ -17,7 +17,7 @@ func stride() int {
 	if os.Getenv("AURA_KILLS") != "" {
 		return 1
 	}
-	return 5
+	return 9
 }
 
 // TestKilledInEveryKindOfHealing: the process dies at the points of each scene, one run a point: before or after each save,
