@@ -114,7 +114,7 @@ func (d drawn) perform(t *testing.T) (out outcome) {
 		if back := result.Durations["fault ended to restored"]; !d.Returns && back > modelBackWithin.Seconds() {
 			out.problems = append(out.problems, fmt.Sprintf("the model was back %.1f s after the fault's end", back))
 		}
-		out.unsound = w.sound()
+		out.problems, out.unsound = append(out.problems, w.inCharge()...), w.sound()
 		out.took, out.steps, out.story = w.since(), result.Durations, story(w.incidents(), w.begun)
 	})
 	return out
@@ -128,7 +128,7 @@ func (d drawn) control(t *testing.T, length time.Duration) (out outcome) {
 	virtually(t, func(c *config.Config) { c.Seed = d.seed }, func(w *world) {
 		time.Sleep(length)
 		out.needless = append(executed(w.incidents()), called(w.incidents())...)
-		out.unsound = w.sound()
+		out.needless, out.unsound = append(out.needless, w.inCharge()...), w.sound()
 		out.took, out.story = w.since(), story(w.incidents(), w.begun)
 	})
 	return out

@@ -162,7 +162,7 @@ func (w *world) judge(faults bool) {
 	if did := slices.Concat(executed(list), called(list)); !faults && len(did) > 0 {
 		w.t.Errorf("without a fault: %v\n%s", did, story(list, w.begun))
 	}
-	for _, problem := range w.sound() {
+	for _, problem := range slices.Concat(w.sound(), w.inCharge()) {
 		w.t.Error(problem)
 	}
 	slo, err := w.parts.Objective.over(context.WithoutCancel(w.t.Context()), time.Time{})

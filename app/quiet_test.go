@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -47,7 +48,7 @@ func (w *world) nothingDone(when string) {
 			w.t.Errorf("%s: %s is %s in life %d", when, s.Agent, s.State, s.Incarnation)
 		}
 	}
-	for _, problem := range w.sound() {
+	for _, problem := range slices.Concat(w.sound(), w.inCharge()) {
 		w.t.Errorf("%s: %s", when, problem)
 	}
 }

@@ -150,7 +150,7 @@ func (w *world) waitFor(limit time.Duration, cond func() bool) bool {
 	return cond()
 }
 
-// sound says what is broken of what must hold of any run: the audit, each application decided once, the mode.
+// sound says what is broken of what must hold of any run: the audit, each application decided.
 func (w *world) sound() (problems []string) {
 	ctx := context.WithoutCancel(w.t.Context())
 	if r, err := w.parts.Store.VerifyAudit(ctx); err != nil || r.Broken != 0 {
@@ -159,10 +159,15 @@ func (w *world) sound() (problems []string) {
 	if !w.waitFor(10*time.Second, func() bool { return w.parts.Window.Undecided() < 5 }) {
 		problems = append(problems, fmt.Sprintf("%d applications are undecided", w.parts.Window.Undecided()))
 	}
-	if m := w.parts.View.Current().Mode; m != "MODEL" {
-		problems = append(problems, "the mode is "+string(m))
-	}
 	return problems
+}
+
+// inCharge says so where the model does not decide.
+func (w *world) inCharge() []string {
+	if m := w.parts.View.Current().Mode; m != "MODEL" {
+		return []string{"the mode is " + string(m)}
+	}
+	return nil
 }
 
 // story tells incidents for a person.
