@@ -31,6 +31,20 @@ func TestNobodyDecidesInTime(t *testing.T) {
 		}
 		r.ask("POST", "/api/v1/approvals/"+a.ID+"/r1/decision", `{"decision":"APPROVED","reason":"sorry, I am late"}`, 409, nil)
 	}
+	until(t, 20*time.Second, "the denials on record", func() string {
+		var list struct{ Items []api.Approval }
+		r.ask("GET", "/api/v1/approvals?status=decided", "", 200, &list)
+		denied := map[string]bool{}
+		for _, a := range list.Items {
+			denied[a.ActionID] = a.Status == "DENIED" && a.Rule == "expired" && a.DecidedBy == "governance"
+		}
+		for _, a := range d.Actions {
+			if a.Result == "DENIED" && !denied[a.ID] {
+				return a.ID + " has none"
+			}
+		}
+		return ""
+	})
 	var mode api.Mode
 	r.ask("GET", "/api/v1/mode", "", 200, &mode)
 	if mode.Mode != "MODEL" || mode.Generation != 1 {

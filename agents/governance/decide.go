@@ -20,10 +20,9 @@ func (a *Agent) decide(ctx context.Context, r store.PolicyRequest) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.o.Now()
-	expired := !r.ExpiresAt.IsZero() && !now.Before(r.ExpiresAt)
 	switch {
-	case expired:
-		return a.write(ctx, r, policy.Decision{AGL: policy.Denied, Rule: "approval_ttl", Reason: "nobody decided in time", At: now}, nil)
+	case expired(r, now):
+		return a.write(ctx, r, policy.Decision{AGL: policy.Denied, Rule: ruleExpired, Reason: "nobody decided in time", At: now}, nil)
 	case r.Status != store.RequestPending:
 		return nil // decided, or a person's
 	}
@@ -48,6 +47,13 @@ func (a *Agent) decide(ctx context.Context, r store.PolicyRequest) error {
 		return fmt.Errorf("governance: sign: %w", err)
 	}
 	return a.write(ctx, r, d, envelope)
+}
+
+// ruleExpired stands on the denial of a request that nobody answered.
+const ruleExpired = "expired"
+
+func expired(r store.PolicyRequest, now time.Time) bool {
+	return !r.ExpiresAt.IsZero() && !now.Before(r.ExpiresAt)
 }
 
 // proposal reads what a request says, and sees that it is what its digest says.

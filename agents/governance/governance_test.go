@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,7 +179,7 @@ func TestDenials(t *testing.T) {
 		"false undo":          {profile: policy.Demo, rule: "purpose", proposal: policy.Proposal{Purpose: policy.Undo, Undoes: "INC-1/a9"}},
 		"false restore":       {profile: policy.Demo, rule: "purpose", proposal: policy.Proposal{Purpose: policy.Restore}},
 		"unknown purpose":     {profile: policy.Demo, rule: "purpose", proposal: policy.Proposal{Purpose: "FUN"}},
-		"too late":            {profile: policy.Demo, rule: "approval_ttl", change: func(r *store.PolicyRequest) { r.ExpiresAt = r.CreatedAt }},
+		"too late":            {profile: policy.Demo, rule: "expired", change: func(r *store.PolicyRequest) { r.ExpiresAt = r.CreatedAt }},
 		"an action of nobody": {profile: policy.Demo, rule: "limits", proposal: policy.Proposal{Action: policy.Action{Type: "DROP_TABLES"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -269,9 +270,15 @@ func TestExpiryMeansNo(t *testing.T) {
 			if swept {
 				h.beat()
 			}
-			h.code(h.decide(ann, r, policy.Approved), store.CodeLate)
+			for _, verdict := range []string{policy.Approved, policy.Denied} {
+				err := h.decide(ann, r, verdict)
+				h.code(err, store.CodeLate)
+				if !strings.Contains(err.Error(), "expired at") {
+					t.Errorf("a late answer is told %v", err)
+				}
+			}
 			h.beat()
-			if d := h.verdict(r); d.Verdict != policy.Denied || d.Rule != "approval_ttl" || len(d.Envelope) != 0 {
+			if d := h.verdict(r); d.Verdict != policy.Denied || d.Rule != "expired" || len(d.Envelope) != 0 {
 				t.Errorf("%+v", d)
 			}
 		})

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -47,6 +48,9 @@ func (a *Agent) ruling(ctx context.Context, p policy.Principal, requestID, verdi
 		return store.PolicyDecision{}, &store.Refused{Code: store.CodeLate, Reason: "request " + r.ID + " is decided by rule, not by a person"}
 	}
 	now := a.o.Now()
+	if err := a.late(ctx, r, now); err != nil {
+		return store.PolicyDecision{}, err
+	}
 	row := store.PolicyDecision{RequestID: r.ID, Verdict: verdict, Rule: "person", Reason: reason, By: p.Name, DecidedAt: now}
 	inputs := map[string]any{"principal": p, "reason": reason}
 	if verdict != policy.Denied {
@@ -77,6 +81,22 @@ func (a *Agent) ruling(ctx context.Context, p policy.Principal, requestID, verdi
 	a.o.Log.Info("policy decision", "request", r.ID, "verdict", verdict, "by", p.Name)
 	a.announce(ctx, saved)
 	return saved, nil
+}
+
+// late refuses a person whose word comes after a request has expired, whether its denial is on record yet or not. What was
+// decided in time is the store's to refuse.
+func (a *Agent) late(ctx context.Context, r store.PolicyRequest, now time.Time) error {
+	if !expired(r, now) {
+		return nil
+	}
+	if r.Status != store.RequestEscalated {
+		said, err := a.o.Store.PolicyDecisions(ctx, store.DecisionFilter{RequestIDs: []string{r.ID}, FinalOnly: true}, 0, 1)
+		if err != nil || len(said) == 0 || said[0].Rule != ruleExpired {
+			return err
+		}
+	}
+	return &store.Refused{Code: store.CodeLate, Reason: fmt.Sprintf(
+		"request %s expired at %s: nobody decided in time, so it is denied", r.ID, r.ExpiresAt.Format(time.RFC3339))}
 }
 
 // Pause turns the kill switch on or off: while it is on no forward action is allowed or executed. Undo and leaving safe

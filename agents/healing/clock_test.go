@@ -58,7 +58,7 @@ func TestAClockMovedByAnHour(t *testing.T) {
 				case w.clock().Before(r.ExpiresAt):
 					return
 				default:
-					d.Verdict, d.Rule, d.ExpiresAt = store.AGLDenied, "approval_ttl", time.Time{}
+					d.Verdict, d.Rule, d.ExpiresAt = store.AGLDenied, "expired", time.Time{}
 				}
 				if _, err := w.store.DecideRequest(w.t.Context(), d); err != nil {
 					w.t.Fatal(err)

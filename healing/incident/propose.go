@@ -170,10 +170,13 @@ func (x *step) observe() string {
 	return "dry run: " + a.Type + " would have been executed"
 }
 
+// notInTime is why an action is denied whose request expired.
+const notInTime = "nobody decided in time"
+
 // deny and its kin end an action that never ran, and go to the next rung.
 
 func (x *step) deny() string   { return x.reject(Denied, x.denial()) }
-func (x *step) late() string   { return x.reject(Denied, "nobody decided in time") }
+func (x *step) late() string   { return x.reject(Denied, notInTime) }
 func (x *step) refuse() string { return x.reject(Refused, x.ev.Reason) }
 
 func (x *step) denial() string {
@@ -193,7 +196,7 @@ func (x *step) reject(r Result, why string) string {
 }
 
 func (x *step) denyAndUndo() string   { return x.rejectAndUndo(Denied, x.denial()) }
-func (x *step) lateAndUndo() string   { return x.rejectAndUndo(Denied, "nobody decided in time") }
+func (x *step) lateAndUndo() string   { return x.rejectAndUndo(Denied, notInTime) }
 func (x *step) refuseAndUndo() string { return x.rejectAndUndo(Refused, x.ev.Reason) }
 
 func (x *step) rejectAndUndo(r Result, why string) string {
@@ -204,7 +207,7 @@ func (x *step) rejectAndUndo(r Result, why string) string {
 }
 
 func (x *step) denyRestore() string   { return x.rejectRestore(Denied, x.denial()) }
-func (x *step) lateRestore() string   { return x.rejectRestore(Denied, "nobody decided in time") }
+func (x *step) lateRestore() string   { return x.rejectRestore(Denied, notInTime) }
 func (x *step) refuseRestore() string { return x.rejectRestore(Refused, x.ev.Reason) }
 
 func (x *step) rejectRestore(r Result, why string) string {
@@ -217,7 +220,9 @@ func (x *step) rejectRestore(r Result, why string) string {
 
 // unsend ends an action that never took effect: whoever executes has said so, or was never asked.
 func (x *step) unsend(a *Action, r Result, why string) {
-	x.withdraw(a)
+	if why != notInTime { // governance itself denies a request that expired: that stays on record
+		x.withdraw(a)
+	}
 	if r == Denied {
 		a.AGL = AGLDenied
 	}
