@@ -212,6 +212,9 @@ func (c *core) answers(ctx context.Context, in incident.Incident) ([]pending, er
 	ev := incident.Event{Type: incident.EvDecision, At: d.DecidedAt, ActionID: a.ID, Decision: &incident.Decision{
 		RequestID: request, AGL: d.Verdict, Rule: d.Rule, Reason: d.Reason, Approver: d.By, ExpiresAt: d.ExpiresAt, Envelope: d.Envelope,
 	}}
+	if d.Verdict == store.AGLDenied {
+		ev.Decision.RetryAt = retryAt(d.Inputs)
+	}
 	if len(d.Envelope) > 0 && !json.Valid(d.Envelope) {
 		ev.Decision.Envelope = encode(string(d.Envelope)) // kept for the record; the executor refuses it
 	}
@@ -222,6 +225,17 @@ func (c *core) answers(ctx context.Context, in incident.Incident) ([]pending, er
 		}
 	}
 	return []pending{{in.ID, ev}}, nil
+}
+
+// retryAt is until when a denial holds; zero for good, as a person's.
+func retryAt(inputs json.RawMessage) time.Time {
+	var said struct {
+		RetryAt time.Time `json:"retry_at"`
+	}
+	if json.Unmarshal(inputs, &said) != nil {
+		return time.Time{}
+	}
+	return said.RetryAt
 }
 
 // modified takes over the parameters of a MODIFIED decision. Where they can't be read the proposed ones stay, for which

@@ -71,6 +71,7 @@ type Decision struct {
 	Approver  string          `json:"approver,omitempty"`
 	Digest    string          `json:"digest,omitempty"`
 	ExpiresAt time.Time       `json:"expires_at,omitzero"` // of the envelope, or of the wait for a person
+	RetryAt   time.Time       `json:"retry_at,omitzero"`   // DENIED only until then, by a limit that the clock lifts
 	Envelope  json.RawMessage `json:"envelope,omitempty"`
 	// Params and Inverse, if given, are the ones the digest binds: what the requester resolved, or a person MODIFIED.
 	Params  map[string]string `json:"params,omitempty"`

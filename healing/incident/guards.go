@@ -93,8 +93,8 @@ func (in *Incident) inFlight(settings []string) bool {
 
 // mayAct: a forward action may be proposed or executed now.
 func (x *step) mayAct() bool {
-	_, more := x.in.rung()
-	return more && len(x.in.Actions) < maxActions && x.confirmed() && !x.in.Paused && x.ev.Busy == ""
+	r, more := x.in.rung()
+	return more && !r.waits(x.now) && len(x.in.Actions) < maxActions && x.confirmed() && !x.in.Paused && x.ev.Busy == ""
 }
 
 // shadowWell: the model beside safe mode was HEALTHY without a break for the dwell.

@@ -175,7 +175,11 @@ const notInTime = "nobody decided in time"
 
 // deny and its kin end an action that never ran, and go to the next rung.
 
-func (x *step) deny() string   { return x.reject(Denied, x.denial()) }
+func (x *step) deny() string {
+	text := x.reject(Denied, x.denial())
+	return text + orNothing("; ", x.askLater(x.ev.Decision.RetryAt))
+}
+
 func (x *step) late() string   { return x.reject(Denied, notInTime) }
 func (x *step) refuse() string { return x.reject(Refused, x.ev.Reason) }
 

@@ -75,9 +75,11 @@ type Rung struct {
 	Protect      bool                `json:"protect,omitempty"`  // it protects while the next rungs heal: not verified by itself
 	ExecuteTTL   time.Duration       `json:"execute_within,omitempty"`
 	VerifyTTL    time.Duration       `json:"verify_within,omitempty"`
-	Dwell        time.Duration       `json:"dwell,omitempty"`    // the verdict must stay HEALTHY that long
-	Cooldown     time.Duration       `json:"cooldown,omitempty"` // handed to policy
-	Why          string              `json:"why,omitempty"`      // why it stands at this position
+	Dwell        time.Duration       `json:"dwell,omitempty"`     // the verdict must stay HEALTHY that long
+	Cooldown     time.Duration       `json:"cooldown,omitempty"`  // handed to policy
+	Why          string              `json:"why,omitempty"`       // why it stands at this position
+	NotBefore    time.Time           `json:"not_before,omitzero"` // a limit that the clock lifts stood in its way: it is asked again then
+	Waits        int                 `json:"waits,omitempty"`     // how often that was so
 }
 
 // Link is a follow-up action of a rung.

@@ -68,6 +68,8 @@ type Decision struct {
 	Skipped []string `json:"skipped,omitempty"`
 	// Modified is the action that a MODIFIED decision allows instead of the proposed one.
 	Modified *Action `json:"modified,omitempty"`
+	// RetryAt, with DENIED: it only says "not yet". With the limits of then the same rules would not deny the same request.
+	RetryAt time.Time `json:"retry_at,omitzero"`
 
 	modify map[string]string
 }

@@ -94,6 +94,9 @@ type Verdict struct {
 	InFlight   int           `json:"in_flight"`
 	Cooldown   time.Duration `json:"cooldown"` // still to wait
 	Breaker    bool          `json:"breaker"`
+	// Wait is how long until the same action would be within the limits, if nothing else acts meanwhile; zero where that is
+	// no mere matter of the clock: the breaker, others in flight, a day's budget.
+	Wait time.Duration `json:"wait,omitempty"`
 }
 
 // Check counts past uses (a day is enough, in any order) against the limits. cooldown is the rung's own and counts if it
@@ -138,7 +141,36 @@ func (l Limits) Check(actionID, action string, touches []string, cooldown time.D
 	v.Breaker = failures >= l.BreakerFailures && now.Sub(failed) < l.BreakerReset
 	v.Reason = l.reason(v, failures, touches)
 	v.Within = v.Reason == ""
+	v.Wait = l.wait(v, actionID, touches, uses, now)
 	return v
+}
+
+// wait is how long the cooldown and the hours' budgets need, where nothing else stands in the way.
+func (l Limits) wait(v Verdict, actionID string, touches []string, uses []Use, now time.Time) time.Duration {
+	if v.Within || len(touches) == 0 || v.Breaker || v.InFlight >= l.InFlight || v.TargetDay >= l.TargetDay || v.GlobalDay >= l.GlobalDay {
+		return 0
+	}
+	var all, same []time.Duration // until each use of the last hour is an hour old
+	for _, u := range uses {
+		left := time.Hour - max(0, now.Sub(u.At))
+		if u.ActionID == actionID || left <= 0 {
+			continue
+		}
+		all = append(all, left)
+		if slices.ContainsFunc(touches, func(s string) bool { return slices.Contains(u.Touches, s) }) {
+			same = append(same, left)
+		}
+	}
+	return max(v.Cooldown, free(all, l.GlobalHour), free(same, l.TargetHour))
+}
+
+// free is when fewer than limit of what passes remain.
+func free(left []time.Duration, limit int) time.Duration {
+	if len(left) < limit {
+		return 0
+	}
+	slices.Sort(left)
+	return left[len(left)-limit]
 }
 
 // incidentOf is the incident of an action, by the form of its id; an action without one stands for itself.

@@ -44,6 +44,33 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestLimitsThatTheClockLifts(t *testing.T) {
+	l := StagingLimits()
+	mode := []string{"mode"}
+	use := func(ago time.Duration, touches string, held bool) Use {
+		return Use{ActionID: touches + ago.String(), Action: "ENABLE_SAFE_MODE", Touches: []string{touches}, At: t0.Add(-ago), EndedAt: t0.Add(-ago), Held: held}
+	}
+	for _, c := range []struct {
+		name string
+		uses []Use
+		want time.Duration
+	}{
+		{"within", nil, 0},
+		{"cooldown", []Use{use(4*time.Minute, "mode", true)}, time.Minute},
+		{"the target's hour", []Use{use(59*time.Minute, "mode", true), use(58*time.Minute, "mode", true), use(57*time.Minute, "mode", true)}, time.Minute},
+		{"another target's", []Use{use(59*time.Minute, "x", true), use(58*time.Minute, "x", true), use(57*time.Minute, "x", true)}, 0},
+		{"breaker", []Use{use(20*time.Minute, "x", false), use(18*time.Minute, "x", false), use(16*time.Minute, "x", false), use(time.Minute, "mode", true)}, 0},
+	} {
+		v := l.Check("new", "ENABLE_SAFE_MODE", mode, 0, c.uses, t0)
+		if v.Wait != c.want {
+			t.Errorf("%s: wait %v, want %v (%s)", c.name, v.Wait, c.want, v.Reason)
+		}
+		if v.Wait > 0 && !l.Check("new", "ENABLE_SAFE_MODE", mode, 0, c.uses, t0.Add(v.Wait)).Within {
+			t.Errorf("%s: not within after the wait", c.name)
+		}
+	}
+}
+
 func TestLimitsNeverExceeded(t *testing.T) {
 	l := DemoLimits()
 	l.BreakerFailures = 1000

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -140,8 +141,21 @@ func compile(env *cel.Env, r Rule) (cel.Program, error) {
 
 const defaultRule = "default"
 
-// Decide applies the rules: the first that matches decides, none denies, and so does one that can't be evaluated.
+// Decide applies the rules: the first that matches decides, none denies, and so does one that can't be evaluated. A denial
+// that the clock alone will lift says when.
 func (p *Policy) Decide(in Input, now time.Time) Decision {
+	d := p.first(in, now)
+	if d.AGL == Denied && in.Limit.Wait > 0 {
+		in.Limit.Within, in.Limit.Reason, in.Limit.Cooldown = true, "", 0
+		if p.first(in, now).AGL != Denied {
+			d.RetryAt = now.Add(d.Input.Limit.Wait)
+		}
+	}
+	return d
+}
+
+// first is what the first rule that matches says.
+func (p *Policy) first(in Input, now time.Time) Decision {
 	d := Decision{AGL: Denied, Rule: defaultRule, Reason: "no rule allows it", Version: p.version, At: now, Input: in}
 	variables := in.variables()
 	for i, r := range p.rules {
@@ -156,7 +170,7 @@ func (p *Policy) Decide(in Input, now time.Time) Decision {
 			return d
 		}
 		if matched {
-			d.AGL, d.Rule, d.Reason = r.Decide, r.Name, strings.ReplaceAll(r.Reason, "{limit}", in.Limit.Reason)
+			d.AGL, d.Rule, d.Reason = r.Decide, r.Name, strings.ReplaceAll(r.Reason, "{limit}", cmp.Or(in.Limit.Reason, "no limit is reached"))
 			d.modify = r.Modify
 			return d
 		}

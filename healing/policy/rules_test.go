@@ -68,6 +68,43 @@ func TestDefaultRules(t *testing.T) {
 	}
 }
 
+func TestADenialThatTheClockLiftsSaysWhen(t *testing.T) {
+	p, err := Compile(DefaultRules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cooling := Verdict{Reason: "cooldown: 852ms left", Cooldown: 852 * time.Millisecond, Wait: 852 * time.Millisecond}
+	for _, c := range []struct {
+		name   string
+		change func(*Input)
+		want   time.Time
+	}{
+		{"cooldown", func(*Input) {}, t0.Add(852 * time.Millisecond)},
+		{"a person decides then", func(in *Input) { in.Profile = Supervised }, t0.Add(852 * time.Millisecond)},
+		{"no matter of the clock", func(in *Input) { in.Limit.Wait = 0 }, time.Time{}},
+		{"denied by another rule", func(in *Input) { in.Freeze = true }, time.Time{}},
+		{"denied by the rule after it", func(in *Input) { in.Action = "DROP_TABLES" }, time.Time{}},
+		{"undo", func(in *Input) { in.Purpose = Undo }, time.Time{}},
+	} {
+		in := safeMode()
+		in.Limit = cooling
+		c.change(&in)
+		if d := p.Decide(in, t0); !d.RetryAt.Equal(c.want) || d.Input.Limit.Reason != cooling.Reason {
+			t.Errorf("%s: %s by %s, again at %v, want %v", c.name, d.AGL, d.Rule, d.RetryAt, c.want)
+		}
+	}
+}
+
+func TestNoLimitReachedIsSaid(t *testing.T) {
+	p, err := Compile([]Rule{{"nosafe", "true", Denied, "no safe mode for latency ({limit})", nil}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := p.Decide(safeMode(), t0); d.Reason != "no safe mode for latency (no limit is reached)" {
+		t.Error(d.Reason)
+	}
+}
+
 func TestCompileNamesTheRule(t *testing.T) {
 	ok := Rule{"ok", "true", Approved, "", nil}
 	for _, c := range []struct {
