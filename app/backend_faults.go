@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +14,7 @@ import (
 
 // Inject implements api.Faults.
 func (b *faults) Inject(ctx context.Context, r api.FaultRequest) (api.Fault, error) {
-	f := fault.Fault{Target: r.Target, Kind: fault.Kind(r.Kind), Share: r.Share, Change: fault.Change(r.FaultChange)}
+	f := fault.Fault{Target: r.Target, Kind: fault.Kind(r.Kind), Share: r.Share, Change: fault.Change(r.FaultChange), By: r.By}
 	var err error
 	if f.TTL, err = time.ParseDuration(r.TTL); err != nil {
 		return api.Fault{}, badDuration("ttl", r.TTL)
@@ -32,14 +33,14 @@ func (b *faults) Inject(ctx context.Context, r api.FaultRequest) (api.Fault, err
 		return api.Fault{}, refusal(err)
 	}
 	out := faultOf(injected)
-	return out, b.record(ctx, out)
+	return out, b.record(ctx, out, injected.By)
 }
 
-// record keeps what was injected, for the scoreboard afterwards. A fault that can't be recorded doesn't stay.
-func (b *faults) record(ctx context.Context, f api.Fault) error {
+// record keeps what was injected, and by whom, for the scoreboard afterwards. A fault that can't be recorded doesn't stay.
+func (b *faults) record(ctx context.Context, f api.Fault, by string) error {
 	detail, err := json.Marshal(f)
 	if err == nil {
-		err = b.store.AppendAudit(ctx, store.AuditEntry{At: f.CreatedAt, Actor: "api", Kind: kindFaultInjected, Subject: f.ID, Detail: detail})
+		err = b.store.AppendAudit(ctx, store.AuditEntry{At: f.CreatedAt, Actor: cmp.Or(by, operator), Kind: kindFaultInjected, Subject: f.ID, Detail: detail})
 	}
 	if err != nil {
 		_ = b.registry.Remove(f.ID) // it may have ended by itself

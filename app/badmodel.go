@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -16,8 +17,8 @@ import (
 const badModelWithin = time.Minute
 
 // badModel acts out the fault of that kind: it trains a version that is really worse, registers it and puts it in charge
-// as a person would, through the registry. Nothing in the rows it writes says what it is: who judges must find out. When
-// the fault ends, the version that was in charge before is put back, unless somebody has done something about it already.
+// as a person would, through the registry, in the name of who injects it. The version's note tells people what it is; no
+// agent reads it: who judges must find out. When the fault ends, the version that was in charge before is put back, unless somebody has done something about it already.
 type badModel struct {
 	first  *firstModel
 	models *modelsBackend
@@ -41,7 +42,7 @@ func newBadModel(first *firstModel, models *modelsBackend, log *slog.Logger) *ba
 func (b *badModel) Begin(f fault.Fault) error {
 	ctx, cancel := context.WithTimeout(context.Background(), badModelWithin)
 	defer cancel()
-	reg := b.models.registry
+	reg, by := b.models.registry, cmp.Or(f.By, operator)
 	champion, _, err := reg.Champion(ctx)
 	if err != nil {
 		return err
@@ -56,14 +57,14 @@ func (b *badModel) Begin(f fault.Fault) error {
 	if err != nil {
 		return err
 	}
-	v, err := reg.Register(ctx, result.Model, registry.Note{By: operator, Text: "aura train"})
+	v, err := reg.Register(ctx, result.Model, registry.Note{By: by, Text: "injected: a worse version, of fault " + f.ID})
 	if err != nil {
 		return err
 	}
-	if err := saveReference(ctx, b.first.store, b.first.schema, v.Number, rows, result.Unseen, operator); err != nil {
+	if err := saveReference(ctx, b.first.store, b.first.schema, v.Number, rows, result.Unseen, by); err != nil {
 		return err
 	}
-	generation, err := reg.Promote(ctx, v.Number, operator, fmt.Sprintf("hold-out accuracy %.3f", result.Accuracy))
+	generation, err := reg.Promote(ctx, v.Number, by, fmt.Sprintf("hold-out accuracy %.3f", result.Accuracy))
 	if err != nil {
 		return err
 	}
@@ -87,18 +88,18 @@ func (b *badModel) End(f fault.Fault) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), badModelWithin)
 	defer cancel()
-	if err := b.undo(ctx, p); err != nil {
+	if err := b.undo(ctx, p, cmp.Or(f.By, operator)); err != nil {
 		b.log.Error("the model that was in charge before the fault could not be put back; use aura model promote", "component", "fault",
 			"version", p.before, "err", err)
 	}
 }
 
-func (b *badModel) undo(ctx context.Context, p put) error {
+func (b *badModel) undo(ctx context.Context, p put, by string) error {
 	champion, _, err := b.models.registry.Champion(ctx)
 	if err != nil || champion.Number != p.version {
 		return err
 	}
-	generation, err := b.models.registry.Promote(ctx, p.before, operator, fmt.Sprintf("back to version %d", p.before))
+	generation, err := b.models.registry.Promote(ctx, p.before, by, fmt.Sprintf("back to version %d", p.before))
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (s *drillSystem) Inject(ctx context.Context, f fault.Fault) (fault.Fault, e
 	if err != nil {
 		return f, err
 	}
-	return injected, (&faults{registry: s.Faults, store: s.Store}).record(ctx, faultOf(injected))
+	return injected, (&faults{registry: s.Faults, store: s.Store}).record(ctx, faultOf(injected), "drill")
 }
 
 // Stop implements drill.System.

@@ -147,8 +147,8 @@ func (r *running) refused(body map[string]any) string {
 	return string(text)
 }
 
-// A bad model takes charge as a person would put it there, decides really worse, and leaves with the fault. Nothing that is
-// written for others says that it is a fault.
+// A bad model takes charge as a person would put it there, decides really worse, and leaves with the fault. The note
+// on the version, which no agent reads, says what it is; what is in force, and why, doesn't.
 func TestBadModelTakesChargeAndLeaves(t *testing.T) {
 	t.Parallel()
 	r := simulating(t)
@@ -169,8 +169,11 @@ func TestBadModelTakesChargeAndLeaves(t *testing.T) {
 	var models, history any
 	r.must(http.StatusOK, http.MethodGet, "models", nil, &models)
 	r.must(http.StatusOK, http.MethodGet, "models/history", nil, &history)
-	if text := strings.ToLower(fmt.Sprint(models, history)); strings.Contains(text, "fault") || strings.Contains(text, "worse") || strings.Contains(text, "bad") {
-		t.Errorf("the registry tells: %s", text)
+	if text := fmt.Sprint(models); !strings.Contains(text, "injected: a worse version, of fault "+id) {
+		t.Errorf("people are told of it: %s", text)
+	}
+	if text := strings.ToLower(fmt.Sprint(history)); strings.Contains(text, "fault") || strings.Contains(text, "worse") || strings.Contains(text, "bad") {
+		t.Errorf("what is in force tells: %s", text)
 	}
 
 	// Somebody rolls back: the end of the fault changes nothing more.

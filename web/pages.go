@@ -78,7 +78,7 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 			if err := checkFault(&request); err != nil {
 				return err
 			}
-			_, err := faults.Inject(ctx, request)
+			_, err := faults.Inject(ctx, faultBy(ctx, request))
 			return err
 		}))
 		r.Post("/actions/drill", s.action("drill", func(ctx context.Context, f form) error {
@@ -86,7 +86,7 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 			if !ok {
 				return api.RefuseFields(api.Field{Field: "drill", Problem: "unknown", Want: "one of the page's buttons"})
 			}
-			_, err := faults.Inject(ctx, request)
+			_, err := faults.Inject(ctx, faultBy(ctx, request))
 			return err
 		}))
 		r.Post("/actions/faults/stop", s.action("stop", func(ctx context.Context, _ form) error {

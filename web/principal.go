@@ -33,6 +33,12 @@ func byPrincipal(ctx context.Context, c api.Change) api.Change {
 	return c
 }
 
+// faultBy puts the name of who asked on a fault.
+func faultBy(ctx context.Context, r api.FaultRequest) api.FaultRequest {
+	r.By = principalOf(ctx).Name
+	return r
+}
+
 // givenToken is the token of a request: a bearer's, or the password that a browser asked for.
 func givenToken(r *http.Request) string {
 	if _, password, ok := r.BasicAuth(); ok {

@@ -96,7 +96,7 @@ func (s *Server) registerFaults(h huma.API) {
 		if err := checkFault(&in.Body); err != nil {
 			return nil, err
 		}
-		fault, err := faults.Inject(ctx, in.Body)
+		fault, err := faults.Inject(ctx, faultBy(ctx, in.Body))
 		return &output{fault}, err
 	})
 	register(s, h, huma.Operation{

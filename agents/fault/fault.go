@@ -92,6 +92,8 @@ type Fault struct {
 	// lane of the life), the others count events: applications and outcomes where the source is the target.
 	Times int
 	Change
+	// By is who injects it.
+	By string
 
 	ID                   string
 	CreatedAt, ExpiresAt time.Time

@@ -127,7 +127,7 @@ func TestRefusedAndDeniedRungsArePassedOver(t *testing.T) {
 // TestWhoeverWasAskedInVainDenies: silence is governance's denial to record, so the request isn't taken back.
 func TestWhoeverWasAskedInVainDenies(t *testing.T) {
 	s := opened(t, LatencySLOBreach, latencyLadder()).decide(AGLEscalated).is(AwaitingApproval, StatusOpen)
-	s.wait(Defaults().ApprovalTTL + time.Minute).sig(Confirmed).want("ENABLE_SAFE_MODE DENIED", "RESTART_AGENT ")
+	s.wait(Defaults().ApprovalTTL+time.Minute).sig(Confirmed).want("ENABLE_SAFE_MODE DENIED", "RESTART_AGENT ")
 	for _, f := range s.all {
 		if f.Type == FxWithdraw {
 			t.Error("a request that expired was withdrawn")

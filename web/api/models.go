@@ -56,6 +56,8 @@ type FaultRequest struct {
 	TTL    string  `json:"ttl" minLength:"1" maxLength:"32" doc:"When it ends by itself; at most 15m."`
 	Times  *int    `json:"times,omitempty" minimum:"0" maximum:"1000000" doc:"How often at most; 0 = each time. Crash and hang: 1 if absent."`
 	FaultChange
+	// By is who asked, as the guard knows; no part of the body.
+	By string `json:"-"`
 }
 
 // FaultChange is what a fault of the source does to what it sends.
