@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -29,7 +31,7 @@ const (
 // QueryResult is what a query returned.
 type QueryResult struct {
 	Columns []string
-	// Rows hold nil, int64, float64 and string; bytes that are no text come as hex.
+	// Rows hold nil, int64, float64 and string; bytes that are no text come as hex, infinity as Inf or -Inf.
 	Rows [][]any
 	// Truncated says that there was more than the limit, or than may be returned.
 	Truncated bool
@@ -157,6 +159,9 @@ func collect(rows *sql.Rows, limit int) (QueryResult, error) {
 
 // plain makes a value printable.
 func plain(v any) any {
+	if f, ok := v.(float64); ok && math.IsInf(f, 0) {
+		return strings.TrimPrefix(strconv.FormatFloat(f, 'g', -1, 64), "+") // JSON has no such number
+	}
 	b, ok := v.([]byte)
 	if !ok {
 		return v

@@ -143,3 +143,13 @@ func FuzzScanQuery(f *testing.F) {
 		}
 	})
 }
+
+// TestQueryOfInfinity: what SQL can compute and JSON can't say comes as text.
+func TestQueryOfInfinity(t *testing.T) {
+	s := openDir(t, Options{Dir: t.TempDir()})
+	r, err := s.ReadOnlyQuery(t.Context(), "-- mine\nSELECT 1e400, -1e400, 1.5", 1)
+	must(t, err)
+	if got := r.Rows[0]; got[0] != "Inf" || got[1] != "-Inf" || got[2] != 1.5 {
+		t.Errorf("%v", got)
+	}
+}

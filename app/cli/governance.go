@@ -31,7 +31,7 @@ func (i *invocation) decideCommand(verb, decision, short string) *cobra.Command 
 	var with []string
 	c := i.remote(&cobra.Command{
 		Use: verb + " REQUEST --reason WHY", Short: short, Args: exactly(1),
-		Long: "You are who your token says (AURA_TOKEN). Nobody decides their own proposal; what has expired can't be decided any more.",
+		Long: "You are who your token says (AURA_TOKEN). What has expired can't be decided any more.",
 	}, func(c *cobra.Command, s *client, args []string) error {
 		if strings.TrimSpace(reason) == "" {
 			return usage(`say why with --reason "..."; it is kept with the decision`, "no --reason")

@@ -153,7 +153,8 @@ func (i *invocation) queryCommand() *cobra.Command {
 	var limit int
 	c := i.stored(&cobra.Command{
 		Use: `query "SQL"`, Short: "Run one read-only query on the store", Args: exactly(1),
-		Long:    "Asks the running server, or reads the data directory if none runs. Nothing but SELECT runs, for five seconds at most.",
+		Long:    "Asks the running server, or reads the data directory if none runs. Nothing but SELECT runs, for five seconds at most.\n" +
+			"A query that begins with a comment goes after a --, or it is taken for a flag: aura query -- \"-- mine ...\"",
 		Example: `  aura query "SELECT incident_id, incident_type, status, detected_at FROM incidents ORDER BY detected_at DESC LIMIT 10"`,
 	}, func(c *cobra.Command, s *client, args []string) error {
 		body := struct {
