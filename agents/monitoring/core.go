@@ -11,6 +11,7 @@ import (
 	"aura/agents"
 	"aura/agents/event"
 	"aura/healing/detect"
+	"aura/healing/incident"
 	"aura/store"
 )
 
@@ -182,7 +183,7 @@ func (c *core) learn(ctx context.Context, now time.Time) {
 }
 
 func (c *core) look(ctx context.Context, now time.Time) (detect.Scene, error) {
-	scene := detect.Scene{Now: now, Path: detect.DefaultPath, Open: map[string]bool{}}
+	scene := detect.Scene{Now: now, Path: detect.DefaultPath, Open: map[string]bool{}, Left: map[string]bool{}}
 	changes, err := c.Store.ConfigHistory(ctx, recentChanges, 0)
 	if err != nil {
 		return scene, err
@@ -196,6 +197,10 @@ func (c *core) look(ctx context.Context, now time.Time) (detect.Scene, error) {
 	}
 	for _, row := range open {
 		scene.Open[row.Fingerprint] = true
+		switch incident.State(row.State) {
+		case incident.Escalated, incident.AwaitingApproval, incident.Observed:
+			scene.Left[row.Fingerprint] = true
+		}
 	}
 	return scene, nil
 }

@@ -28,6 +28,7 @@ type fakeStore struct {
 	state  []byte
 	down   bool
 	slow   bool // the lease can't be renewed in time
+	open   []store.IncidentRow
 	number int64
 }
 
@@ -90,7 +91,7 @@ func (f *fakeStore) ConfigHistory(context.Context, int, int64) ([]store.ConfigCh
 	return nil, nil
 }
 
-func (f *fakeStore) OpenIncidents(context.Context) ([]store.IncidentRow, error) { return nil, nil }
+func (f *fakeStore) OpenIncidents(context.Context) ([]store.IncidentRow, error) { return f.open, nil }
 
 func (f *fakeStore) set(down bool) {
 	f.mu.Lock()

@@ -23,7 +23,9 @@ type Scene struct {
 	// Path lists the agents between acceptance and decision. In safe mode the model agent is none of them.
 	Path []string
 	// Open holds the fingerprints of open incidents: they stay causes, so that one cause keeps one incident.
-	Open    map[string]bool
+	Open map[string]bool
+	// Left holds those of them that nobody heals: with a person, or only observed. They excuse no loss of accuracy.
+	Left    map[string]bool
 	Changes []Change
 }
 
@@ -45,12 +47,14 @@ const (
 	aftermath  = 5 * time.Second  // how long after an agent is back its backlog may be late
 	sameOnset  = 10 * time.Second // drifts of several features that began together are one change of population
 	changeBack = 10 * time.Minute
+	patience   = 2 * time.Minute // how long a loss of accuracy waits for the healing of the drift that explains it
 )
 
 // Rank orders the active signals: causes first, the most specific before the others, then consequences. It is
 // deterministic. Rules: a bus that can't be heard explains everything; an agent that is down (or just back) explains
 // latency; a drift of one feature explains those that began with it, the scores', and a loss of accuracy that began
-// later, unless the model changed in between.
+// later, unless the model changed in between, or nobody heals the drift, or its healing takes long: then what can be done
+// about the accuracy must not wait for it.
 func Rank(signals []Signal, scene Scene) []Cause {
 	var causes []Cause
 	for _, s := range signals {
@@ -160,6 +164,10 @@ func (r *ranking) perf(i int) (of, reason string) {
 	if r.scene.Open[s.Fingerprint()] {
 		return "", "an incident of its own is open"
 	}
+	if s.State == Confirmed && r.scene.Now.Sub(s.Since) > patience {
+		return "", "it has been low for long, whatever it came from"
+	}
+	left := ""
 	for _, c := range r.causes[:i] {
 		d := c.Signal
 		if d.Kind != DataDrift || d.State != Confirmed || d.Target == TargetScore || c.Of != "" {
@@ -168,7 +176,14 @@ func (r *ranking) perf(i int) (of, reason string) {
 		if began(s).Before(began(d).Add(-sameOnset)) || r.modelChanged(began(d), began(s)) {
 			continue
 		}
+		if r.scene.Left[d.Fingerprint()] {
+			left = d.Target
+			continue
+		}
 		return d.Fingerprint(), "accuracy fell after " + d.Target + " drifted"
+	}
+	if left != "" {
+		return "", "nobody heals the drift of " + left
 	}
 	return "", "no drift explains it"
 }

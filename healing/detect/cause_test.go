@@ -72,6 +72,21 @@ func TestRank(t *testing.T) {
 			signals: []Signal{signal(drift, "a", Suspect, 0), signal(drift, "b", Confirmed, sd), signal(drift, "c", Confirmed, 60*sd)},
 			want:    map[string]string{"DATA_DRIFT:b": "", "DATA_DRIFT:a": "DATA_DRIFT:b", "DATA_DRIFT:c": ""},
 		},
+		"accuracy under a drift that nobody heals is its own": {
+			signals: []Signal{signal(PerfDrop, "model", Confirmed, 10*sd), signal(drift, "income", Confirmed, 0)},
+			scene:   Scene{Open: map[string]bool{"DATA_DRIFT:income": true}, Left: map[string]bool{"DATA_DRIFT:income": true}},
+			want:    map[string]string{"DATA_DRIFT:income": "", "PERF_DROP:model": ""},
+		},
+		"accuracy under a drift that is healed waits": {
+			signals: []Signal{signal(PerfDrop, "model", Confirmed, 10*sd), signal(drift, "income", Confirmed, 0)},
+			scene:   Scene{Open: map[string]bool{"DATA_DRIFT:income": true}},
+			want:    map[string]string{"DATA_DRIFT:income": "", "PERF_DROP:model": "DATA_DRIFT:income"},
+		},
+		"accuracy that is low for long waits no more": {
+			signals: []Signal{signal(PerfDrop, "model", Confirmed, -95*sd), signal(drift, "income", Confirmed, -100*sd)},
+			scene:   Scene{Open: map[string]bool{"DATA_DRIFT:income": true}},
+			want:    map[string]string{"DATA_DRIFT:income": "", "PERF_DROP:model": ""},
+		},
 		"an open drift leads": {
 			signals: []Signal{signal(drift, "a", Suspect, 0), signal(drift, "b", Confirmed, sd)},
 			scene:   Scene{Open: map[string]bool{"DATA_DRIFT:a": true}},
