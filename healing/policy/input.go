@@ -21,6 +21,12 @@ const (
 	Restore = "RESTORE"
 )
 
+// Actions are the types of actions that are asked for.
+var Actions = []string{
+	"ENABLE_SAFE_MODE", "DISABLE_SAFE_MODE", "ROLLBACK_MODEL", "TRIGGER_RETRAINING", "PROMOTE_MODEL", "ACCEPT_REFERENCE",
+	"RESTORE_REFERENCE", "RESTART_AGENT",
+}
+
 // Profiles.
 const (
 	Demo       = "demo"       // approves within budgets

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -65,7 +66,11 @@ func (l Limits) Validate() error {
 			return fmt.Errorf("policy: limits.%s is %v; give a positive duration", f.name, f.d)
 		}
 	}
-	for action, d := range l.Cooldown {
+	for _, action := range slices.Sorted(maps.Keys(l.Cooldown)) {
+		d := l.Cooldown[action]
+		if action != "default" && !slices.Contains(Actions, action) {
+			return fmt.Errorf("policy: limits.cooldown.%s: there is no such action; give default or one of %s", action, strings.Join(Actions, ", "))
+		}
 		if d < 0 {
 			return fmt.Errorf("policy: limits.cooldown.%s is %v; give 0s or more", action, d)
 		}

@@ -24,7 +24,12 @@ func TestParse(t *testing.T) {
 		"colour: red":              "colour",
 		"limits: {target_hour: 0}": "limits.target_hour",
 		"rules: []":                "0 rules",
-		"rules: [{name: x, when: 'a b', decide: DENIED}]": "rule x",
+		"rules: [{name: x, when: 'a b', decide: DENIED}]":                                         "rule x",
+		"limits: {cooldown: {RESTART_AGNT: 3s}}":                                                  "limits.cooldown.RESTART_AGNT",
+		"rules: [{name: x, when: 'true', decide: DENIED, reason: 'over {bogus}'}]":                "rule x: reason: nothing stands for {bogus}",
+		"rules: [{name: x, when: 'counts.bogus > 3', decide: DENIED}]":                            "rule x: when: there is no counts.bogus",
+		"rules: [{name: x, when: 'profile == \"off\" && counts[\"bogus\"] > 3', decide: DENIED}]": "rule x: when: there is no counts.bogus",
+		"rules: [{name: x, when: 'params.version == \"1\"', decide: DENIED}]":                     "rule x: when: tried",
 	} {
 		if _, _, err := Parse([]byte(yaml)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", yaml, err, want)

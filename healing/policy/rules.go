@@ -74,10 +74,14 @@ func (in Input) variables() map[string]any {
 		"incident_type": in.IncidentType, "target": in.Target, "fingerprint": in.Fingerprint, "mode": in.Mode,
 		"profile": in.Profile, "proposer": in.Proposer, "dry_run": in.DryRun, "freeze": in.Freeze, "paused": in.Paused,
 		"held": in.held(), "unhealthy": in.Unhealthy, "hour": int64(in.Hour), "within_limits": in.Limit.Within,
-		"breaker_open": in.Limit.Breaker, "counts": map[string]int64{
-			"target_hour": int64(in.Limit.TargetHour), "target_day": int64(in.Limit.TargetDay),
-			"global_hour": int64(in.Limit.GlobalHour), "global_day": int64(in.Limit.GlobalDay), "in_flight": int64(in.Limit.InFlight),
-		},
+		"breaker_open": in.Limit.Breaker, "counts": in.Limit.counts(),
+	}
+}
+
+func (v Verdict) counts() map[string]int64 {
+	return map[string]int64{
+		"target_hour": int64(v.TargetHour), "target_day": int64(v.TargetDay),
+		"global_hour": int64(v.GlobalHour), "global_day": int64(v.GlobalDay), "in_flight": int64(v.InFlight),
 	}
 }
 
@@ -108,9 +112,15 @@ func Compile(rules []Rule) (*Policy, error) {
 				return nil, &RuleError{r.Name, "modify: " + strings.TrimPrefix(err.Error(), "policy: ")}
 			}
 		}
+		if m := placeholder.FindString(strings.ReplaceAll(r.Reason, limitMark, "")); m != "" {
+			return nil, &RuleError{r.Name, fmt.Sprintf("reason: nothing stands for %s; only %s does, for the limit that is reached", m, limitMark)}
+		}
 		seen[r.Name] = true
 		program, err := compile(env, r)
 		if err != nil {
+			return nil, err
+		}
+		if err := try(r, program); err != nil {
 			return nil, err
 		}
 		p.programs = append(p.programs, program)
@@ -131,6 +141,9 @@ func compile(env *cel.Env, r Rule) (cel.Program, error) {
 	}
 	if ast.OutputType() != cel.BoolType {
 		return nil, &RuleError{r.Name, fmt.Sprintf("when: it yields %s; it must yield true or false", ast.OutputType())}
+	}
+	if key := unknownCount(ast); key != "" {
+		return nil, &RuleError{r.Name, fmt.Sprintf("when: there is no counts.%s; give one of %s", key, strings.Join(countNames(), ", "))}
 	}
 	program, err := env.Program(ast, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
@@ -170,7 +183,7 @@ func (p *Policy) first(in Input, now time.Time) Decision {
 			return d
 		}
 		if matched {
-			d.AGL, d.Rule, d.Reason = r.Decide, r.Name, strings.ReplaceAll(r.Reason, "{limit}", cmp.Or(in.Limit.Reason, "no limit is reached"))
+			d.AGL, d.Rule, d.Reason = r.Decide, r.Name, strings.ReplaceAll(r.Reason, limitMark, cmp.Or(in.Limit.Reason, "no limit is reached"))
 			d.modify = r.Modify
 			return d
 		}
