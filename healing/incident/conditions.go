@@ -139,6 +139,9 @@ func (x *step) relapsedSafe() bool {
 	return x.confirmed() && !x.in.Signal.WindowFrom.Before(x.in.ChangedAt) && x.in.Signal.ObservedAt.After(x.in.EnteredAt)
 }
 
+// relapsedEscalated: the same after a person was called for what was healthy in safe mode; nothing else opens it again.
+func (x *step) relapsedEscalated() bool { return !x.unresolved() && x.in.Degraded && x.relapsedSafe() }
+
 // toFence is an action that a person wants to have ended for certain before anything else is tried.
 func (x *step) toFence() *Action {
 	for i := range x.in.Actions {
@@ -157,7 +160,11 @@ func (x *step) resumable() bool {
 	if !x.unresolved() {
 		return false
 	}
-	may := x.mayAct() && x.passOver() == "" && !x.dataBug() && !x.tooManyRelapses() && x.now.After(x.in.EnteredAt)
+	may := x.mayAct() && !x.dataBug() && !x.tooManyRelapses() && x.now.After(x.in.EnteredAt)
+	if x.in.Escalation == EscFlapping { // the breaker is quiet again: the ladder begins anew, whatever its first rung
+		return may
+	}
+	may = may && x.passOver() == ""
 	switch x.in.Escalation {
 	case EscSuspicion, EscWaited, EscDataBug:
 		return may

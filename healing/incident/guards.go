@@ -111,10 +111,7 @@ func (x *step) shadowIll() bool {
 
 // changes counts this incident's changes of mode in the flap window, which doubles each time the guard trips.
 func (x *step) changes() int {
-	window, n := x.in.Settings.FlapWindow, 0
-	for range min(x.in.Trips, 5) {
-		window *= 2
-	}
+	window, n := x.flapWindow(), 0
 	for _, at := range x.in.ModeChanges {
 		if x.now.Sub(at) < window {
 			n++
@@ -123,8 +120,21 @@ func (x *step) changes() int {
 	return n
 }
 
+func (x *step) flapWindow() time.Duration {
+	return x.in.Settings.FlapWindow << min(x.in.Trips, 5)
+}
+
 // mayLeave: there is room for leaving safe mode and, should that fail, for entering it again.
 func (x *step) mayLeave() bool { return x.changes()+2 <= x.in.Settings.MaxModeChanges }
+
+// leaveAt is when there is room again, if nothing else changes the mode; zero: there is.
+func (x *step) leaveAt() time.Time {
+	if x.mayLeave() || len(x.in.ModeChanges) == 0 {
+		return time.Time{}
+	}
+	changes, oldest := x.in.ModeChanges, len(x.in.ModeChanges)-max(1, x.in.Settings.MaxModeChanges-1)
+	return changes[max(0, oldest)].Add(x.flapWindow())
+}
 
 func (x *step) wantsModel() bool {
 	return x.in.Degraded && !x.in.ResolvedAt.IsZero() && x.shadowWell() && !x.now.Before(x.in.RestoreAfter) && !x.in.inFlight([]string{"mode"}) && x.ev.Busy == ""

@@ -112,8 +112,10 @@ func (x *step) callAgain() string { return x.call(x.in.Escalation, "safe mode st
 
 func (x *step) trip() string {
 	x.in.Trips++
-	return x.call(EscFlapping, fmt.Sprintf("%d changes of mode; the model stays out until they are further apart", len(x.in.ModeChanges)))
+	return x.call(EscFlapping, fmt.Sprintf("%d changes of mode; the model stays out until %s", len(x.in.ModeChanges), clockTime(x.leaveAt())))
 }
+
+func clockTime(at time.Time) string { return at.UTC().Format("15:04:05 UTC") }
 
 func (x *step) withdrawRestore() string {
 	a := x.in.current()

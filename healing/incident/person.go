@@ -19,11 +19,11 @@ func Fits(in Incident, ev Event, now time.Time) string {
 	case in.State.Final():
 		return "it has ended: " + string(in.State)
 	case in.State == Degraded:
-		return "it is healthy in safe mode, which is left when the model is shown healthy, or by setting the mode MODEL by hand"
+		return "it is healthy in safe mode, which is " + x.wayBack()
 	case ev.Type == EvRetry && !slices.Contains(watched, in.State):
 		return "it is " + string(in.State) + ": healing has it in hand; escalate it first"
 	case ev.Type == EvRetry:
-		return "it is healthy in safe mode, which is left when the model is shown healthy"
+		return "it is healthy in safe mode, which is " + x.wayBack()
 	case ev.Type == EvEscalate && in.State == Escalated:
 		return "a person has been called already: " + string(in.Escalation)
 	case ev.Type == EvEscalate:
@@ -32,6 +32,15 @@ func Fits(in Incident, ev Event, now time.Time) string {
 		return x.notClosed()
 	}
 	return "it is " + string(in.State)
+}
+
+// wayBack tells how safe mode is left, and until when the breaker holds it.
+func (x *step) wayBack() string {
+	way := "left when the model is shown healthy"
+	if at := x.leaveAt(); !at.IsZero() {
+		way += ", but not before " + clockTime(at) + " (too many changes of mode)"
+	}
+	return way + ", or by setting the mode MODEL by hand"
 }
 
 func (x *step) mayClose() bool { return x.notClosed() == "" }
@@ -45,7 +54,7 @@ func (x *step) notClosed() string {
 	case !slices.Contains(watched, in.State):
 		return "it is " + string(in.State) + ": healing has it in hand; escalate it first"
 	case in.Degraded:
-		return "safe mode stands: it is left when the model is shown healthy, or by setting the mode MODEL by hand"
+		return "safe mode stands: it is " + x.wayBack()
 	case x.toFence() != nil:
 		return "an action is not known to have ended; retry makes sure of it"
 	case s == Confirmed || s == Suspect:

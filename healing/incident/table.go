@@ -113,6 +113,7 @@ var table = []transition{
 	{From: watched, When: "signal healthy, nothing stands", Guard: (*step).gone, To: Cancelled, Do: (*step).cancel},
 	{From: watched, When: "signal healthy on data after the last action; safe mode stands", Guard: (*step).healedSafe, To: Degraded, Do: (*step).settle},
 	{From: watched, When: "signal healthy on data after the last action", Guard: (*step).healed, To: Resolved, Do: (*step).settle},
+	{From: from(Escalated), When: "it was healthy in safe mode, and is confirmed again: relapse", Guard: (*step).relapsedEscalated, To: Detected, Do: (*step).relapse},
 	{From: from(Escalated), When: "model healthy in the shadow for the dwell, flap guard open", Guard: (*step).mayRestore, To: Proposed, Do: (*step).proposeRestore},
 	{From: from(Escalated), When: "what it waited for is there", Guard: (*step).resumable, To: Detected, Do: (*step).detect},
 	{From: from(Observed), When: "dry run is over", Guard: (*step).dryIsOver, To: Detected},
