@@ -1,9 +1,6 @@
 package detect
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 func (m *Monitor) driftSignals(now time.Time) []Signal {
 	if m.reference == nil {
@@ -28,18 +25,18 @@ func (m *Monitor) driftSignals(now time.Time) []Signal {
 }
 
 func (m *Monitor) driftSignal(now time.Time, s Signal, d *drift, c *Column) Signal {
-	worst := d.worst(m.config.Drift)
+	worst, shown := d.worst(m.config.Drift), d.shown(m.config.Drift)
 	if now.Sub(d.Last) > m.config.Drift.Stale {
 		d.set(Unknown, now)
 	}
 	bets := m.bets(s.Target, c)
 	s.State, s.Since, s.Recovered, s.Onset, s.Bug = d.State, d.Since, d.Recovered, d.Onset, d.Bug
-	s.Value, s.N = math.Max(worst.Corrected, 0), worst.N
+	s.Value, s.N = shown.Value, shown.N
 	if len(d.Blocks) > 0 {
 		s.Window = d.Last.Sub(d.Blocks[0].From)
 	}
 	s.Evidence = map[string]any{
-		"psi": worst.Value, "psi_lower": worst.Lower, "psi_missing": d.Absent.Value,
+		"psi": shown.Value, "psi_corrected": worst.Corrected, "psi_lower": worst.Lower, "psi_missing": d.Absent.Value,
 		"detector": d.Values.Statistic(bets.values), "detector_missing": d.Missing.Statistic(bets.missing),
 		"detector_never_seen": d.Outside.Statistic(bets.outside), "detector_threshold": m.threshold,
 		"reference": m.reference.ID, "reference_rows": c.Present() + c.Missing, "warming": d.Warming,

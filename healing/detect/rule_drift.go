@@ -243,6 +243,15 @@ func (d *drift) worst(rule DriftConfig) PSIEstimate {
 	return d.PSI
 }
 
+// shown is the PSI that people are shown, as it was measured: that of missing against present where it says more. worst,
+// which is judged by, may be the one of missing though nothing is: its bound is the closer one, of next to nothing.
+func (d *drift) shown(rule DriftConfig) PSIEstimate {
+	if d.Absent.N >= rule.MinSamples && (d.PSI.N < rule.MinSamples || d.Absent.Value > d.PSI.Value) {
+		return d.Absent
+	}
+	return d.PSI
+}
+
 func sumCounts(counts []uint32) (n uint32) {
 	for _, c := range counts {
 		n += c

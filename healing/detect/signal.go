@@ -49,7 +49,8 @@ type Signal struct {
 	Kind   Kind   `json:"kind"`
 	Target string `json:"target"`
 	State  State  `json:"state"`
-	// Value is compared with Threshold: milliseconds, accuracy (a share), PSI, or seconds since the last beat.
+	// Value is compared with Threshold: milliseconds, accuracy (a share), PSI as measured (what is
+	// judged is its lower bound and the one corrected for the number of rows, in Evidence), or seconds since the last beat.
 	Value     float64 `json:"value"`
 	Threshold float64 `json:"threshold"`
 	// N is how many samples Value rests on, Window the time they span.

@@ -41,17 +41,17 @@ func (c *DriftCheck) Verdict(now time.Time, r *Reference, rule DriftConfig, vers
 		v.Reason = fmt.Sprintf("%d of %d rows", v.N, rule.MinSamples)
 		return v
 	}
-	name := ""
+	name, raw := "", 0.0
 	for _, p := range r.Compare(c.Sketch, version) {
 		if p.Corrected >= v.Value || name == "" {
-			name, v.Value, v.Low = p.Target, p.Corrected, p.Lower
+			name, raw, v.Value, v.Low = p.Target, p.PSIEstimate.Value, p.Corrected, p.Lower
 		}
 	}
 	v.Finding = Cured
 	if v.Value >= rule.Clear {
 		v.Finding = Broken
 	}
-	v.Reason = fmt.Sprintf("largest PSI %.3f (%s) on %d rows", v.Value, name, v.N)
+	v.Reason = fmt.Sprintf("largest PSI %.3f (%s) on %d rows, %.3f corrected for their number", raw, name, v.N, v.Value)
 	return v
 }
 
