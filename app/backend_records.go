@@ -3,7 +3,10 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strconv"
+
+	"aura/app/config"
 
 	"aura/app/cli"
 	"aura/store"
@@ -55,9 +58,9 @@ func (b *recordsBackend) Query(ctx context.Context, sql string, limit int) (api.
 	return api.QueryResult{Columns: r.Columns, Rows: r.Rows, Truncated: r.Truncated}, nil
 }
 
-// Query runs a read-only query on a data directory that this process has not opened.
-func Query(ctx context.Context, dir, sql string, limit int) (api.QueryResult, error) {
-	r, err := store.QueryDir(ctx, dir, sql, limit)
+// Query runs a read-only query on a store that this process has not opened.
+func Query(ctx context.Context, cfg config.Config, sql string, limit int) (api.QueryResult, error) {
+	r, err := store.Query(ctx, storeOptions(cfg, slog.New(slog.DiscardHandler)), sql, limit)
 	var refused *store.Refused
 	switch {
 	case errors.As(err, &refused):
@@ -70,9 +73,9 @@ func Query(ctx context.Context, dir, sql string, limit int) (api.QueryResult, er
 	return api.QueryResult{Columns: r.Columns, Rows: r.Rows, Truncated: r.Truncated}, nil
 }
 
-// VerifyAudit tests the audit of a data directory that this process has not opened. It only reads.
-func VerifyAudit(ctx context.Context, dir string) (api.AuditReport, error) {
-	r, err := store.VerifyAuditDir(ctx, dir)
+// VerifyAudit tests the audit of a store that this process has not opened. It only reads.
+func VerifyAudit(ctx context.Context, cfg config.Config) (api.AuditReport, error) {
+	r, err := store.VerifyAuditOf(ctx, storeOptions(cfg, slog.New(slog.DiscardHandler)))
 	if errors.Is(err, store.ErrNotFound) {
 		return api.AuditReport{}, cli.Exit(cli.ExitPrecondition, err, "name the data directory with --data")
 	}

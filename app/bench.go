@@ -98,7 +98,7 @@ const benchWarmUp = time.Second
 
 // Bench is the body of `aura bench`: the whole process, driven by clients, every decision read back.
 func Bench(ctx context.Context, loaded config.Loaded, r cli.BenchRequest) (report cli.Report, err error) {
-	cfg := withSeed(loaded.Config)
+	cfg := withSeed(ownDatabase(loaded).Config)
 	cfg.Simulate.Rate, cfg.Source.File, cfg.HTTP.Addr = 0, "", "127.0.0.1:0"
 	if !r.Keep {
 		dir, err := os.MkdirTemp("", "aura-bench-")
@@ -107,6 +107,16 @@ func Bench(ctx context.Context, loaded config.Loaded, r cli.BenchRequest) (repor
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 		cfg.Data.Dir = dir
+	}
+	// Each part of a comparison makes its own.
+	if r.Part != "" || !r.HealingOverhead {
+		remove, failed := scratch(ctx, &cfg)
+		if failed != nil {
+			return nil, failed
+		}
+		if !r.Keep || r.Part != "" {
+			defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx))) }()
+		}
 	}
 	switch {
 	case r.HealingOverhead && r.Part != "":

@@ -3,7 +3,6 @@ package app_test
 import (
 	"database/sql"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -66,15 +65,11 @@ func (b *book) wrong(format string, args ...any) {
 // checkBook compares the book with the database of a process that has ended.
 func checkBook(t *testing.T, dir string, b *book) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "aura.db")+"?mode=ro")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := database(t, dir)
 	problems := slices.Clone(b.errors)
 	problems = append(problems, compare(t, db, b)...)
 	problems = append(problems, undecided(t, db)...)
-	problems = append(problems, stale(t, db)...)
+	problems = append(problems, stale(t, db, serverOf(dir) != "")...)
 	for i, p := range problems {
 		if i == 20 {
 			t.Errorf("and %d more", len(problems)-i)
@@ -144,10 +139,15 @@ func undecided(t *testing.T, db *sql.DB) []string {
 }
 
 // stale looks for decisions committed under a mode or champion that had been replaced: in the order of their commit
-// (rowid), generations must never fall.
-func stale(t *testing.T, db *sql.DB) (problems []string) {
+// (rowid; on PostgreSQL the number of the transaction, which is given out under the lock of the generations), generations
+// must never fall.
+func stale(t *testing.T, db *sql.DB, server bool) (problems []string) {
 	t.Helper()
-	r, err := db.Query(`SELECT id, mode, rule, mode_generation, champion_generation FROM decisions ORDER BY rowid`)
+	order := "rowid"
+	if server {
+		order = "xmin::text::bigint, ctid"
+	}
+	r, err := db.Query(`SELECT id, mode, rule, mode_generation, champion_generation FROM decisions ORDER BY ` + order)
 	if err != nil {
 		t.Fatal(err)
 	}

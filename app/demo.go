@@ -34,6 +34,7 @@ func (*NotHealed) ExitCode() int { return cli.ExitMissed }
 
 // Demo is the body of `aura demo`: each drill in an instance of its own.
 func Demo(ctx context.Context, loaded config.Loaded, r cli.DemoRequest) (cli.Report, error) {
+	loaded = ownDatabase(loaded)
 	cfg := withSeed(loaded.Config)
 	if !cfg.Faults.Enabled {
 		return nil, refuse("faults.enabled: false; a drill injects faults: set it to true")
@@ -144,6 +145,13 @@ func (d *demo) run(ctx context.Context, x drill.Drill, seed uint64) (err error) 
 	defer func() { err = errors.Join(err, closeLog()) }()
 	cfg := d.cfg
 	cfg.Data.Dir, cfg.HTTP.Addr, cfg.Seed = dir, demoAddr, seed
+	remove, err := scratch(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	if !d.request.Keep {
+		defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx))) }()
+	}
 	a, err := New(ctx, cfg, log)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"aura/app/config"
+
 	"aura/agents/governance"
 	"aura/app/cli"
 	"aura/healing/policy"
@@ -72,12 +74,16 @@ func (b *operationsBackend) RotateKey(ctx context.Context, by api.Change) (api.K
 	return out, nil
 }
 
-// RotateKey makes a new key in a data directory that no process has open.
-func RotateKey(ctx context.Context, dir, by, reason string) (_ api.KeyRotation, err error) {
-	if _, err := os.Stat(filepath.Join(dir, "aura.db")); err != nil {
+// RotateKey makes a new key for a store whose data directory no process has open.
+func RotateKey(ctx context.Context, cfg config.Config, by, reason string) (_ api.KeyRotation, err error) {
+	dir, there := cfg.Data.Dir, "aura.db"
+	if cfg.Store.URL != "" {
+		there = "" // the directory of keys and models will do
+	}
+	if _, err := os.Stat(filepath.Join(dir, there)); err != nil {
 		return api.KeyRotation{}, cli.Exit(cli.ExitPrecondition, err, "name the data directory with --data")
 	}
-	s, err := store.Open(ctx, store.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	s, err := store.Open(ctx, storeOptions(cfg, slog.New(slog.DiscardHandler)))
 	var refused *store.Refused
 	if errors.As(err, &refused) {
 		return api.KeyRotation{}, cli.Exit(cli.ExitPrecondition, err, "ask the process that has it, with --server, or stop it")

@@ -42,10 +42,10 @@ func TestKeysAreRotated(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, "keys", "agl.ed25519")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
-	if _, err := RotateKey(ctx, dir, "ann", "x"); exitOf(err) != cli.ExitPrecondition {
+	if _, err := RotateKey(ctx, inDir(dir), "ann", "x"); exitOf(err) != cli.ExitPrecondition {
 		t.Errorf("a directory in use: %v", err)
 	}
-	if _, err := RotateKey(ctx, t.TempDir(), "ann", "x"); exitOf(err) != cli.ExitPrecondition {
+	if _, err := RotateKey(ctx, inDir(t.TempDir()), "ann", "x"); exitOf(err) != cli.ExitPrecondition {
 		t.Errorf("no directory of ours: %v", err)
 	}
 }
@@ -72,7 +72,7 @@ func TestKeysAreRotatedOffline(t *testing.T) {
 		}
 	}
 	stop(start())
-	out, err := RotateKey(t.Context(), dir, "ann", "yearly")
+	out, err := RotateKey(t.Context(), inDir(dir), "ann", "yearly")
 	if err != nil || out.Previous == "" || out.KeyID == out.Previous {
 		t.Fatalf("%+v, %v", out, err)
 	}
@@ -96,4 +96,10 @@ func exitOf(err error) int {
 		return -1
 	}
 	return coded.ExitCode()
+}
+
+func inDir(dir string) config.Config {
+	cfg := config.Default()
+	cfg.Data.Dir = dir
+	return cfg
 }

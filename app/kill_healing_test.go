@@ -2,14 +2,12 @@ package app_test
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -153,21 +151,17 @@ func (p *process) well(t *testing.T) {
 // checkHealing compares what incidents and actions say with what the targets have recorded, in a directory that nobody has.
 func checkHealing(t *testing.T, dir string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "aura.db")+"?mode=ro")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := database(t, dir)
 	for what, query := range map[string]string{
-		"actions took effect twice":                         `SELECT COUNT(*) FROM (SELECT 1 FROM config_history WHERE action_id != '' GROUP BY action_id HAVING COUNT(*) > 1)`,
+		"actions took effect twice":                         `SELECT COUNT(*) FROM (SELECT 1 FROM config_history WHERE action_id != '' GROUP BY action_id HAVING COUNT(*) > 1) AS twice`,
 		"actions are said to be executed and are not":       `SELECT COUNT(*) FROM healing_actions WHERE executed_at IS NOT NULL AND action_id NOT IN (SELECT action_id FROM executed_actions)`,
 		"actions are executed and not said to be":           `SELECT COUNT(*) FROM executed_actions WHERE action_id NOT LIKE '%/model' AND action_id NOT IN (SELECT action_id FROM healing_actions WHERE executed_at IS NOT NULL)`,
 		"actions were executed without a decision":          `SELECT COUNT(*) FROM healing_actions WHERE executed_at IS NOT NULL AND agl_decision NOT IN ('APPROVED', 'MODIFIED')`,
-		"incidents say degraded while the model decides":    `SELECT COUNT(*) FROM incidents WHERE degraded = 1 AND (SELECT value FROM desired_state WHERE setting = 'mode') = 'MODEL'`,
-		"times the mode is safe and no incident says so":    `SELECT COUNT(*) FROM desired_state WHERE setting = 'mode' AND value = 'SAFE_MODE' AND NOT EXISTS (SELECT 1 FROM incidents WHERE degraded = 1)`,
-		"causes have two open incidents":                    `SELECT COUNT(*) FROM (SELECT 1 FROM incidents WHERE status IN ('OPEN', 'MITIGATING') GROUP BY fingerprint HAVING COUNT(*) > 1)`,
-		"nonces were used for two actions":                  `SELECT COUNT(*) FROM (SELECT 1 FROM used_nonces GROUP BY action_id HAVING COUNT(*) > 1)`,
-		"alias changes have no line in the champion's past": `SELECT COUNT(*) FROM alias_history h WHERE alias = 'champion' AND NOT EXISTS (SELECT 1 FROM config_history c WHERE c.setting = 'champion' AND c.value = h.version)`,
+		"incidents say degraded while the model decides":    `SELECT COUNT(*) FROM incidents WHERE degraded = TRUE AND (SELECT value FROM desired_state WHERE setting = 'mode') = 'MODEL'`,
+		"times the mode is safe and no incident says so":    `SELECT COUNT(*) FROM desired_state WHERE setting = 'mode' AND value = 'SAFE_MODE' AND NOT EXISTS (SELECT 1 FROM incidents WHERE degraded = TRUE)`,
+		"causes have two open incidents":                    `SELECT COUNT(*) FROM (SELECT 1 FROM incidents WHERE status IN ('OPEN', 'MITIGATING') GROUP BY fingerprint HAVING COUNT(*) > 1) AS twice`,
+		"nonces were used for two actions":                  `SELECT COUNT(*) FROM (SELECT 1 FROM used_nonces GROUP BY action_id HAVING COUNT(*) > 1) AS twice`,
+		"alias changes have no line in the champion's past": `SELECT COUNT(*) FROM alias_history h WHERE alias = 'champion' AND NOT EXISTS (SELECT 1 FROM config_history c WHERE c.setting = 'champion' AND c.value = CAST(h.version AS TEXT))`,
 	} {
 		var n int
 		if err := db.QueryRow(query).Scan(&n); err != nil {
@@ -177,7 +171,7 @@ func checkHealing(t *testing.T, dir string) {
 			t.Errorf("%d %s", n, what)
 		}
 	}
-	s, err := store.Open(t.Context(), store.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	s, err := store.Open(t.Context(), store.Options{Dir: dir, URL: serverOf(dir), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,11 +228,7 @@ func TestStoppedProcess(t *testing.T) {
 	if err := p.interrupt(t); err != nil {
 		t.Errorf("the drain failed: %v\n%s", err, tail(p.out.String(), 20))
 	}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "aura.db")+"?mode=ro")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := database(t, dir)
 	var n int
 	if err := db.QueryRow(`SELECT COUNT(*) FROM executed_actions`).Scan(&n); err != nil || n > 0 {
 		t.Errorf("%d actions after a pause, %v", n, err)

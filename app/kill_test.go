@@ -31,12 +31,12 @@ const clients = 32
 // a mode or a champion that had been replaced before.
 func TestKill(t *testing.T) {
 	for _, bus := range []string{"memory", "gochannel"} {
-		t.Run(bus, func(t *testing.T) { killUnderLoad(t, bus, kills(t)) })
+		t.Run(bus, func(t *testing.T) { killUnderLoad(t, t.TempDir(), bus, kills(t)) })
 	}
 }
 
-func killUnderLoad(t *testing.T, bus string, kills int) {
-	dir := t.TempDir()
+func killUnderLoad(t *testing.T, dir, bus string, kills int) {
+	t.Helper()
 	trainTwo(t, dir)
 	const seed = 1
 	t.Logf("seed %d, %d kills, %d clients", seed, kills, clients)
@@ -176,6 +176,9 @@ func trainTwo(t *testing.T, dir string) {
 	for _, seed := range []string{"1", "2"} {
 		var out safeBuffer
 		args := []string{"train", "--dir", dir, "--seed", seed, "--trees", "20", "--set", "training.rows=2000", "-o", "json"}
+		if address := serverOf(dir); address != "" {
+			args = append(args, "--db", address)
+		}
 		if code := program(args, &out, &out); code != 0 {
 			t.Fatalf("train ended with %d\n%s", code, &out)
 		}

@@ -51,7 +51,7 @@ func loadSchema(cfg config.Config) (*schema.Schema, error) {
 
 func storeOptions(cfg config.Config, log *slog.Logger) store.Options {
 	return store.Options{
-		Dir: cfg.Data.Dir, Logger: log,
+		Dir: cfg.Data.Dir, URL: cfg.Store.URL, Logger: log,
 		// Below the stage deadline, so that who is kept waiting by another tool's lock is told that, and not that it took long.
 		BusyTimeout: cfg.Agents.StageDeadline / 2,
 	}
@@ -65,6 +65,9 @@ func openStore(ctx context.Context, cfg config.Config, o store.Options, opened *
 	var refused *store.Refused
 	if errors.As(err, &refused) {
 		return nil, refuse("%s", refused.Reason)
+	}
+	if err != nil && cfg.Store.URL != "" {
+		return nil, fmt.Errorf("open the store that store.url (--db) names: %w", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the store in %s: %w", cfg.Data.Dir, err)

@@ -19,7 +19,11 @@ func (s *Store) Accept(ctx context.Context, as []Application) ([]AcceptResult, e
 	}
 	own := make([]Application, len(as)) // the writer may still read it when this call has ended with its context
 	for i, a := range as {
-		if err := a.settle(); err != nil {
+		err := a.settle()
+		if err == nil {
+			err = s.dialect.check(a.ID, a.ApplicationID, a.Source, a.TraceID, string(a.Features))
+		}
+		if err != nil {
 			return nil, fmt.Errorf("store: application %d: %w", i, err)
 		}
 		own[i] = a
@@ -121,7 +125,7 @@ func looksLikeOurs(id string) bool {
 
 func (w *writer) insertAccepts(items []acceptItem) error {
 	for len(items) > 0 {
-		n := chunk(len(items))
+		n := w.dialect.chunk(len(items))
 		if err := w.insertAcceptChunk(items[:n]); err != nil {
 			return err
 		}
@@ -140,7 +144,7 @@ func (w *writer) insertAcceptChunk(items []acceptItem) error {
 		}
 		w.args = append(w.args, a.ID, client, string(a.Features), a.BodyDigest, a.Source, a.TraceID, micros(a.AcceptedAt))
 	}
-	all, in, err := w.insert(insertApplications[len(items)], len(items), w.args)
+	all, in, err := w.insert(applications, len(items), w.args)
 	if err != nil {
 		return err
 	}
@@ -194,7 +198,8 @@ func (w *writer) lowerFloor(id string) error {
 		return nil
 	}
 	w.memo.floor = justBelow(id)
-	return w.setMark(markFloor, w.memo.floor)
+	return w.exec("INSERT INTO store_marks (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value "+
+		"WHERE excluded.value < store_marks.value", markFloor, w.memo.floor) // another process may have lowered it further
 }
 
 // justBelow sorts before id, and after every id that is lower by more than the last character.

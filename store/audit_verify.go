@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -27,7 +28,7 @@ const auditBatch = 1000
 // Whoever can rewrite the whole file can rewrite the whole chain: only a head noted elsewhere shows that.
 func (s *Store) VerifyAudit(ctx context.Context) (AuditReport, error) {
 	var out AuditReport
-	err := s.read(ctx).Transaction(func(db *gorm.DB) error {
+	err := s.snapshot(ctx, func(db *gorm.DB) error {
 		for {
 			var rows []storedAudit
 			if err := db.Where("seq > ?", out.Records).Order("seq").Limit(auditBatch).Find(&rows).Error; err != nil {
@@ -55,21 +56,38 @@ func (s *Store) VerifyAudit(ctx context.Context) (AuditReport, error) {
 	return out, readErr("verify the audit", err)
 }
 
-// VerifyAuditDir is VerifyAudit on a data directory that this process has not opened; it only reads, so another process
-// may have the directory open. ErrNotFound where there is no database.
-func VerifyAuditDir(ctx context.Context, dir string) (_ AuditReport, err error) {
-	s := Store{opts: Options{Dir: dir, Readers: 1}.withDefaults()}
-	if _, err := os.Stat(s.path(databaseFile)); err != nil {
-		return AuditReport{}, fmt.Errorf("%w: no database in %s: %w", ErrNotFound, dir, err)
-	}
-	if s.reads, err = s.openPool("ro", 1); err != nil {
+// VerifyAuditOf is VerifyAudit on a database that this process has not opened; it only reads, so another process may
+// have it open. ErrNotFound where there is none.
+func VerifyAuditOf(ctx context.Context, o Options) (_ AuditReport, err error) {
+	s, err := o.reader(1)
+	if err != nil {
 		return AuditReport{}, err
 	}
 	defer func() { err = errors.Join(err, s.reads.Close()) }()
-	if s.gorm, err = openGORM(s.reads); err != nil {
-		return AuditReport{}, readErr("open the audit", err)
-	}
 	return s.VerifyAudit(ctx)
+}
+
+// reader opens a database for reading only, as it is.
+func (o Options) reader(size int) (s *Store, err error) {
+	s = &Store{opts: o.withDefaults(), dialect: o.dialect()}
+	if s.reads, err = s.readPool(size); err != nil {
+		return nil, err
+	}
+	if s.gorm, err = openGORM(s.dialect, s.reads); err != nil {
+		return nil, errors.Join(readErr("open the database", err), s.reads.Close())
+	}
+	return s, nil
+}
+
+// readPool makes a pool of connections that can only read.
+func (s *Store) readPool(size int) (*sql.DB, error) {
+	if s.opts.URL != "" {
+		return s.serverPool(size, map[string]string{"default_transaction_read_only": "on"})
+	}
+	if _, err := os.Stat(s.path(databaseFile)); err != nil {
+		return nil, fmt.Errorf("%w: no database in %s: %w", ErrNotFound, s.opts.Dir, err)
+	}
+	return s.openPool("ro", size)
 }
 
 // check takes the next record in.

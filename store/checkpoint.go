@@ -74,7 +74,7 @@ func (c *checkpointer) stop() {
 // maintain runs between two transactions of the writer, and when it has nothing to do.
 func (w *writer) maintain(wrote bool) {
 	c := w.ck
-	if w.conn == nil {
+	if c == nil || w.conn == nil {
 		return
 	}
 	if c.finish.Swap(false) {

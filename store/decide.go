@@ -28,6 +28,9 @@ func (s *Store) Decide(ctx context.Context, ds []Decision) ([]DecideResult, erro
 	own := make([]decisionRow, len(ds))
 	for i, d := range ds {
 		row, err := d.settle()
+		if err == nil {
+			err = s.dialect.check(row.ID, row.ApplicationID, row.TraceID, row.Rule, row.ModelDigest)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("store: decision of %s: %w", d.ID, err)
 		}
@@ -121,7 +124,7 @@ func (w *writer) writeDecisions(rs []*request) error {
 		}
 	}
 	for len(fit) > 0 {
-		n := chunk(len(fit))
+		n := w.dialect.chunk(len(fit))
 		if err := w.insertDecisionChunk(fit[:n]); err != nil {
 			return err
 		}
@@ -172,7 +175,7 @@ func (w *writer) insertDecisionChunk(items []decideItem) error {
 			d.Generation, string(d.Mode), d.ModeGeneration, d.Rule, micros(d.DecidedAt), d.Latency.Microseconds(), d.TraceID,
 			d.Incarnation)
 	}
-	all, in, err := w.insert(insertDecisions[len(items)], len(items), w.args)
+	all, in, err := w.insert(decisions, len(items), w.args)
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,11 @@ package store
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -18,7 +19,7 @@ var ErrClosed = errors.New("store: closed")
 
 // Refused is what the store will not do, whoever asks again: a person must change something.
 type Refused struct {
-	// Code is for machines: data_dir_in_use, sqlite_too_old, corrupt, held, unknown_version, invalid.
+	// Code is for machines: data_dir_in_use, sqlite_too_old, postgres_too_old, corrupt, held, unknown_version, invalid.
 	Code   string
 	Reason string
 }
@@ -30,6 +31,7 @@ func (r *Refused) Error() string { return "store: refused: " + r.Reason }
 const (
 	CodeInUse          = "data_dir_in_use"
 	CodeTooOld         = "sqlite_too_old"
+	CodeServerTooOld   = "postgres_too_old"
 	CodeCorrupt        = "corrupt"
 	CodeHeld           = "held"
 	CodeUnknownVersion = "unknown_version"
@@ -63,17 +65,42 @@ func unavailable(err error) error {
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
+	if e := new(pgconn.PgError); errors.As(err, &e) && strings.HasPrefix(e.Code, "22") {
+		// Data that this database can't hold, such as a NUL in a text: it won't the next time either.
+		return &Refused{Code: CodeInvalid, Reason: e.Message}
+	}
 	return &Unavailable{Code: failureCode(err), Err: err}
 }
 
 func failureCode(err error) string {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		if errors.Is(err, driver.ErrBadConn) {
-			return "io"
-		}
-		return "failed"
+	var lite *sqlite.Error
+	var server *pgconn.PgError
+	switch {
+	case errors.As(err, &lite):
+		return fileFailure(lite)
+	case errors.As(err, &server):
+		return serverFailure(server)
+	case lostConnection(err):
+		return "io"
 	}
+	return "failed"
+}
+
+// endsTransaction reports whether the database may have rolled the whole transaction back by itself, so that a savepoint
+// can't save the rest of the group.
+func endsTransaction(err error) bool {
+	var lite *sqlite.Error
+	var server *pgconn.PgError
+	switch {
+	case errors.As(err, &lite):
+		return fileEnds(lite)
+	case errors.As(err, &server):
+		return serverEnds(server)
+	}
+	return lostConnection(err)
+}
+
+func fileFailure(e *sqlite.Error) string {
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
 		return "disk_full"
@@ -87,13 +114,8 @@ func failureCode(err error) string {
 	return "failed"
 }
 
-// endsTransaction reports whether SQLite may have rolled the whole transaction back by itself, so that a savepoint can't
-// save the rest of the group (https://www.sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction").
-func endsTransaction(err error) bool {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return errors.Is(err, driver.ErrBadConn)
-	}
+// fileEnds follows https://www.sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction".
+func fileEnds(e *sqlite.Error) bool {
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_INTERRUPT,
 		sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:

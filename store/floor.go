@@ -41,6 +41,17 @@ func (t *tx) raiseFloor(to string) (string, error) {
 	if m.least != "" && m.least <= to {
 		to = justBelow(m.least)
 	}
+	if !t.w.dialect.alone() { // so may have what another process accepted; while this transaction lasts, nobody accepts
+		var least string
+		found, err := t.w.row("SELECT id FROM applications WHERE id > ? AND id <= ? AND "+
+			"NOT EXISTS (SELECT 1 FROM decisions d WHERE d.id = applications.id) ORDER BY id LIMIT 1", []any{m.floor, to}, &least)
+		if err != nil {
+			return m.floor, err
+		}
+		if found {
+			to = justBelow(least)
+		}
+	}
 	if to <= m.floor {
 		return m.floor, nil
 	}

@@ -44,22 +44,26 @@ func (s *Store) lease(r *storedLease, now time.Time) Lease {
 }
 
 // AcquireLease gives the lease to a holder (an agent instance) in its n-th incarnation, with the next epoch, if nobody
-// has it: it is new, was released or has expired; or its holder lived in another process, which the directory's lock
-// proves dead; or was an earlier incarnation of the same holder. Who has it already keeps its epoch and gets the new ttl.
-// *Refused lease_held otherwise.
+// has it: it is new, was released or has expired, by the database's clock; or it was an earlier incarnation of the same
+// holder; or, in a directory, its holder lived in another process, which the directory's lock proves dead. Who has it
+// already keeps its epoch and gets the new ttl. *Refused lease_held otherwise.
 func (s *Store) AcquireLease(ctx context.Context, name, holder string, incarnation int64, ttl time.Duration) (Lease, error) {
 	if name == "" || holder == "" || ttl <= 0 {
 		return Lease{}, refuse(CodeInvalid, "a lease needs a name, a holder and a time to live")
 	}
 	return write(ctx, s, func(t *tx) (Lease, error) {
-		now := time.Now()
+		now, err := t.clock()
+		if err != nil {
+			return Lease{}, err
+		}
 		row, err := t.leaseRow(name)
 		if err != nil {
 			return Lease{}, err
 		}
-		alive := row.Process == s.process && row.ExpiresAt > micros(now)
+		shared := !t.w.dialect.alone()
+		alive := (row.Process == s.process || shared) && row.ExpiresAt > micros(now)
 		switch {
-		case row.Process == s.process && row.Holder == holder && row.Incarnation > incarnation:
+		case (row.Process == s.process || shared) && row.Holder == holder && row.Incarnation > incarnation:
 			return Lease{}, refuse(CodeLeaseHeld, "%s is fenced: incarnation %d of it had the lease %s", holder, row.Incarnation, name)
 		case row.Process == s.process && row.Holder == holder && row.Incarnation == incarnation && row.ExpiresAt > 0:
 			row.ExpiresAt = micros(now.Add(ttl))
@@ -93,7 +97,11 @@ func (s *Store) RenewLease(ctx context.Context, l Lease, ttl time.Duration) (Lea
 		if err := t.holds(l.Name, l.Epoch); err != nil {
 			return Lease{}, err
 		}
-		l.ExpiresAt, l.Held = fromMicros(micros(time.Now().Add(ttl))), ttl > 0
+		now, err := t.clock()
+		if err != nil {
+			return Lease{}, err
+		}
+		l.ExpiresAt, l.Held = fromMicros(micros(now.Add(ttl))), ttl > 0
 		return l, t.w.exec("UPDATE leases SET expires_at = ? WHERE name = ?", micros(l.ExpiresAt), l.Name)
 	})
 }
@@ -114,7 +122,14 @@ func (s *Store) LeaseOf(ctx context.Context, name string) (Lease, error) {
 	if len(rows) == 0 {
 		return Lease{Name: name}, nil
 	}
-	return s.lease(&rows[0], time.Now()), nil
+	if s.dialect.alone() {
+		return s.lease(&rows[0], time.Now()), nil
+	}
+	var us int64
+	if err := s.read(ctx).Raw(sqlClock).Scan(&us).Error; err != nil {
+		return Lease{}, readErr("read the clock", err)
+	}
+	return s.lease(&rows[0], fromMicros(us)), nil
 }
 
 // holds refuses unless epoch is the lease's present one and was taken in this process. Expiry alone doesn't matter: as

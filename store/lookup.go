@@ -87,23 +87,23 @@ func (w *writer) generations() (Generations, error) {
 	return g, err
 }
 
+// sqlMemo reads the memo in one row.
+const sqlMemo = "SELECT (SELECT COUNT(*) FROM feedback WHERE kind = 'early'), " +
+	"COALESCE((SELECT value FROM store_marks WHERE name = '" + markFloor + "'), ''), " +
+	"COALESCE((SELECT value FROM store_marks WHERE name = '" + markPurged + "'), ''), " +
+	"COALESCE((SELECT value FROM store_marks WHERE name = '" + markAudit + "'), '')"
+
 // remember reads the memo anew.
 func (w *writer) remember() error {
-	m := memo{least: w.memo.least}
-	if _, err := w.row("SELECT COUNT(*) FROM feedback WHERE kind = 'early'", nil, &m.early); err != nil {
-		return fmt.Errorf("count early outcomes: %w", err)
-	}
+	m := memo{known: true, least: w.memo.least}
 	var head string
-	for name, dst := range map[string]*string{markFloor: &m.floor, markPurged: &m.purged, markAudit: &head} {
-		if _, err := w.row("SELECT value FROM store_marks WHERE name = ?", []any{name}, dst); err != nil {
-			return fmt.Errorf("read the mark %s: %w", name, err)
-		}
+	if _, err := w.row(sqlMemo, nil, &m.early, &m.floor, &m.purged, &head); err != nil {
+		return fmt.Errorf("read the marks: %w", err)
 	}
 	var err error
 	if m.audit, err = parseAuditHead(head); err != nil {
 		return err
 	}
-	m.known = true
 	w.memo = m
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 
 // machine is the store beside a model of it: maps in memory.
 type machine struct {
-	dir string
-	s   *Store
+	options Options
+	s       *Store
 
 	apps     map[string]Application // by client id
 	bodies   map[string]string
@@ -172,7 +172,7 @@ func (m *machine) reopen(t *rapid.T) {
 }
 
 func (m *machine) open(t *rapid.T) {
-	s, err := Open(context.Background(), Options{Dir: m.dir})
+	s, err := Open(context.Background(), m.options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,26 +209,31 @@ func TestStateMachine(t *testing.T) {
 	}
 	root := t.TempDir()
 	runs := 0
-	rapid.Check(t, func(t *rapid.T) {
+	rapid.Check(t, func(r *rapid.T) {
 		runs++
-		m := &machine{
-			dir: fmt.Sprintf("%s/%d", root, runs), apps: map[string]Application{}, bodies: map[string]string{},
-			decided: map[string]Decision{}, outcomes: map[string]Outcome{}, joined: map[string]int{},
-			now: Generations{Mode: ModeModel, ModeGeneration: 1},
+		runMachine(r, Options{Dir: fmt.Sprintf("%s/%d", root, runs)})
+	})
+}
+
+// runMachine holds a store of an empty place against the model.
+func runMachine(t *rapid.T, o Options) {
+	m := &machine{
+		options: o, apps: map[string]Application{}, bodies: map[string]string{},
+		decided: map[string]Decision{}, outcomes: map[string]Outcome{}, joined: map[string]int{},
+		now: Generations{Mode: ModeModel, ModeGeneration: 1},
+	}
+	m.open(t)
+	defer func() {
+		_ = m.s.Close(context.Background())
+		_ = os.RemoveAll(o.Dir)
+	}()
+	for n := 1; n <= 2; n++ {
+		if _, err := m.s.CreateVersion(context.Background(), version(n)); err != nil {
+			t.Fatal(err)
 		}
-		m.open(t)
-		defer func() {
-			_ = m.s.Close(context.Background())
-			_ = os.RemoveAll(m.dir)
-		}()
-		for n := 1; n <= 2; n++ {
-			if _, err := m.s.CreateVersion(context.Background(), version(n)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"accept": m.accept, "decide": m.decide, "feedback": m.feedback, "mode": m.setMode, "promote": m.promote,
-			"reopen": m.reopen, "": m.check,
-		})
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"accept": m.accept, "decide": m.decide, "feedback": m.feedback, "mode": m.setMode, "promote": m.promote,
+		"reopen": m.reopen, "": m.check,
 	})
 }

@@ -6,19 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
 	"gorm.io/gorm"
-
-	"aura/store/migrations"
 )
 
 // The files of a data directory that are the store's.
@@ -28,13 +23,13 @@ const (
 	uncleanFile  = "aura.unclean"
 )
 
-// leastSQLite is the first version without the WAL-reset bug, which can corrupt a database with two connections.
-const leastSQLite = "3.51.3"
-
 // Options say where and how.
 type Options struct {
 	// Dir holds the database (aura.db) and its lock; it is made where missing.
 	Dir string
+	// URL is a PostgreSQL database, as in postgres://user:password@host:port/database, "" for the file in Dir. The password
+	// is in no error and no log. The directory is locked all the same: models and keys are there.
+	URL string
 	// BusyTimeout is how long a write waits for a lock that somebody else's tool holds; default 5 s.
 	BusyTimeout time.Duration
 	// Readers is the size of the read-only pool; default 4.
@@ -58,6 +53,8 @@ type Store struct {
 	lock    *flock.Flock
 	unclean bool
 
+	dialect dialect
+
 	// gorm is a statement builder; each use sets the connection: the read pool or the writer's transaction.
 	gorm   *gorm.DB
 	reads  *sql.DB
@@ -73,11 +70,12 @@ type Store struct {
 	query   sync.Mutex
 }
 
-// Open locks the directory, checks the file after an unclean stop, migrates it and starts the writer. *Refused: another
-// process has the directory, the SQLite library is too old, or the file is corrupt.
+// Open locks the directory, checks the file after an unclean stop, migrates the database and starts the writer. *Refused:
+// another process has the directory, library or server is too old, the file is corrupt, or the URL is none.
+// *Unavailable: the server isn't there now.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	o = o.withDefaults()
-	s := &Store{opts: o, log: o.Logger, process: uuid.NewString()}
+	s := &Store{opts: o, log: o.Logger, dialect: o.dialect(), process: uuid.NewString()}
 	defer func() {
 		if err != nil {
 			s.abandon()
@@ -86,28 +84,28 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err := s.lockDir(); err != nil {
 		return nil, err
 	}
-	if err := s.ownFile(); err != nil {
+	open := s.openFile
+	if o.URL != "" {
+		open = s.openServer
+	}
+	if err := open(ctx); err != nil {
 		return nil, err
 	}
-	if s.writes, err = s.openPool("rwc", 1); err != nil {
-		return nil, err
-	}
-	if err := s.prepare(ctx); err != nil {
-		return nil, err
-	}
-	if s.reads, err = s.openPool("ro", o.Readers); err != nil {
-		return nil, err
-	}
-	if s.gorm, err = openGORM(s.reads); err != nil {
-		return nil, err
-	}
-	if s.ck, err = startCheckpointer(s); err != nil {
+	if s.gorm, err = openGORM(s.dialect, s.reads); err != nil {
 		return nil, err
 	}
 	if s.w, err = startWriter(ctx, s); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// dialect is that of the database that the options name.
+func (o Options) dialect() dialect {
+	if o.URL != "" {
+		return postgresDialect{}
+	}
+	return sqliteDialect{}
 }
 
 func (o Options) withDefaults() Options {
@@ -176,101 +174,6 @@ func (s *Store) syncDir() error {
 	return nil
 }
 
-// ownFile makes the database nobody else's to read; SQLite gives its log the same mode.
-func (s *Store) ownFile() error {
-	if s.opts.VFS != "" {
-		return nil // another layer of files
-	}
-	f, err := os.OpenFile(s.path(databaseFile), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("store: open the database: %w", err)
-	}
-	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
-		return fmt.Errorf("store: open the database: %w", err)
-	}
-	return nil
-}
-
-// dsn is Appendix A of the reliability notes; wal_autocheckpoint=0 because the writer has its own policy.
-func (s *Store) dsn(mode string) string {
-	q := url.Values{}
-	q.Set("mode", mode)
-	if s.opts.VFS != "" {
-		q.Set("vfs", s.opts.VFS)
-	}
-	pragmas := []string{fmt.Sprintf("busy_timeout(%d)", s.opts.BusyTimeout.Milliseconds())}
-	if mode == "ro" {
-		pragmas = append(pragmas, "query_only(1)")
-	} else {
-		q.Set("_txlock", "immediate")
-		pragmas = append(pragmas, "journal_mode(WAL)", "synchronous("+s.opts.synchronous+")", "foreign_keys(1)", "wal_autocheckpoint(0)")
-		if s.opts.MaxPages > 0 {
-			pragmas = append(pragmas, fmt.Sprintf("max_page_count(%d)", s.opts.MaxPages))
-		}
-	}
-	q["_pragma"] = append(pragmas, "mmap_size(0)")
-	path, err := filepath.Abs(s.path(databaseFile))
-	if err != nil {
-		path = s.path(databaseFile)
-	}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-}
-
-func (s *Store) openPool(mode string, size int) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", s.dsn(mode))
-	if err != nil {
-		return nil, fmt.Errorf("store: open: %w", err)
-	}
-	db.SetMaxOpenConns(size)
-	db.SetMaxIdleConns(size)
-	return db, nil
-}
-
-// prepare checks library and file and brings the schema up to date.
-func (s *Store) prepare(ctx context.Context) error {
-	var version, check string
-	if err := s.writes.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
-		if failureCode(err) == CodeCorrupt {
-			return refuse(CodeCorrupt, "%s is no database: %v", s.path(databaseFile), err)
-		}
-		return fmt.Errorf("store: open %s: %w", s.path(databaseFile), err)
-	}
-	if olderThan(version, leastSQLite) {
-		return refuse(CodeTooOld, "SQLite %s can corrupt a database in WAL mode; at least %s is needed", version, leastSQLite)
-	}
-	if s.unclean {
-		begin := time.Now()
-		err := s.writes.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&check)
-		if err == nil && check != "ok" {
-			return refuse(CodeCorrupt, "%s is corrupt: %s", s.path(databaseFile), check)
-		}
-		if err != nil {
-			return fmt.Errorf("store: quick_check: %w", err)
-		}
-		s.log.Warn("store: the last stop was unclean, the database is sound", "checked_in", time.Since(begin))
-	}
-	if _, err := migrations.Up(ctx, s.writes, migrations.SQLite); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	return nil
-}
-
-// olderThan compares dotted versions by number.
-func olderThan(version, least string) bool {
-	v, l := strings.Split(version, "."), strings.Split(least, ".")
-	for i := range l {
-		var have int
-		if i < len(v) {
-			have, _ = strconv.Atoi(v[i])
-		}
-		want, _ := strconv.Atoi(l[i])
-		if have != want {
-			return have < want
-		}
-	}
-	return false
-}
-
 // Unclean reports whether the process that had the directory before ended without Close.
 func (s *Store) Unclean() bool { return s.unclean }
 
@@ -293,17 +196,20 @@ func (s *Store) abandon() {
 	}
 }
 
-// Close takes no further writes, commits what is queued until ctx ends (the rest gets ErrClosed), folds the log into the
-// database and unlocks the directory. A second call does nothing.
+// Close takes no further writes, commits what is queued until ctx ends (the rest gets ErrClosed), folds SQLite's log into
+// the database and unlocks the directory. A second call does nothing.
 func (s *Store) Close(ctx context.Context) error {
 	if !s.w.q.close() {
 		return nil
 	}
 	drained := s.w.stop(ctx)
-	s.ck.stop()
 	err := s.reads.Close()
-	_, cerr := s.writes.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
-	err = errors.Join(err, cerr, s.writes.Close())
+	if s.ck != nil {
+		s.ck.stop()
+		_, cerr := s.writes.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
+		err = errors.Join(err, cerr)
+	}
+	err = errors.Join(err, s.writes.Close())
 	if err == nil {
 		err = errors.Join(os.Remove(s.path(uncleanFile)), s.syncDir())
 	}

@@ -3,17 +3,12 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"math"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -28,36 +23,36 @@ const (
 	limitLength = 0
 )
 
-// QueryResult is what a query returned.
-type QueryResult struct {
-	Columns []string
-	// Rows hold nil, int64, float64 and string; bytes that are no text come as hex, infinity as Inf or -Inf.
-	Rows [][]any
-	// Truncated says that there was more than the limit, or than may be returned.
-	Truncated bool
-}
-
 // ReadOnlyQuery runs one SELECT of a person and returns at most limit rows (1 to 10,000). It has a connection of its own
 // that can only read, five seconds, and nothing but SELECT. *Refused: query (it is something else, or wrong),
 // query_limit. One query runs at a time, the next one waits.
 func (s *Store) ReadOnlyQuery(ctx context.Context, text string, limit int) (QueryResult, error) {
 	s.query.Lock()
 	defer s.query.Unlock()
-	return QueryDir(ctx, s.opts.Dir, text, limit)
+	return Query(ctx, s.opts, text, limit)
 }
 
-// QueryDir is ReadOnlyQuery on a data directory that this process has not opened; another one may have.
-func QueryDir(ctx context.Context, dir, text string, limit int) (QueryResult, error) {
+// Query is ReadOnlyQuery on a database that this process has not opened; another one may have.
+func Query(ctx context.Context, o Options, text string, limit int) (_ QueryResult, err error) {
 	if err := checkQuery(text); err != nil {
 		return QueryResult{}, err
 	}
-	s := Store{opts: Options{Dir: dir, Readers: 1}.withDefaults()}
-	if _, err := os.Stat(s.path(databaseFile)); err != nil {
-		return QueryResult{}, fmt.Errorf("%w: no database in %s: %w", ErrNotFound, dir, err)
+	ask := (*Store).selectOnly
+	if o.URL != "" {
+		ask = (*Store).selectOnServer
+		if err := checkNames(text); err != nil {
+			return QueryResult{}, err
+		}
 	}
+	s := &Store{opts: o.withDefaults(), dialect: o.dialect()}
+	db, err := s.readPool(1)
+	if err != nil {
+		return QueryResult{}, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
 	limited, cancel := context.WithTimeout(ctx, queryTime)
 	defer cancel()
-	out, err := s.selectOnly(limited, text, min(max(limit, 1), queryRows))
+	out, err := ask(s, limited, db, text, min(max(limit, 1), queryRows))
 	switch {
 	case err == nil:
 		return out, nil
@@ -71,9 +66,12 @@ func QueryDir(ctx context.Context, dir, text string, limit int) (QueryResult, er
 	return QueryResult{}, readErr("query", err)
 }
 
-// wrongQuery tells the query's own errors from the database's: what SQLite won't compile or compute, and what the driver
+// wrongQuery tells the query's own errors from the database's: what it won't compile or compute, and what the driver
 // won't even hand on (a placeholder).
 func wrongQuery(err error) bool {
+	if e := new(pgconn.PgError); errors.As(err, &e) {
+		return serverFailure(e) == "failed" || e.Code == "25006" // read_only_sql_transaction
+	}
 	var e *driver.Error
 	if !errors.As(err, &e) {
 		return failureCode(err) == "failed"
@@ -85,13 +83,8 @@ func wrongQuery(err error) bool {
 	return false
 }
 
-// selectOnly opens a connection for the one statement and closes it again.
-func (s *Store) selectOnly(ctx context.Context, text string, limit int) (_ QueryResult, err error) {
-	db, err := s.openPool("ro", 1)
-	if err != nil {
-		return QueryResult{}, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+// selectOnly runs the one statement on a connection that compiles nothing else.
+func (s *Store) selectOnly(ctx context.Context, db *sql.DB, text string, limit int) (_ QueryResult, err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return QueryResult{}, err
@@ -123,53 +116,6 @@ func authorizeSelect(action driver.AuthorizerActionCode, _, name, _, _ string) d
 		}
 	}
 	return driver.AuthorizerDeny
-}
-
-func collect(rows *sql.Rows, limit int) (QueryResult, error) {
-	var out QueryResult
-	var err error
-	if out.Columns, err = rows.Columns(); err != nil {
-		return out, err
-	}
-	size := 0
-	for rows.Next() {
-		if len(out.Rows) == limit || size > queryBytes {
-			out.Truncated = true
-			return out, nil
-		}
-		row := make([]any, len(out.Columns))
-		dst := make([]any, len(row))
-		for i := range row {
-			dst[i] = &row[i]
-		}
-		if err := rows.Scan(dst...); err != nil {
-			return out, err
-		}
-		for i, v := range row {
-			row[i] = plain(v)
-			if text, ok := row[i].(string); ok {
-				size += len(text)
-			}
-			size += 16
-		}
-		out.Rows = append(out.Rows, row)
-	}
-	return out, rows.Err()
-}
-
-// plain makes a value printable.
-func plain(v any) any {
-	if f, ok := v.(float64); ok && math.IsInf(f, 0) {
-		return strings.TrimPrefix(strconv.FormatFloat(f, 'g', -1, 64), "+") // JSON has no such number
-	}
-	b, ok := v.([]byte)
-	if !ok {
-		return v
-	}
-	if utf8.Valid(b) {
-		return string(b)
-	}
-	return hex.EncodeToString(b)
 }
 
 // checkQuery refuses what is not one SELECT by its form; the connection refuses the rest.

@@ -115,19 +115,19 @@ func TestQueryTakes(t *testing.T) {
 	}
 }
 
-// TestQueryDir: beside a process that has the directory, and when none has.
-func TestQueryDir(t *testing.T) {
+// TestQueryOfADirectory: beside a process that has the directory, and when none has.
+func TestQueryOfADirectory(t *testing.T) {
 	s := openDir(t, Options{Dir: t.TempDir()})
 	healer(t, s)
 	for _, who := range []string{"beside", "alone"} {
-		r, err := QueryDir(t.Context(), s.Dir(), "SELECT epoch FROM leases", 1)
+		r, err := Query(t.Context(), Options{Dir: s.Dir()}, "SELECT epoch FROM leases", 1)
 		must(t, err)
 		equal(t, who, r.Rows, [][]any{{int64(1)}})
 		closeStore(t, s)
 	}
 	again := openDir(t, Options{Dir: s.Dir()})
 	equal(t, "a query leaves no trace", again.Unclean(), false)
-	if _, err := QueryDir(t.Context(), t.TempDir(), "SELECT 1", 1); !errors.Is(err, ErrNotFound) {
+	if _, err := Query(t.Context(), Options{Dir: t.TempDir()}, "SELECT 1", 1); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("got %v", err)
 	}
 }

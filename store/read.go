@@ -18,6 +18,14 @@ func (s *Store) read(ctx context.Context) *gorm.DB {
 	return s.gorm.Session(&gorm.Session{NewDB: true, Context: ctx})
 }
 
+// snapshot runs reads that see one instant.
+func (s *Store) snapshot(ctx context.Context, reads func(*gorm.DB) error) error {
+	if o := s.dialect.snapshot(); o != nil {
+		return s.read(ctx).Transaction(reads, o)
+	}
+	return s.read(ctx).Transaction(reads)
+}
+
 // readErr types the error of a read.
 func readErr(what string, err error) error {
 	if err == nil {
@@ -32,7 +40,7 @@ func readErr(what string, err error) error {
 // Application returns all that is known of an application, by our id or the client's; ErrNotFound.
 func (s *Store) Application(ctx context.Context, id string) (Record, error) {
 	var out Record
-	err := s.read(ctx).Transaction(func(db *gorm.DB) error { // one snapshot
+	err := s.snapshot(ctx, func(db *gorm.DB) error {
 		var a storedApplication
 		err := db.Where("id = ?", id).Take(&a).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -121,7 +129,7 @@ func (s *Store) Floor(ctx context.Context) (string, error) {
 // Counts counts rows by scanning the tables: for checks and drills, not for a metric.
 func (s *Store) Counts(ctx context.Context) (Counts, error) {
 	out := Counts{Feedback: map[FeedbackKind]int64{}}
-	err := s.read(ctx).Transaction(func(db *gorm.DB) error {
+	err := s.snapshot(ctx, func(db *gorm.DB) error {
 		if err := db.Model(&storedApplication{}).Count(&out.Applications).Error; err != nil {
 			return err
 		}

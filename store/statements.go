@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -11,7 +10,6 @@ import (
 
 // The writer's frequent statements go past gorm, prepared once a connection (measured: a third less CPU an event).
 const (
-	sqlBegin    = "BEGIN IMMEDIATE"
 	sqlCommit   = "COMMIT"
 	sqlRollback = "ROLLBACK"
 
@@ -20,41 +18,44 @@ const (
 		"champion_generation, mode, mode_generation, rule, decided_at, latency_us, trace_id, incarnation"
 )
 
-// sizes are the rows of a prepared insert, largest first.
-var sizes = [...]int{64, 16, 4, 1}
-
-// chunk returns the largest prepared size that n rows fill.
-func chunk(n int) int {
-	for _, s := range sizes {
-		if n >= s {
-			return s
-		}
-	}
-	return 0
-}
-
 var (
-	insertApplications = inserts("applications", applicationColumns)
-	insertDecisions    = inserts("decisions", decisionColumns)
+	applications = newTable("applications", applicationColumns, []string{"text", "text null", "text", "bytea", "text", "text", "bigint"})
+	decisions    = newTable("decisions", decisionColumns, []string{
+		"text", "text", "text", "double precision null", "text", "bigint", "text", "bigint", "text", "bigint", "text", "bigint", "bigint",
+		"text", "bigint",
+	})
 )
 
-// inserts makes the statement of each size. What conflicts is left out, and only what went in is returned.
-func inserts(table, columns string) map[int]string {
-	row := "(?" + strings.Repeat(",?", strings.Count(columns, ",")) + ")"
-	m := make(map[int]string, len(sizes))
-	for _, n := range sizes {
-		m[n] = "INSERT INTO " + table + " (" + columns + ") VALUES " + row + strings.Repeat(","+row, n-1) +
-			" ON CONFLICT DO NOTHING RETURNING id"
+// newTable makes the statements of both databases from the columns and their types.
+func newTable(name, columns string, types []string) *table {
+	t := &table{name: name, columns: columns, inserts: inserts(name, columns)}
+	plain := make([]string, len(types))
+	for i, typ := range types {
+		base, _, null := strings.Cut(typ, " null")
+		plain[i] = base
+		switch {
+		case null && base == "text":
+			t.arrays = append(t.arrays, nullable[string])
+		case null:
+			t.arrays = append(t.arrays, nullable[float64])
+		case base == "text":
+			t.arrays = append(t.arrays, arrayOf[string])
+		case base == "bytea":
+			t.arrays = append(t.arrays, arrayOf[[]byte])
+		default:
+			t.arrays = append(t.arrays, integers)
+		}
 	}
-	return m
+	t.unnest = unnest(name, columns, plain)
+	return t
 }
 
 // connect takes the connection of the pool, if it isn't held.
-func (w *writer) connect(ctx context.Context) error {
+func (w *writer) connect() error {
 	if w.conn != nil {
 		return nil
 	}
-	conn, err := w.db.Conn(ctx)
+	conn, err := w.db.Conn(w.ctx)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -80,7 +81,7 @@ func (w *writer) stmt(text string) (*sql.Stmt, error) {
 	if s, ok := w.stmts[text]; ok {
 		return s, nil
 	}
-	s, err := w.conn.PrepareContext(context.Background(), text)
+	s, err := w.conn.PrepareContext(w.ctx, w.dialect.bind(text))
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
@@ -88,13 +89,13 @@ func (w *writer) stmt(text string) (*sql.Stmt, error) {
 	return s, nil
 }
 
-// exec, query and row run without a context on purpose: a transaction is never cut in the middle.
+// exec, row and insert know no caller's context on purpose: a transaction is cut by its own limit only.
 func (w *writer) exec(text string, args ...any) error {
 	s, err := w.stmt(text)
 	if err != nil {
 		return err
 	}
-	_, err = s.ExecContext(context.Background(), args...)
+	_, err = s.ExecContext(w.ctx, args...)
 	return err
 }
 
@@ -104,20 +105,22 @@ func (w *writer) row(text string, args []any, dst ...any) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	err = s.QueryRowContext(context.Background(), args...).Scan(dst...)
+	err = s.QueryRowContext(w.ctx, args...).Scan(dst...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// insert runs a prepared insert of n rows. all says that every row went in; otherwise in holds the ids that did.
-func (w *writer) insert(text string, n int, args []any) (all bool, in map[string]bool, err error) {
+// insert inserts n rows, whose values stand in args one row after the other. all says that every row went in; otherwise
+// in holds the ids that did.
+func (w *writer) insert(into *table, n int, args []any) (all bool, in map[string]bool, err error) {
+	text, args := w.dialect.rows(into, n, args)
 	s, err := w.stmt(text)
 	if err != nil {
 		return false, nil, err
 	}
-	rows, err := s.QueryContext(context.Background(), args...)
+	rows, err := s.QueryContext(w.ctx, args...)
 	if err != nil {
 		return false, nil, err
 	}

@@ -16,7 +16,7 @@ type Stats struct {
 	LastTx, LastCommit time.Duration
 	// FailingSince is when transactions began to fail without one that succeeded since; zero while they succeed.
 	FailingSince time.Time
-	// Checkpoints counts rounds of the background connection; LogPages is the log's length when last looked at.
+	// Checkpoints counts rounds of the background connection; LogPages is the log's length when last looked at. SQLite's alone.
 	Checkpoints, LogPages int64
 	// EarlyWaiting are outcomes that wait for their decision.
 	EarlyWaiting int64
@@ -46,7 +46,10 @@ func (s *Store) Stats() Stats {
 		Transactions: c.transactions.Load(), Failed: c.failed.Load(), Accepted: c.accepted.Load(),
 		Decided: c.decided.Load(), Jobs: c.jobs.Load(),
 		LastTx: time.Duration(c.lastTx.Load()), LastCommit: time.Duration(c.lastCommit.Load()),
-		Checkpoints: s.ck.rounds.Load(), LogPages: s.ck.pages.Load(), EarlyWaiting: c.early.Load(),
+		EarlyWaiting: c.early.Load(),
+	}
+	if s.ck != nil {
+		out.Checkpoints, out.LogPages = s.ck.rounds.Load(), s.ck.pages.Load()
 	}
 	out.FailingSince = fromMicros(c.failingSince.Load())
 	out.QueueAccepts, out.QueueDecisions, out.QueueJobs = s.w.q.lengths()

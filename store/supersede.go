@@ -30,7 +30,7 @@ func executedEffect(db *gorm.DB, actionID string) (Effect, error) {
 // set stands, and for one that set nothing; ErrNotFound for one that never took effect.
 func (s *Store) Superseded(ctx context.Context, actionID string) (*ConfigChange, error) {
 	var out *ConfigChange
-	err := s.read(ctx).Transaction(func(db *gorm.DB) error {
+	err := s.snapshot(ctx, func(db *gorm.DB) error {
 		e, err := executedEffect(db, actionID)
 		if err != nil || e.Setting == "" {
 			return err

@@ -18,8 +18,10 @@ type writer struct {
 	db   *sql.DB
 	gorm *gorm.DB
 	log  *slog.Logger
-	ck   *checkpointer
-	st   counters
+	// ck is SQLite's, nil elsewhere.
+	ck      *checkpointer
+	dialect dialect
+	st      counters
 
 	// process names this opened store: a lease of another one's is of a dead process.
 	process string
@@ -28,7 +30,8 @@ type writer struct {
 	stopped  chan struct{}
 	abort    atomic.Bool
 
-	// What follows is the goroutine's own.
+	// What follows is the goroutine's own. ctx is the transaction's.
+	ctx   context.Context
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
 	args  []any
@@ -54,18 +57,22 @@ type memo struct {
 
 func startWriter(ctx context.Context, s *Store) (*writer, error) {
 	w := &writer{
-		q: newQueue(), db: s.writes, gorm: s.gorm, log: s.log, ck: s.ck, process: s.process,
+		q: newQueue(), db: s.writes, gorm: s.gorm, log: s.log, ck: s.ck, dialect: s.dialect, process: s.process,
 		stopping: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	if err := w.connect(ctx); err != nil {
+	w.ctx = ctx
+	if err := w.connect(); err != nil {
 		return nil, err
 	}
 	if err := w.remember(); err != nil {
 		w.disconnect()
 		return nil, fmt.Errorf("store: %w", err)
 	}
+	w.ctx = context.Background()
 	w.st.early.Store(w.memo.early)
-	w.ck.wake = w.q.poke
+	if w.ck != nil {
+		w.ck.wake = w.q.poke
+	}
 	go w.run()
 	return w, nil
 }
@@ -114,7 +121,13 @@ func (w *writer) write(g *group) {
 		return
 	}
 	begin := time.Now()
+	ctx, cancel := w.dialect.transaction()
+	defer cancel()
+	w.ctx = ctx
 	if err := w.transact(g); err != nil {
+		if ctx.Err() != nil { // not the caller's end, so it must not look like that
+			err = &Unavailable{Code: "io", Err: fmt.Errorf("the database didn't answer in time: %v", err)}
+		}
 		w.recover(err)
 		w.st.failed.Add(1)
 		w.st.failingSince.CompareAndSwap(0, micros(time.Now()))
@@ -130,13 +143,13 @@ func (w *writer) write(g *group) {
 // transact is the transaction: accepts, then decisions under the generations of this moment, then the other writes,
 // each of which may fail alone.
 func (w *writer) transact(g *group) error {
-	if err := w.connect(context.Background()); err != nil {
+	if err := w.connect(); err != nil {
 		return err
 	}
-	if err := w.exec(sqlBegin); err != nil {
+	if err := w.dialect.begin(w, len(g.jobs) > 0); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	if !w.memo.known {
+	if !w.memo.known || !w.dialect.alone() {
 		if err := w.remember(); err != nil {
 			return err
 		}
@@ -172,7 +185,7 @@ func (w *writer) runJob(r *request) error {
 		return fmt.Errorf("savepoint: %w", err)
 	}
 	before := w.memo
-	db := w.gorm.Session(&gorm.Session{NewDB: true, Context: context.Background()})
+	db := w.gorm.Session(&gorm.Session{NewDB: true, Context: w.ctx})
 	db.Statement.ConnPool = w.conn
 	if r.err = r.job(&tx{db: db, w: w}); r.err == nil {
 		return w.exec("RELEASE job")

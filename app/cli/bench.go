@@ -38,6 +38,7 @@ type Report interface {
 
 var benchFlags = []keyFlag{
 	dataFlag,
+	scratchFlag,
 	{"seed", "seed", "seed of the applications; 0 = a random one, printed"},
 	{"bus", "bus.kind", "transport between agents: memory or gochannel"},
 }

@@ -28,11 +28,11 @@ type Commands struct {
 	Bench func(ctx context.Context, c config.Loaded, r BenchRequest) (Report, error)
 	// Demo runs drills. Its report goes with an error whose exit code is ExitMissed where one of them did not heal.
 	Demo func(ctx context.Context, c config.Loaded, r DemoRequest) (Report, error)
-	// Query and VerifyAudit read a data directory that no running server answers for.
-	Query       func(ctx context.Context, dir, sql string, limit int) (api.QueryResult, error)
-	VerifyAudit func(ctx context.Context, dir string) (api.AuditReport, error)
-	// RotateKey makes a new signing key in such a directory.
-	RotateKey func(ctx context.Context, dir, by, reason string) (api.KeyRotation, error)
+	// Query and VerifyAudit read the store of a configuration that no running server answers for.
+	Query       func(ctx context.Context, c config.Config, sql string, limit int) (api.QueryResult, error)
+	VerifyAudit func(ctx context.Context, c config.Config) (api.AuditReport, error)
+	// RotateKey makes a new signing key for such a store.
+	RotateKey func(ctx context.Context, c config.Config, by, reason string) (api.KeyRotation, error)
 }
 
 // Main runs one command line (without the program's name) and returns the exit code.

@@ -57,7 +57,12 @@ func drillNames() []string {
 	return names
 }
 
+// scratchFlag is for commands whose rows go when they end. They take no database from file or environment: that one has
+// a server's rows.
+var scratchFlag = keyFlag{"db", "store.url", "PostgreSQL database to use a schema of its own in, removed at the end"}
+
 var demoFlags = []keyFlag{
+	scratchFlag,
 	{"seed", "seed", "seed of applications, training and draws; 0 = a random one, printed"},
 	{"rate", "simulate.rate", "simulated applications a second"},
 }

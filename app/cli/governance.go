@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"aura/app/config"
 	"aura/web/api"
 )
 
@@ -131,7 +132,7 @@ func (i *invocation) keysCommand() *cobra.Command {
 	}
 	rotate := i.changing(i.stored(&cobra.Command{
 		Use: "rotate --reason WHY", Short: "Let governance sign its decisions with a new key", Args: exactly(0),
-		Long: `Asks the running server, or changes the data directory if none runs. Decisions that the old key signed and that were not
+		Long: `Asks the running server, or changes the store if none runs. Decisions that the old key signed and that were not
 executed yet execute nothing any more: they are asked for again, also those of people.`,
 	}, func(c *cobra.Command, s *client, _ []string) error {
 		var k api.KeyRotation
@@ -140,11 +141,11 @@ executed yet execute nothing any more: they are asked for again, also those of p
 			return err
 		}
 		return show(raw, k)
-	}, func(c *cobra.Command, dir string, _ []string) error {
+	}, func(c *cobra.Command, stored config.Config, _ []string) error {
 		if i.commands.RotateKey == nil {
 			return errNoStore
 		}
-		k, err := i.commands.RotateKey(c.Context(), dir, why.By, why.Reason)
+		k, err := i.commands.RotateKey(c.Context(), stored, why.By, why.Reason)
 		if err != nil {
 			return err
 		}
@@ -169,7 +170,7 @@ func (i *invocation) auditCommand() *cobra.Command {
 		}), [][2]string{{"subject", "only about this: a setting, an incident's or action's id"}})
 	verify := i.stored(&cobra.Command{
 		Use: "verify", Short: "Recompute the audit's hash chain and name the first broken record", Args: exactly(0),
-		Long: "Asks the running server, or reads the data directory if none runs. Exit code 0 if every record holds, 1 if not.",
+		Long: "Asks the running server, or reads the store if none runs. Exit code 0 if every record holds, 1 if not.",
 	}, func(c *cobra.Command, s *client, _ []string) error {
 		var r api.AuditReport
 		raw, err := s.call(c.Context(), http.MethodGet, "/api/v1/audit/verify", nil, &r)
@@ -177,11 +178,11 @@ func (i *invocation) auditCommand() *cobra.Command {
 			return err
 		}
 		return i.printAudit(raw, r)
-	}, func(c *cobra.Command, dir string, _ []string) error {
+	}, func(c *cobra.Command, stored config.Config, _ []string) error {
 		if i.commands.VerifyAudit == nil {
 			return errNoStore
 		}
-		r, err := i.commands.VerifyAudit(c.Context(), dir)
+		r, err := i.commands.VerifyAudit(c.Context(), stored)
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"aura/app/config"
 	"aura/web/api"
 )
 
@@ -153,7 +154,7 @@ func (i *invocation) queryCommand() *cobra.Command {
 	var limit int
 	c := i.stored(&cobra.Command{
 		Use: `query "SQL"`, Short: "Run one read-only query on the store", Args: exactly(1),
-		Long:    "Asks the running server, or reads the data directory if none runs. Nothing but SELECT runs, for five seconds at most.\n" +
+		Long: "Asks the running server, or reads the store if none runs. Nothing but SELECT runs, for five seconds at most.\n" +
 			"A query that begins with a comment goes after a --, or it is taken for a flag: aura query -- \"-- mine ...\"",
 		Example: `  aura query "SELECT incident_id, incident_type, status, detected_at FROM incidents ORDER BY detected_at DESC LIMIT 10"`,
 	}, func(c *cobra.Command, s *client, args []string) error {
@@ -167,11 +168,11 @@ func (i *invocation) queryCommand() *cobra.Command {
 			return err
 		}
 		return i.printQuery(raw, r)
-	}, func(c *cobra.Command, dir string, args []string) error {
+	}, func(c *cobra.Command, stored config.Config, args []string) error {
 		if i.commands.Query == nil {
 			return errNoStore
 		}
-		r, err := i.commands.Query(c.Context(), dir, args[0], limit)
+		r, err := i.commands.Query(c.Context(), stored, args[0], limit)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"aura/app/config"
 	"aura/web/api"
 )
 
@@ -29,12 +30,12 @@ func TestStoredCommandsReadTheDirectoryIfNoServerRuns(t *testing.T) {
 	dir := t.TempDir()
 	var asked []string
 	commands := Commands{
-		Query: func(_ context.Context, dir, sql string, limit int) (api.QueryResult, error) {
-			asked = append(asked, dir, sql)
+		Query: func(_ context.Context, c config.Config, sql string, limit int) (api.QueryResult, error) {
+			asked = append(asked, c.Data.Dir, sql)
 			return api.QueryResult{Columns: []string{"n"}, Rows: [][]any{{int64(limit)}}}, nil
 		},
-		VerifyAudit: func(_ context.Context, dir string) (api.AuditReport, error) {
-			asked = append(asked, dir)
+		VerifyAudit: func(_ context.Context, c config.Config) (api.AuditReport, error) {
+			asked = append(asked, c.Data.Dir)
 			return api.AuditReport{Broken: 7, Problem: "gone"}, nil
 		},
 	}

@@ -101,6 +101,9 @@ type keyFlag struct{ name, key, usage string }
 
 var dataFlag = keyFlag{"data", "data.dir", "directory of database, models and the server's address"}
 
+// dbFlag is for commands that open the store.
+var dbFlag = keyFlag{"db", "store.url", "PostgreSQL database, such as postgres://user@host:5432/database"}
+
 // bind adds flags for keys. Their values are read and judged by config, like those of every other layer.
 func bind(c *cobra.Command, flags ...keyFlag) {
 	defaults, err := config.Load(config.Options{Dir: "/nonexistent"})

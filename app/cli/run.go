@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 var runFlags = []keyFlag{
 	{"http", "http.addr", "address of API and page; port 0 picks a free one"},
 	dataFlag,
+	dbFlag,
 	{"simulate", "simulate.rate", "made-up applications a second; 0 = none"},
 	{"seed", "seed", "seed of every random choice; 0 = a random one, printed"},
 	{"bus", "bus.kind", "transport between agents: memory or gochannel"},
@@ -23,6 +24,7 @@ func (i *invocation) runCommand() *cobra.Command {
 model if there is none. Ctrl-C drains and ends, a second Ctrl-C ends at once.`,
 		Example: `  aura run
   aura run --http 127.0.0.1:0 --data /var/lib/aura --simulate 0
+  aura run --db postgres://aura_user@db.example:5432/aura_db     # the password in PGPASSWORD or ~/.pgpass
   aura run --schema taiwan.yaml --source default.csv --rate 200`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			loaded, err := i.load(c, runFlags...)

@@ -9,28 +9,31 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"aura/app/config"
 )
 
-var errNoStore = errors.New("this program can't read a data directory by itself")
+var errNoStore = errors.New("this program can't open a store by itself")
 
-// stored makes c a command that asks the running server or, if none runs and no address is given, reads the data
-// directory by itself.
-func (i *invocation) stored(c *cobra.Command, remote func(*cobra.Command, *client, []string) error, local func(c *cobra.Command, dir string, args []string) error) *cobra.Command {
+// stored makes c a command that asks the running server or, if none runs and no address is given, opens the store of the
+// configuration by itself.
+func (i *invocation) stored(c *cobra.Command, remote func(*cobra.Command, *client, []string) error, local func(c *cobra.Command, stored config.Config, args []string) error) *cobra.Command {
 	i.remote(c, remote)
+	bind(c, dbFlag)
 	ask := c.RunE
 	c.RunE = func(c *cobra.Command, args []string) error {
 		err := ask(c, args)
 		if exitCode(err) != ExitUnreachable || i.env("AURA_SERVER") != "" || c.Flags().Changed("server") {
 			return err
 		}
-		loaded, failed := i.load(c, dataFlag)
+		loaded, failed := i.load(c, dataFlag, dbFlag)
 		if failed != nil {
 			return failed
 		}
 		if _, statErr := os.Stat(filepath.Join(loaded.Config.Data.Dir, AddressFile)); statErr == nil {
-			fmt.Fprintf(i.Err, "aura: the server named in %s doesn't answer; reading the directory itself\n", AddressFile)
+			fmt.Fprintf(i.Err, "aura: the server named in %s doesn't answer; opening the store itself\n", AddressFile)
 		}
-		return local(c, loaded.Config.Data.Dir, args)
+		return local(c, loaded.Config, args)
 	}
 	return c
 }

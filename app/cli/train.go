@@ -42,6 +42,7 @@ var trainFlags = []keyFlag{
 	{"trees", "training.trees", "trees of the forest"},
 	{"depth", "training.depth", "depth of each tree"},
 	{"dir", "data.dir", "directory of database and models"},
+	dbFlag,
 }
 
 func (i *invocation) trainCommand() *cobra.Command {

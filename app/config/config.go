@@ -8,6 +8,7 @@ import "time"
 type Config struct {
 	HTTP       HTTP       `key:"http"`
 	Data       Data       `key:"data"`
+	Store      Store      `key:"store"`
 	Bus        Bus        `key:"bus"`
 	Agents     Agents     `key:"agents"`
 	Admission  Admission  `key:"admission"`
@@ -39,6 +40,11 @@ type HTTP struct {
 // Data is where everything durable lives.
 type Data struct {
 	Dir string `key:"dir"`
+}
+
+// Store is the database: a PostgreSQL server's where it has a URL, else the file in the data directory.
+type Store struct {
+	URL string `key:"url" env:"AURA_DB" secret:"true"`
 }
 
 // Bus is the transport between agents.

@@ -160,6 +160,16 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
+// The address of a database holds a password: what is wrong with it is told without it.
+func TestRefusedDatabaseIsNotQuoted(t *testing.T) {
+	for _, wrong := range []string{"mysql://u:s3cret@h/d", "u:s3cret@h", "host=h password=s3cret"} {
+		_, err := loadText(t, "store: {url: '"+wrong+"'}", nil)
+		if asErrors(t, err); !strings.Contains(err.Error(), "store.url") || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // A webhook may hold a secret: what is wrong with it is told without it.
 func TestAWebhookIsRefusedWithoutShowingIt(t *testing.T) {
 	for _, wrong := range []string{"hooks.example/s3cret", "ftp://hooks.example/s3cret", "https:///s3cret", "http://%s3cret", "/s3cret"} {

@@ -32,6 +32,9 @@ func (b *builder) validate() {
 	if strings.TrimSpace(c.Data.Dir) == "" {
 		b.wrong("data.dir", "empty", "name a directory, such as ./data")
 	}
+	if u := c.Store.URL; u != "" && !postgres.MatchString(u) {
+		b.wrong("store.url", "not the address of a PostgreSQL database", "write postgres://user:password@host:5432/database, or leave it empty for SQLite in data.dir")
+	}
 	if w := c.Healing.Webhook; w != "" {
 		// What is wrong with it is said without a word of it: it may hold a secret.
 		if u, err := url.Parse(w); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
@@ -44,6 +47,7 @@ func (b *builder) validate() {
 }
 
 var (
+	postgres  = regexp.MustCompile(`^postgres(ql)?://`)
 	visible   = regexp.MustCompile(`^[!-~]*$`)
 	agentName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 )

@@ -1,7 +1,7 @@
 // Package migrations holds the versioned schema of the store, one folder a dialect with the same versions in both. It
 // owns the SQL files and applies them with goose, each in a transaction of its own. Applied files never change; a new
-// version is a new file in both folders. It imports nothing of ours; Up blocks until the database is at the last version
-// and may be called by one process at a time. Test it with an empty database.
+// version is a new file in both folders. It imports nothing of ours; Up blocks until the database is at the last version.
+// Processes that call it on one PostgreSQL database take turns; a file is its one process'. Test it with an empty database.
 package migrations
 
 import (
@@ -12,6 +12,7 @@ import (
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed sqlite/*.sql postgres/*.sql
@@ -44,7 +45,15 @@ func Up(ctx context.Context, db *sql.DB, d Dialect) (int64, error) {
 	if d == Postgres {
 		dialect = goose.DialectPostgres
 	}
-	p, err := goose.NewProvider(dialect, db, sub, goose.WithDisableGlobalRegistry(true))
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	if d == Postgres { // processes that start together take turns
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
+		if err != nil {
+			return 0, fmt.Errorf("migrations: %w", err)
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	p, err := goose.NewProvider(dialect, db, sub, options...)
 	if err != nil {
 		return 0, fmt.Errorf("migrations: %w", err)
 	}

@@ -3,29 +3,29 @@
 -- the others are integer microseconds UTC, 0 = never.
 -- One holder a name at a time; the epoch is the n-th holder's. process is the opened store that the holder lives in.
 CREATE TABLE leases (
-    name        TEXT    NOT NULL PRIMARY KEY,
-    holder      TEXT    NOT NULL,
+    name        TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
+    holder      TEXT COLLATE "C"    NOT NULL,
     incarnation BIGINT  NOT NULL,
-    process     TEXT    NOT NULL,
+    process     TEXT COLLATE "C"    NOT NULL,
     epoch       BIGINT  NOT NULL,
     taken_at    BIGINT  NOT NULL,
     expires_at  BIGINT  NOT NULL
 );
 -- The state of the agent that holds the lease of the same name.
 CREATE TABLE checkpoints (
-    name  TEXT    NOT NULL PRIMARY KEY,
+    name  TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
     epoch BIGINT  NOT NULL,
     state BYTEA   NOT NULL,
     at    BIGINT  NOT NULL
 );
 
 CREATE TABLE incidents (
-    incident_id   TEXT    NOT NULL PRIMARY KEY,
-    incident_type TEXT    NOT NULL,
-    status        TEXT    NOT NULL CHECK (status IN ('OPEN', 'MITIGATING', 'RESOLVED', 'FAILED')),
-    state         TEXT    NOT NULL,
-    fingerprint   TEXT    NOT NULL,
-    target        TEXT    NOT NULL,
+    incident_id   TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
+    incident_type TEXT COLLATE "C"    NOT NULL,
+    status        TEXT COLLATE "C"    NOT NULL CHECK (status IN ('OPEN', 'MITIGATING', 'RESOLVED', 'FAILED')),
+    state         TEXT COLLATE "C"    NOT NULL,
+    fingerprint   TEXT COLLATE "C"    NOT NULL,
+    target        TEXT COLLATE "C"    NOT NULL,
     onset_at      TIMESTAMPTZ NULL,
     detected_at   TIMESTAMPTZ NOT NULL,
     resolved_at   TIMESTAMPTZ NULL,
@@ -33,29 +33,29 @@ CREATE TABLE incidents (
     restored_at   TIMESTAMPTZ NULL,
     updated_at    TIMESTAMPTZ NOT NULL,
     version       BIGINT  NOT NULL,
-    document      TEXT    NOT NULL
+    document      TEXT COLLATE "C"    NOT NULL
 );
 CREATE UNIQUE INDEX incidents_one_open ON incidents (fingerprint) WHERE status IN ('OPEN', 'MITIGATING');
 CREATE INDEX incidents_detected ON incidents (detected_at, incident_id);
 CREATE INDEX incidents_fingerprint ON incidents (fingerprint, resolved_at);
 
 CREATE TABLE healing_actions (
-    action_id    TEXT    NOT NULL PRIMARY KEY,
-    incident_id  TEXT    NOT NULL REFERENCES incidents (incident_id),
-    action_type  TEXT    NOT NULL,
-    target       TEXT    NOT NULL,
+    action_id    TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
+    incident_id  TEXT COLLATE "C"    NOT NULL REFERENCES incidents (incident_id),
+    action_type  TEXT COLLATE "C"    NOT NULL,
+    target       TEXT COLLATE "C"    NOT NULL,
     rung         BIGINT  NOT NULL,
     is_undo      BOOLEAN NOT NULL,
-    params       TEXT    NOT NULL,
-    inverse      TEXT    NOT NULL,
-    digest       TEXT    NOT NULL,
-    agl_decision TEXT    NOT NULL CHECK (agl_decision IN ('PENDING', 'APPROVED', 'DENIED', 'MODIFIED', 'ESCALATED')),
+    params       TEXT COLLATE "C"    NOT NULL,
+    inverse      TEXT COLLATE "C"    NOT NULL,
+    digest       TEXT COLLATE "C"    NOT NULL,
+    agl_decision TEXT COLLATE "C"    NOT NULL CHECK (agl_decision IN ('PENDING', 'APPROVED', 'DENIED', 'MODIFIED', 'ESCALATED')),
     proposed_at  TIMESTAMPTZ NOT NULL,
     executed_at  TIMESTAMPTZ NULL,
     finished_at  TIMESTAMPTZ NULL,
     undone_at    TIMESTAMPTZ NULL,
-    result       TEXT    NOT NULL,
-    document     TEXT    NOT NULL
+    result       TEXT COLLATE "C"    NOT NULL,
+    document     TEXT COLLATE "C"    NOT NULL
 );
 CREATE INDEX healing_actions_incident ON healing_actions (incident_id);
 CREATE INDEX healing_actions_proposed ON healing_actions (proposed_at, action_id);
@@ -63,29 +63,29 @@ CREATE INDEX healing_actions_executed ON healing_actions (executed_at);
 
 -- status is PENDING, ESCALATED (waits for a person), or final: APPROVED, DENIED, MODIFIED, WITHDRAWN.
 CREATE TABLE policy_requests (
-    request_id  TEXT    NOT NULL PRIMARY KEY,
-    incident_id TEXT    NOT NULL,
-    action_id   TEXT    NOT NULL,
-    action_type TEXT    NOT NULL,
-    target      TEXT    NOT NULL,
-    proposer    TEXT    NOT NULL,
-    digest      TEXT    NOT NULL,
-    document    TEXT    NOT NULL,
-    status      TEXT    NOT NULL CHECK (status IN ('PENDING', 'ESCALATED', 'APPROVED', 'DENIED', 'MODIFIED', 'WITHDRAWN')),
+    request_id  TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
+    incident_id TEXT COLLATE "C"    NOT NULL,
+    action_id   TEXT COLLATE "C"    NOT NULL,
+    action_type TEXT COLLATE "C"    NOT NULL,
+    target      TEXT COLLATE "C"    NOT NULL,
+    proposer    TEXT COLLATE "C"    NOT NULL,
+    digest      TEXT COLLATE "C"    NOT NULL,
+    document    TEXT COLLATE "C"    NOT NULL,
+    status      TEXT COLLATE "C"    NOT NULL CHECK (status IN ('PENDING', 'ESCALATED', 'APPROVED', 'DENIED', 'MODIFIED', 'WITHDRAWN')),
     created_at  BIGINT  NOT NULL,
     expires_at  BIGINT  NOT NULL
 );
 CREATE INDEX policy_requests_waiting ON policy_requests (created_at) WHERE status IN ('PENDING', 'ESCALATED');
 CREATE TABLE policy_decisions (
     id          BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
-    request_id  TEXT    NOT NULL REFERENCES policy_requests (request_id),
-    incident_id TEXT    NOT NULL,
-    action_id   TEXT    NOT NULL,
-    verdict     TEXT    NOT NULL CHECK (verdict IN ('APPROVED', 'DENIED', 'MODIFIED', 'ESCALATED')),
-    rule        TEXT    NOT NULL,
-    reason      TEXT    NOT NULL,
-    decided_by  TEXT    NOT NULL,
-    inputs      TEXT    NOT NULL,
+    request_id  TEXT COLLATE "C"    NOT NULL REFERENCES policy_requests (request_id),
+    incident_id TEXT COLLATE "C"    NOT NULL,
+    action_id   TEXT COLLATE "C"    NOT NULL,
+    verdict     TEXT COLLATE "C"    NOT NULL CHECK (verdict IN ('APPROVED', 'DENIED', 'MODIFIED', 'ESCALATED')),
+    rule        TEXT COLLATE "C"    NOT NULL,
+    reason      TEXT COLLATE "C"    NOT NULL,
+    decided_by  TEXT COLLATE "C"    NOT NULL,
+    inputs      TEXT COLLATE "C"    NOT NULL,
     envelope    BYTEA   NOT NULL,
     decided_at  BIGINT  NOT NULL,
     expires_at  BIGINT  NOT NULL
@@ -95,14 +95,14 @@ CREATE UNIQUE INDEX policy_decisions_final ON policy_decisions (request_id) WHER
 CREATE INDEX policy_decisions_action ON policy_decisions (action_id);
 
 CREATE TABLE used_nonces (
-    nonce     TEXT    NOT NULL PRIMARY KEY,
-    action_id TEXT    NOT NULL,
+    nonce     TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
+    action_id TEXT COLLATE "C"    NOT NULL,
     at        BIGINT  NOT NULL
 );
 -- What an action did, written in the transaction that did it.
 CREATE TABLE executed_actions (
-    action_id TEXT    NOT NULL PRIMARY KEY,
-    effect    TEXT    NOT NULL,
+    action_id TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
+    effect    TEXT COLLATE "C"    NOT NULL,
     epoch     BIGINT  NOT NULL,
     at        BIGINT  NOT NULL
 );
@@ -111,13 +111,13 @@ ALTER TABLE config_history ADD COLUMN action_id TEXT NOT NULL DEFAULT '';
 CREATE INDEX config_history_setting ON config_history (setting, id);
 
 CREATE TABLE references_ (
-    id            TEXT    NOT NULL PRIMARY KEY,
+    id            TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
     made_at       BIGINT  NOT NULL,
     model_version BIGINT  NOT NULL,
     rows          BIGINT  NOT NULL,
-    document      TEXT    NOT NULL,
-    made_by       TEXT    NOT NULL,
-    reason        TEXT    NOT NULL
+    document      TEXT COLLATE "C"    NOT NULL,
+    made_by       TEXT COLLATE "C"    NOT NULL,
+    reason        TEXT COLLATE "C"    NOT NULL
 );
 INSERT INTO desired_state (setting, value, generation, owner, reason, held_by, changed_at) VALUES
     ('reference', '', 0, 'aura', 'initial', '', 0);
@@ -125,14 +125,14 @@ INSERT INTO desired_state (setting, value, generation, owner, reason, held_by, c
 -- Outcomes of verified actions, one an action.
 CREATE TABLE memory_chunks (
     id          BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
-    kind        TEXT    NOT NULL,
-    target      TEXT    NOT NULL,
-    action_type TEXT    NOT NULL,
-    incident_id TEXT    NOT NULL,
-    action_id   TEXT    NOT NULL UNIQUE,
+    kind        TEXT COLLATE "C"    NOT NULL,
+    target      TEXT COLLATE "C"    NOT NULL,
+    action_type TEXT COLLATE "C"    NOT NULL,
+    incident_id TEXT COLLATE "C"    NOT NULL,
+    action_id   TEXT COLLATE "C"    NOT NULL UNIQUE,
     healed      BOOLEAN NOT NULL,
     took_us     BIGINT  NOT NULL,
-    document    TEXT    NOT NULL,
+    document    TEXT COLLATE "C"    NOT NULL,
     at          BIGINT  NOT NULL
 );
 CREATE INDEX memory_chunks_kind ON memory_chunks (kind, id);
@@ -141,12 +141,12 @@ CREATE INDEX memory_chunks_kind ON memory_chunks (kind, id);
 CREATE TABLE audit (
     seq     BIGINT  NOT NULL PRIMARY KEY,
     at      BIGINT  NOT NULL,
-    actor   TEXT    NOT NULL,
-    kind    TEXT    NOT NULL,
-    subject TEXT    NOT NULL,
-    detail  TEXT    NOT NULL,
-    prev    TEXT    NOT NULL,
-    hash    TEXT    NOT NULL
+    actor   TEXT COLLATE "C"    NOT NULL,
+    kind    TEXT COLLATE "C"    NOT NULL,
+    subject TEXT COLLATE "C"    NOT NULL,
+    detail  TEXT COLLATE "C"    NOT NULL,
+    prev    TEXT COLLATE "C"    NOT NULL,
+    hash    TEXT COLLATE "C"    NOT NULL
 );
 CREATE INDEX audit_subject ON audit (subject, seq);
 -- +goose StatementBegin

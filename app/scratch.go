@@ -1,0 +1,38 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"aura/app/config"
+	"aura/store"
+)
+
+// ownDatabase keeps a database of the file or the environment out of a benchmark or drill: it has a server's rows. One of
+// the command line (--db, --set) is meant.
+func ownDatabase(loaded config.Loaded) config.Loaded {
+	cfg := loaded.Config
+	if cfg.Store.URL == "" || strings.HasPrefix(loaded.Origin("store.url"), "flag ") {
+		return loaded
+	}
+	cfg.Store.URL = ""
+	return loaded.With(cfg, "off: it has a server's rows", "store.url")
+}
+
+// scratch puts an instance that is thrown away into a schema of its own, if it is on a server at all. remove takes it away.
+func scratch(ctx context.Context, cfg *config.Config) (remove func(context.Context) error, err error) {
+	if cfg.Store.URL == "" {
+		return func(context.Context) error { return nil }, nil
+	}
+	place, remove, err := store.Scratch(ctx, cfg.Store.URL)
+	var refused *store.Refused
+	if errors.As(err, &refused) {
+		return nil, refuse("store.url: %s", refused.Reason)
+	}
+	if err != nil {
+		return nil, err
+	}
+	cfg.Store.URL = place
+	return remove, nil
+}
