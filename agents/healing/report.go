@@ -155,7 +155,7 @@ func (c *core) open(ctx context.Context, r detect.Report, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if taken := c.consequence(r, s.Fingerprint()); taken != "" && s.State == detect.Confirmed {
+		if taken := c.consequence(r, s.Fingerprint()); taken != "" && s.State == detect.Confirmed && !c.begins(s, sig, taken) {
 			c.queue = append(c.queue, pending{taken, incident.Event{
 				Type: incident.EvTakeOver, At: r.At, TakeOver: &incident.TakeOver{Signal: sig, Ladder: ladder, OrderReason: why},
 			}})
@@ -163,7 +163,7 @@ func (c *core) open(ctx context.Context, r detect.Report, now time.Time) error {
 				return err
 			}
 			continue
-		} else if taken != "" {
+		} else if taken != "" && s.State != detect.Confirmed {
 			continue // only suspected yet: the consequence's incident stands for both
 		}
 		if err := c.start(ctx, sig, ladder, why, now); err != nil {
@@ -233,6 +233,30 @@ func (c *core) consequence(r detect.Report, cause string) string {
 		}
 	}
 	return ""
+}
+
+// How much later than its consequence a cause may seem to have begun: onsets are estimates, those of drifts coarse ones.
+const (
+	lateOnset = 3 * time.Second
+	lateDrift = 10 * time.Second
+)
+
+// begins reports whether a cause began only after an open incident: then it is no cause of that one but a fault of its own,
+// however well it would explain it now.
+func (c *core) begins(s detect.Signal, sig incident.Signal, id string) bool {
+	late := lateOnset
+	if s.Kind == detect.DataDrift {
+		late = lateDrift
+	}
+	in := c.incidents[id].in
+	began := in.OnsetAt
+	if at := in.Signal.OnsetAt; at.After(began) { // of a relapse
+		began = at
+	}
+	if began.IsZero() {
+		began = in.Detected()
+	}
+	return sig.OnsetAt.After(began.Add(late))
 }
 
 // start opens an incident.

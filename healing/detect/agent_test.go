@@ -66,6 +66,30 @@ func TestMissingHeartbeat(t *testing.T) {
 	s.want(AgentDown, "model", Healthy)
 }
 
+// TestADeathIsDatedWhenItBegan: not when the deadline or the missing beats told of it.
+func TestADeathIsDatedWhenItBegan(t *testing.T) {
+	s := newService(t, 20, 1000)
+	s.run(2 * time.Second)
+	beats, last := s.beats, s.now
+	s.change(func(*Beat) bool { return false })
+	s.until(AgentDown, "model", Confirmed, 3*time.Second)
+	if on := s.signal(AgentDown, "model").Onset; on.After(last) || last.Sub(on) > step {
+		t.Errorf("missing since %v, last heard about %v", on, last)
+	}
+	s = newService(t, 20, 1000)
+	s.run(2 * time.Second)
+	beats = s.beats
+	s.change(func(b *Beat) bool { b.HandlerAge = time.Second; return true })
+	s.run(step)
+	began := s.now.Add(-time.Second)
+	s.beats = beats
+	s.change(func(b *Beat) bool { b.State = AgentHung; return true }) // the notice comes when the handler was let go
+	s.run(step)
+	if on := s.signal(AgentDown, "model").Onset; on.Sub(began).Abs() > step {
+		t.Errorf("hung since %v, its handler began about %v", on, began)
+	}
+}
+
 func TestFailingAttempts(t *testing.T) {
 	s := newService(t, 22, 1000)
 	failures := int64(0)

@@ -31,16 +31,24 @@ func (m *Monitor) keepBeats(now time.Time, beats []Beat) {
 		if b.Watermark != v.Beat.Watermark || b.Queue == 0 {
 			v.Moved = now
 		}
+		began := now // a hang began when its handler did, which the beat before it may have known
+		if b.State == AgentHung {
+			began = now.Add(-b.HandlerAge)
+			if at := v.Heard.Add(-v.Beat.HandlerAge); v.Beat.HandlerAge > 0 && at.Before(began) {
+				began = at
+			}
+		}
 		v.Heard, v.Beat = now, b
-		v.beaten(now, m.config.Agent.Recover)
+		v.beaten(began, m.config.Agent.Recover)
 	}
 }
 
-// beaten judges one beat: a notice of death convicts at once; a working life must beat a few times to acquit.
-func (v *agentView) beaten(now time.Time, enough int) {
+// beaten judges one beat: a notice of death convicts at once; a working life must beat a few times to acquit. began is when
+// what it tells of began.
+func (v *agentView) beaten(began time.Time, enough int) {
 	switch v.Beat.State {
 	case AgentCrashed, AgentHung, AgentQuarantined:
-		v.convict(v.Beat.State, now)
+		v.convict(v.Beat.State, began)
 		v.Life = v.Beat.Incarnation
 	case AgentRunning, AgentSlow:
 		if v.Down == "" {
@@ -61,9 +69,9 @@ const (
 	downFailing = "FAILING"
 )
 
-func (v *agentView) convict(why string, now time.Time) {
+func (v *agentView) convict(why string, began time.Time) {
 	if v.Down == "" {
-		v.Since = now
+		v.Since = began
 	}
 	v.Down, v.Good = why, 0
 }
@@ -82,7 +90,7 @@ func (m *Monitor) stepAgents(now time.Time) {
 			continue
 		}
 		if age > c.Missing && v.Down == "" {
-			v.convict(downMissing, now)
+			v.convict(downMissing, v.Heard)
 		}
 		attempts, failures := m.attempts(now, v.Beat.Agent)
 		failing := attempts >= c.MinAttempts && float64(failures) > c.FailShare*float64(attempts)
