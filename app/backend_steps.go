@@ -50,10 +50,12 @@ func stepsOf(in incident.Incident) []api.Step {
 	return t.list
 }
 
-// seen says in figures what was detected: as it was before the first action, where that is kept.
+// seen says in figures what was detected: as the signal was then, or before the first action.
 func seen(in incident.Incident) string {
 	value, threshold := in.Signal.Value, in.Signal.Threshold
-	if len(in.Actions) > 0 {
+	if in.Seen != nil {
+		value, threshold = in.Seen.Value, in.Seen.Threshold
+	} else if len(in.Actions) > 0 {
 		if v, ok := in.Actions[0].Before["value"]; ok {
 			value = v
 		}

@@ -70,7 +70,7 @@ func TestMissingHeartbeat(t *testing.T) {
 func TestADeathIsDatedWhenItBegan(t *testing.T) {
 	s := newService(t, 20, 1000)
 	s.run(2 * time.Second)
-	beats, last := s.beats, s.now
+	last := s.now
 	s.change(func(*Beat) bool { return false })
 	s.until(AgentDown, "model", Confirmed, 3*time.Second)
 	if on := s.signal(AgentDown, "model").Onset; on.After(last) || last.Sub(on) > step {
@@ -78,7 +78,7 @@ func TestADeathIsDatedWhenItBegan(t *testing.T) {
 	}
 	s = newService(t, 20, 1000)
 	s.run(2 * time.Second)
-	beats = s.beats
+	beats := s.beats
 	s.change(func(b *Beat) bool { b.HandlerAge = time.Second; return true })
 	s.run(step)
 	began := s.now.Add(-time.Second)

@@ -38,7 +38,15 @@ func (b Bug) String() string {
 	case BugMissing:
 		return fmt.Sprintf("%s: %.0f %% of values are missing", b.Feature, 100*b.Share)
 	}
-	return fmt.Sprintf("%s: %.0f %% of values look multiplied by %g", b.Feature, 100*b.Share, b.Factor)
+	return fmt.Sprintf("%s: %.0f %% of values look %s", b.Feature, 100*b.Share, FactorText(b.Factor))
+}
+
+// FactorText is a mistake of unit in words: 1/12 is divided by 12.
+func FactorText(factor float64) string {
+	if factor > 0 && factor < 1 {
+		return fmt.Sprintf("divided by %.4g", 1/factor)
+	}
+	return fmt.Sprintf("multiplied by %.4g", factor)
 }
 
 const (

@@ -198,6 +198,7 @@ func (x *step) takeOver() string {
 	if in.DetectedAt.IsZero() {
 		in.DetectedAt = x.now
 	}
+	x.see() // of this cause
 	return in.Kind + " " + in.Target + " is the cause of " + old
 }
 
@@ -247,6 +248,7 @@ func (x *step) relapse() string {
 	in.RungIndex, in.Queue, in.Escalation = 0, nil, ""
 	if in.DetectedAt.IsZero() {
 		in.DetectedAt = x.now
+		x.see()
 	}
 	return fmt.Sprintf("it came back, the %d. time", len(in.Relapses))
 }

@@ -13,11 +13,15 @@ func (x *step) detect() string {
 	in := x.in
 	if in.DetectedAt.IsZero() {
 		in.DetectedAt = x.now
+		x.see()
 	}
 	x.keepStanding()
 	in.Escalation = ""
 	return "" // the row's own words
 }
+
+// see keeps what the signal says now.
+func (x *step) see() { x.in.Seen = &Seen{x.in.Signal.Value, x.in.Signal.Threshold} }
 
 func (x *step) recordPassOver() string {
 	why := x.passOver()

@@ -19,6 +19,7 @@ type Incident struct {
 	OpenedAt      time.Time  `json:"opened_at"`
 	OnsetAt       time.Time  `json:"onset_at,omitzero"`    // estimated start of the fault
 	DetectedAt    time.Time  `json:"detected_at,omitzero"` // first CONFIRMED; zero while only suspected (see Detected)
+	Seen          *Seen      `json:"seen,omitempty"`       // the signal then
 	EnteredAt     time.Time  `json:"entered_at"`           // of the state
 	DeadlineAt    time.Time  `json:"deadline_at,omitzero"` // of the state; zero only when final
 	SentAt        time.Time  `json:"sent_at,omitzero"`     // the state's effects were last emitted
@@ -63,6 +64,12 @@ func (in Incident) Detected() time.Time {
 		return in.OpenedAt
 	}
 	return in.DetectedAt
+}
+
+// Seen is what a signal said when it was confirmed.
+type Seen struct {
+	Value     float64 `json:"value"`
+	Threshold float64 `json:"threshold"`
 }
 
 // Rung is one step of the ladder, as the playbook has it.
