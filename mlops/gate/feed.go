@@ -36,7 +36,11 @@ func (c *contest) soundFeed(rows []LabelledRow, old []dataset.Row) bool {
 			continue
 		}
 		if factor, ok := unitOf(was, is, column); ok {
-			broken = fmt.Sprintf("%s: values look multiplied by %.4g", column.Name, factor)
+			text := fmt.Sprintf("multiplied by %.4g", factor)
+			if factor < 1 {
+				text = fmt.Sprintf("divided by %.4g", 1/factor)
+			}
+			broken = column.Name + ": values look " + text
 		} else if value, ok := stuckAt(was, is, column); ok {
 			broken = fmt.Sprintf("%s: more than %.0f %% of values are %g", column.Name, 100*stuckShare, value)
 		}

@@ -14,10 +14,10 @@ func TestBrokenFeedsThatNobodyNamed(t *testing.T) {
 		say   string
 		spoil func(v []float64)
 	}{
-		{"income: values look multiplied by 0.08333", func(v []float64) { v[2] = max(v[2]/12, 1000) }},
+		{"income: values look divided by 12", func(v []float64) { v[2] = max(v[2]/12, 1000) }},
 		{"income: values look multiplied by 12", func(v []float64) { v[2] *= 12 }},
-		{"loan_amount: values look multiplied by 0.1", func(v []float64) { v[3] = max(v[3]/10, 100) }},
-		{"debt_ratio: values look multiplied by 0.01", func(v []float64) { v[1] /= 100 }},
+		{"loan_amount: values look divided by 10", func(v []float64) { v[3] = max(v[3]/10, 100) }},
+		{"debt_ratio: values look divided by 100", func(v []float64) { v[1] /= 100 }},
 		{"credit_score: more than 50 % of values are 700", func(v []float64) { v[0] = 700 }},
 		{"income: more than 50 % of values are 50000", func(v []float64) { v[2] = 50_000 }},
 	} {
