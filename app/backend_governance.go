@@ -66,6 +66,10 @@ func (b *approvalsBackend) decided(ctx context.Context, limit int, cursor string
 	if err != nil {
 		return api.List[api.Approval]{}, refusal(err)
 	}
+	open, err := b.seals(ctx)
+	if err != nil {
+		return api.List[api.Approval]{}, refusal(err)
+	}
 	list := api.List[api.Approval]{Items: make([]api.Approval, 0, min(limit, len(verdicts)))}
 	for i, d := range verdicts {
 		if i == limit {
@@ -76,9 +80,43 @@ func (b *approvalsBackend) decided(ctx context.Context, limit int, cursor string
 		if err != nil {
 			return list, refusal(err)
 		}
-		list.Items = append(list.Items, decidedApproval(r, d))
+		list.Items = append(list.Items, genuine(decidedApproval(r, d), d, open))
 	}
 	return list, nil
+}
+
+// maxKeys bounds how many rotations of the key are looked back at.
+const maxKeys = 1000
+
+// seals opens signed decisions with the keys that are on record.
+func (b *approvalsBackend) seals(ctx context.Context) (func(raw []byte) (store.Seal, error), error) {
+	known, err := b.store.Audit(ctx, store.AuditFilter{Kind: store.KindPublicKey}, 0, maxKeys)
+	if err != nil {
+		return nil, err
+	}
+	publics := map[string][]byte{}
+	for _, e := range known {
+		var d struct{ Public []byte }
+		if json.Unmarshal(e.Detail, &d) == nil {
+			publics[e.Subject] = d.Public
+		}
+	}
+	return func(raw []byte) (store.Seal, error) { return openSeal(b.store.Dir(), raw, publics) }, nil
+}
+
+// genuine shows as INVALID what the row says was approved and nobody signed so.
+func genuine(a api.Approval, d store.PolicyDecision, open func([]byte) (store.Seal, error)) api.Approval {
+	if d.Verdict != store.AGLApproved && d.Verdict != store.AGLModified {
+		return a
+	}
+	s, err := open(d.Envelope)
+	switch {
+	case err != nil:
+		a.Status, a.Reason = "INVALID", "the row says "+d.Verdict+" and its signed decision doesn't hold: "+err.Error()
+	case s.RequestID != d.RequestID || s.ActionID != d.ActionID || s.Verdict != d.Verdict:
+		a.Status, a.Reason = "INVALID", "the row says "+d.Verdict+" and what is signed is "+s.Verdict+" about "+s.ActionID
+	}
+	return a
 }
 
 // Decide implements api.Approvals.

@@ -34,7 +34,7 @@ func auditOf(e store.AuditEntry) api.AuditEntry {
 
 // VerifyAudit implements api.Records.
 func (b *recordsBackend) VerifyAudit(ctx context.Context) (api.AuditReport, error) {
-	r, err := b.store.VerifyAudit(ctx)
+	r, err := b.store.VerifyRecords(ctx, vouch(b.store.Dir()))
 	if err != nil {
 		return api.AuditReport{}, refusal(err)
 	}
@@ -42,7 +42,10 @@ func (b *recordsBackend) VerifyAudit(ctx context.Context) (api.AuditReport, erro
 }
 
 func auditReportOf(r store.AuditReport) api.AuditReport {
-	return api.AuditReport{OK: r.Broken == 0, Records: r.Records, Broken: r.Broken, Problem: r.Problem, Head: r.Head}
+	return api.AuditReport{
+		OK: r.Broken == 0 && r.Row == "", Records: r.Records, Broken: r.Broken, Problem: r.Problem, Head: r.Head,
+		Rows: r.Rows, Row: r.Row, Unproven: r.Unproven,
+	}
 }
 
 // Query implements api.Records.
@@ -75,7 +78,7 @@ func Query(ctx context.Context, cfg config.Config, sql string, limit int) (api.Q
 
 // VerifyAudit tests the audit of a store that this process has not opened. It only reads.
 func VerifyAudit(ctx context.Context, cfg config.Config) (api.AuditReport, error) {
-	r, err := store.VerifyAuditOf(ctx, storeOptions(cfg, slog.New(slog.DiscardHandler)))
+	r, err := store.VerifyOf(ctx, storeOptions(cfg, slog.New(slog.DiscardHandler)), vouch(cfg.Data.Dir))
 	if errors.Is(err, store.ErrNotFound) {
 		return api.AuditReport{}, cli.Exit(cli.ExitPrecondition, err, "name the data directory with --data")
 	}

@@ -2,13 +2,17 @@ package app_test
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"aura/app"
 	"aura/app/config"
 	"aura/web/api"
 )
@@ -137,6 +141,49 @@ func TestAHealingIsToldTheSameEverywhere(t *testing.T) {
 		t.Errorf("audit %+v", audit)
 	}
 	r.ask("GET", "/incidents/"+d.ID, "", 200, nil)
+	r.stop()
+	verifyFinds(t, r.dir)
+}
+
+// verifyFinds edits rows that the audit vouches for, each in a copy of a directory that somebody has healed in.
+func verifyFinds(t *testing.T, dir string) {
+	for edit, want := range map[string]string{
+		"SELECT 1": "",
+		"UPDATE desired_state SET owner = 'ghost' WHERE setting = 'mode'":                     "desired_state mode",
+		"UPDATE desired_state SET value = 'SAFE_MODE', generation = 9 WHERE setting = 'mode'": "desired_state mode",
+		"DELETE FROM config_history WHERE id = 2":                                             "config_history 2",
+		"UPDATE config_history SET reason = 'x' WHERE id = 2":                                 "config_history 2",
+		"UPDATE incidents SET status = 'FAILED'":                                              "incidents INC-",
+		"UPDATE policy_decisions SET verdict = 'DENIED' WHERE verdict = 'APPROVED'":           "policy_decisions ",
+		"UPDATE policy_decisions SET decided_by = 'ann' WHERE verdict = 'APPROVED'":           "policy_decisions ",
+		"UPDATE policy_decisions SET envelope = replace(envelope, 'FORWARD', 'RESTORE')":      "policy_decisions ",
+		"UPDATE policy_decisions SET envelope = '' WHERE verdict = 'APPROVED'":                "policy_decisions ",
+		"DELETE FROM policy_decisions":                                                        "policy_decisions ",
+		"UPDATE healing_actions SET agl_decision = 'DENIED' WHERE executed_at IS NOT NULL":    "healing_actions ",
+		"UPDATE healing_actions SET digest = 'x', agl_decision = 'APPROVED'":                  "healing_actions ",
+		"UPDATE healing_actions SET params = '{\"a\":\"b\"}' WHERE agl_decision = 'APPROVED'": "healing_actions ",
+		"UPDATE healing_actions SET executed_at = NULL":                                       "healing_actions ",
+	} {
+		edited := t.TempDir()
+		if err := os.CopyFS(edited, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		_ = os.Chmod(filepath.Join(edited, "keys", "agl.ed25519"), 0o600)
+		db, err := sql.Open("sqlite", filepath.Join(edited, "aura.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(edit); err != nil {
+			t.Fatalf("%s: %v", edit, err)
+		}
+		_ = db.Close()
+		cfg := config.Default()
+		cfg.Data.Dir = edited
+		got, err := app.VerifyAudit(t.Context(), cfg)
+		if err != nil || got.OK != (want == "") || !strings.HasPrefix(got.Row, want) || got.Broken != 0 || got.Rows == 0 || got.Unproven != 0 {
+			t.Errorf("%s: %+v, %v", edit, got, err)
+		}
+	}
 }
 
 // With governance.profile supervised a person decides, once, and too late is 409.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,7 +42,12 @@ func recordKey(ctx context.Context, s *store.Store, key ed25519.PrivateKey, c st
 	if _, err = s.Set(ctx, c); err != nil {
 		return previous, fmt.Errorf("record the key: %w", err)
 	}
-	return previous, nil
+	// With it what it signed can be proven after it is gone.
+	detail, err := json.Marshal(map[string]any{"public": []byte(key.Public().(ed25519.PublicKey))})
+	if err != nil {
+		return previous, err
+	}
+	return previous, s.AppendAudit(ctx, store.AuditEntry{Actor: c.By, Kind: store.KindPublicKey, Subject: c.Value, Detail: detail})
 }
 
 // rotate puts a new key in force in this process. The file first: if the process dies here, the next one finds it.

@@ -146,7 +146,7 @@ func TestAuditOfADirectoryIsOnlyRead(t *testing.T) {
 	s := audited(t, 3)
 	verify := func() {
 		t.Helper()
-		r, err := VerifyAuditOf(t.Context(), Options{Dir: s.Dir()})
+		r, err := VerifyOf(t.Context(), Options{Dir: s.Dir()}, Vouch{})
 		must(t, err)
 		equal(t, "holds", [2]int64{r.Records, r.Broken}, [2]int64{3, 0})
 	}
@@ -161,7 +161,7 @@ func TestAuditOfADirectoryIsOnlyRead(t *testing.T) {
 	if _, marked := after[uncleanFile]; marked {
 		t.Error("the directory is marked as in use")
 	}
-	_, err := VerifyAuditOf(t.Context(), Options{Dir: t.TempDir()})
+	_, err := VerifyOf(t.Context(), Options{Dir: t.TempDir()}, Vouch{})
 	if !errors.Is(err, ErrNotFound) {
 		t.Errorf("an empty directory: %v", err)
 	}

@@ -19,6 +19,10 @@ type AuditReport struct {
 	Problem string
 	// Head is the last record's hash. Noted elsewhere, it proves later that nothing up to here was rewritten.
 	Head string
+	// Rows is how many rows of other tables were compared with the records, Row the first that doesn't hold (Problem says
+	// why), "" if all do. Unproven counts signed decisions whose key is not on record any more.
+	Rows, Unproven int64
+	Row            string
 }
 
 // auditBatch is how many records are read at once.
@@ -26,8 +30,18 @@ const auditBatch = 1000
 
 // VerifyAudit recomputes the whole chain in one snapshot and names the first record that was changed, or is missing.
 // Whoever can rewrite the whole file can rewrite the whole chain: only a head noted elsewhere shows that.
-func (s *Store) VerifyAudit(ctx context.Context) (AuditReport, error) {
+func (s *Store) VerifyAudit(ctx context.Context) (AuditReport, error) { return s.verify(ctx, nil) }
+
+// VerifyRecords is VerifyAudit, and compares then the rows of other tables with what the records and v say of them:
+// config_history and desired_state; status, state and degraded of incidents; policy_decisions with what is signed; whether
+// healing_actions were allowed and executed.
+func (s *Store) VerifyRecords(ctx context.Context, v Vouch) (AuditReport, error) {
+	return s.verify(ctx, &v)
+}
+
+func (s *Store) verify(ctx context.Context, v *Vouch) (AuditReport, error) {
 	var out AuditReport
+	said := newWitness()
 	err := s.snapshot(ctx, func(db *gorm.DB) error {
 		for {
 			var rows []storedAudit
@@ -35,8 +49,12 @@ func (s *Store) VerifyAudit(ctx context.Context) (AuditReport, error) {
 				return err
 			}
 			for i := range rows {
-				if out.check(rows[i].value()); out.Broken > 0 {
+				e := rows[i].value()
+				if out.check(e); out.Broken > 0 {
 					return nil
+				}
+				if v != nil {
+					said.hear(e)
 				}
 			}
 			if len(rows) < auditBatch {
@@ -50,21 +68,23 @@ func (s *Store) VerifyAudit(ctx context.Context) (AuditReport, error) {
 		if len(marks) == 0 {
 			marks = append(marks, storedMark{})
 		}
-		out.checkHead(marks[0].Value)
-		return nil
+		if out.checkHead(marks[0].Value); out.Broken > 0 || v == nil {
+			return nil
+		}
+		return out.rows(db, said, *v)
 	})
 	return out, readErr("verify the audit", err)
 }
 
-// VerifyAuditOf is VerifyAudit on a database that this process has not opened; it only reads, so another process may
+// VerifyOf is VerifyRecords on a database that this process has not opened; it only reads, so another process may
 // have it open. ErrNotFound where there is none.
-func VerifyAuditOf(ctx context.Context, o Options) (_ AuditReport, err error) {
+func VerifyOf(ctx context.Context, o Options, v Vouch) (_ AuditReport, err error) {
 	s, err := o.reader(1)
 	if err != nil {
 		return AuditReport{}, err
 	}
 	defer func() { err = errors.Join(err, s.reads.Close()) }()
-	return s.VerifyAudit(ctx)
+	return s.VerifyRecords(ctx, v)
 }
 
 // reader opens a database for reading only, as it is.

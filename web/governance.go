@@ -111,9 +111,10 @@ func (s *Server) registerRecords(h huma.API) {
 	})
 	register(s, h, huma.Operation{
 		OperationID: "verify-audit", Method: http.MethodGet, Path: "/api/v1/audit/verify",
-		Summary: "Recompute the audit's hash chain", Tags: []string{"audit"},
-		Description: "Names the first record that was changed or is missing.",
-		Metadata:    map[string]any{"slow": true},
+		Summary: "Recompute the audit's hash chain, and compare other tables with it", Tags: []string{"audit"},
+		Description: "Names the first record that was changed or is missing, or the first row of another table that doesn't agree: settings and " +
+			"their history, states of incidents, decisions with what is signed, whether actions were allowed and executed.",
+		Metadata: map[string]any{"slow": true},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body api.AuditReport }, error) {
 		report, err := records.VerifyAudit(ctx)
 		return &struct{ Body api.AuditReport }{report}, err

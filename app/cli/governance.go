@@ -169,8 +169,10 @@ func (i *invocation) auditCommand() *cobra.Command {
 			return []string{strconv.FormatInt(e.Seq, 10), clock(e.At), dash(e.Actor), e.Kind, dash(e.Subject), dash(detail)}
 		}), [][2]string{{"subject", "only about this: a setting, an incident's or action's id"}})
 	verify := i.stored(&cobra.Command{
-		Use: "verify", Short: "Recompute the audit's hash chain and name the first broken record", Args: exactly(0),
-		Long: "Asks the running server, or reads the store if none runs. Exit code 0 if every record holds, 1 if not.",
+		Use: "verify", Short: "Recompute the audit's hash chain, compare other tables with it, and name what does not hold", Args: exactly(0),
+		Long: `Asks the running server, or reads the store if none runs. Exit code 0 if all holds, 1 if not.
+The chain covers the records. Compared with them are: settings and their history, the status of incidents, decisions with what
+governance signed, and whether actions were allowed and executed. Applications, outcomes and documents are not covered.`,
 	}, func(c *cobra.Command, s *client, _ []string) error {
 		var r api.AuditReport
 		raw, err := s.call(c.Context(), http.MethodGet, "/api/v1/audit/verify", nil, &r)
@@ -200,11 +202,23 @@ func (i *invocation) printAudit(raw []byte, r api.AuditReport) error {
 	if i.output == "json" {
 		err = i.printJSON(json.RawMessage(raw))
 	} else if r.OK {
-		err = i.printPairs([][2]string{{"audit", "every record holds"}, {"records", strconv.FormatInt(r.Records, 10)}, {"head", r.Head}})
+		err = i.printPairs([][2]string{{"audit", "every record holds"}, {"records", strconv.FormatInt(r.Records, 10)}, {"head", r.Head}, {"rows", strconv.FormatInt(r.Rows, 10) + " agree: settings and their history, incidents' states, decisions and what is signed, actions"}, {"unproven", unproven(r.Unproven)}})
 	}
 	if err != nil || r.OK {
 		return err
 	}
+	if r.Row != "" {
+		return Exit(ExitFailure, fmt.Errorf("%s doesn't hold: %s", r.Row, r.Problem),
+			fmt.Sprintf("the chain of %d records holds; compare the row with a backup", r.Records))
+	}
 	return Exit(ExitFailure, fmt.Errorf("the audit is broken at record %d: %s", r.Broken, r.Problem),
 		fmt.Sprintf("the %d records before it hold; compare with a backup or a head noted elsewhere", r.Records))
+}
+
+// unproven is "" where there is nothing to say.
+func unproven(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10) + " decisions were signed with a key that is not on record: they agree, their signatures can't be tested"
 }

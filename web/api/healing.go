@@ -53,7 +53,7 @@ type Approval struct {
 	Inverse    string            `json:"inverse,omitempty" doc:"The action that takes it back."`
 	Digest     string            `json:"digest"`
 	Proposer   string            `json:"proposer"`
-	Status     string            `json:"status" enum:"PENDING,ESCALATED,APPROVED,DENIED,MODIFIED,WITHDRAWN" doc:"ESCALATED waits for a person."`
+	Status     string            `json:"status" enum:"PENDING,ESCALATED,APPROVED,DENIED,MODIFIED,WITHDRAWN,INVALID" doc:"ESCALATED waits for a person. INVALID: the row says that it was approved, and what is signed doesn't."`
 	CreatedAt  time.Time         `json:"created_at"`
 	ExpiresAt  time.Time         `json:"expires_at,omitzero" doc:"Then it counts as denied."`
 	Rule       string            `json:"rule,omitempty"`
@@ -164,11 +164,15 @@ type AuditEntry struct {
 
 // AuditReport is what a verification of the audit found.
 type AuditReport struct {
-	OK      bool   `json:"ok"`
+	OK      bool   `json:"ok" doc:"Every record holds, and every row that was compared with them."`
 	Records int64  `json:"records" doc:"How many hold, from the first."`
 	Broken  int64  `json:"broken,omitempty" doc:"The seq of the first record that doesn't."`
 	Problem string `json:"problem,omitempty"`
 	Head    string `json:"head" doc:"The last record's hash: noted elsewhere, it proves later that nothing up to here was rewritten."`
+
+	Rows     int64  `json:"rows" doc:"Rows of other tables that were compared with the records: settings and their history, incidents, policy decisions with what is signed, actions."`
+	Row      string `json:"row,omitempty" doc:"Table and id of the first row that doesn't hold; problem says why."`
+	Unproven int64  `json:"unproven,omitempty" doc:"Signed decisions that can't be proven since their key is not on record."`
 }
 
 // QueryResult is what a read-only query returned.
