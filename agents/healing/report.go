@@ -263,7 +263,7 @@ func (c *core) begins(s detect.Signal, sig incident.Signal, id string) bool {
 func (c *core) start(ctx context.Context, s incident.Signal, ladder []incident.Rung, why string, now time.Time) error {
 	in, fx, err := incident.Open(incident.Start{
 		ID: newID(now), Signal: s, Ladder: ladder, OrderReason: why, Links: c.links(s, now), Settings: c.o.Settings,
-		Paused: c.paused, DryRun: c.o.DryRun,
+		Relapses: c.relapses(s, now), Paused: c.paused, DryRun: c.o.DryRun,
 	}, now)
 	if err != nil {
 		return fmt.Errorf("healing: open an incident for %s: %w", s.Fingerprint, err)
@@ -288,6 +288,16 @@ func (c *core) links(s incident.Signal, now time.Time) (out []string) {
 		in := c.incidents[id].in
 		if in.Fingerprint == s.Fingerprint && in.State.Final() && now.Sub(in.ClosedAt) <= c.relapseWindow() {
 			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// relapses are those of the incident of the same signal that a person's change ended lately, and this one: it came back.
+func (c *core) relapses(s incident.Signal, now time.Time) (out []time.Time) {
+	for _, id := range c.links(s, now) { // the oldest first
+		if in := c.incidents[id].in; in.State == incident.Superseded {
+			out = append(slices.Clone(in.Relapses), now)
 		}
 	}
 	return out

@@ -79,3 +79,66 @@ func TestACrashBehindTheBreaker(t *testing.T) {
 		t.Errorf("%s, degraded %v, restored %s, want after %s", c.in.State, c.in.Degraded, c.in.RestoredAt, until)
 	}
 }
+
+// TestTheRelapseBreakerEnds: the loop acts again by itself once the relapses have left the window.
+func TestTheRelapseBreakerEnds(t *testing.T) {
+	c := newCrashes(t, Rung{Action: RestartAgent, Params: map[string]string{"agent": "model"}, Verification: "signal"})
+	for range 4 {
+		c.down = false
+		c.pass(90 * time.Second)
+		c.down = true
+		c.pass(5 * time.Second)
+	}
+	if c.in.State != Escalated || c.in.Escalation != EscFlapping {
+		t.Fatalf("%s %s: %s", c.in.State, c.in.Escalation, c.in.Reason)
+	}
+	executes := c.executes
+	c.pass(11 * time.Minute)
+	if c.executes == executes {
+		t.Errorf("%s: nothing was tried any more", c.in.State)
+	}
+}
+
+// TestAnIntermittentError: on and off each few seconds, and no restart helps. It is one incident, tried a few times, and a
+// person is called once.
+func TestAnIntermittentError(t *testing.T) {
+	for _, off := range []time.Duration{3 * time.Second, 5 * time.Second, 10 * time.Second} {
+		c := newCrashes(t, Rung{Action: RestartAgent, Params: map[string]string{"agent": "decision"}, Verification: "signal", Dwell: time.Second})
+		for range int(time.Minute / (off + 3*time.Second)) {
+			c.down = true
+			c.pass(3 * time.Second)
+			c.down = false
+			c.pass(off)
+		}
+		if c.notified != 1 || c.executes > 2 || c.in.Status == StatusResolved {
+			t.Errorf("off for %v: %d calls, %d restarts, %s %s", off, c.notified, c.executes, c.in.Status, c.in.State)
+		}
+		c.pass(2 * time.Minute)
+		if c.in.Status != StatusResolved || !c.in.State.Final() {
+			t.Errorf("off for %v: after its end %s %s", off, c.in.Status, c.in.State)
+		}
+	}
+}
+
+// TestARelapseAfterCancelled counts, unless what was cancelled was only suspected.
+func TestARelapseAfterCancelled(t *testing.T) {
+	for _, first := range []SignalState{Suspect, Confirmed} {
+		c := newCrashes(t, Rung{Action: RestartAgent, Params: map[string]string{"agent": "decision"}, Verification: "signal"})
+		w := c.world
+		w.answer = func(*world, Effect) []Event { return nil } // nobody decides
+		w.open(AgentDown, first, c.in.Ladder, Settings{})
+		c.down = false
+		c.pass(4 * time.Second)
+		if c.in.State != Cancelled {
+			t.Fatalf("%s: %s", first, c.in.State)
+		}
+		c.down = true
+		c.pass(time.Second)
+		if want := map[SignalState]int{Suspect: 0, Confirmed: 1}[first]; len(c.in.Relapses) != want {
+			t.Errorf("%s: %d relapses", first, len(c.in.Relapses))
+		}
+		if why := c.in.Timeline[3].Text; strings.Contains(why, " 0. ") {
+			t.Error(why)
+		}
+	}
+}

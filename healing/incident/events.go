@@ -152,6 +152,7 @@ type Start struct {
 	OrderReason string
 	Links       []string
 	Settings    Settings
+	Relapses    []time.Time // of the incident that a person's change ended, which this one goes on from
 	Paused      bool
 	DryRun      bool
 	Busy        string

@@ -64,7 +64,16 @@ func (x *step) confirmed() bool {
 // cleared: HEALTHY without a break for the dwell, on data from after our last change.
 func (x *step) cleared() bool {
 	in := x.in
-	return x.signalState() == Healthy && !in.HealthySince.IsZero() && in.Signal.ObservedAt.Sub(in.HealthySince) >= in.Settings.ClearDwell
+	return x.signalState() == Healthy && !in.HealthySince.IsZero() && in.Signal.ObservedAt.Sub(in.HealthySince) >= x.clearDwell()
+}
+
+// clearDwell is longer once a person was called for what healing can't mend and nothing protects, the more so the oftener
+// it came back: what comes and goes stays one incident, and calls nobody twice.
+func (x *step) clearDwell() time.Duration {
+	if e := x.in.Escalation; x.in.State != Escalated || x.in.Degraded || e != EscLadderEnd && e != EscFlapping {
+		return x.in.Settings.ClearDwell
+	}
+	return x.in.Settings.CalledDwell * time.Duration(1+x.relapses())
 }
 
 // stands reports whether something that was executed, or may have been, is neither undone nor ended.

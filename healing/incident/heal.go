@@ -238,10 +238,12 @@ func (x *step) closeByHand() string {
 // relapse opens the incident again.
 func (x *step) relapse() string {
 	in := x.in
-	if in.State != Cancelled {
+	why := "the suspicion is confirmed after all"
+	if !in.DetectedAt.IsZero() {
 		if in.Relapses = append(in.Relapses, x.now); len(in.Relapses) > 32 {
 			in.Relapses = in.Relapses[len(in.Relapses)-32:]
 		}
+		why = fmt.Sprintf("it came back, the %d. time", len(in.Relapses))
 	}
 	in.ResolvedAt, in.RestoredAt, in.SelfRecovered = time.Time{}, time.Time{}, false
 	x.reorder()
@@ -250,5 +252,5 @@ func (x *step) relapse() string {
 		in.DetectedAt = x.now
 		x.see()
 	}
-	return fmt.Sprintf("it came back, the %d. time", len(in.Relapses))
+	return why
 }

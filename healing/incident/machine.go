@@ -35,7 +35,7 @@ func Open(s Start, now time.Time) (Incident, []Effect, error) {
 	}
 	in := Incident{
 		ID: s.ID, Kind: s.Signal.Kind, Fingerprint: s.Signal.Fingerprint, Target: s.Signal.Target,
-		OpenedAt: now, OnsetAt: s.Signal.OnsetAt, Ladder: s.Ladder, OrderReason: s.OrderReason, Links: s.Links,
+		OpenedAt: now, OnsetAt: s.Signal.OnsetAt, Ladder: s.Ladder, OrderReason: s.OrderReason, Links: s.Links, Relapses: s.Relapses,
 		Settings: s.Settings.withDefaults(), Paused: s.Paused, DryRun: s.DryRun,
 	}
 	in = clone(in)

@@ -141,6 +141,7 @@ type Settings struct {
 	DegradedTTL    time.Duration `json:"degraded_ttl"`     // in safe mode before a person is called (30 min)
 	EscalatedTTL   time.Duration `json:"escalated_ttl"`    // with a person before it counts as failed (1 h)
 	ClearDwell     time.Duration `json:"clear_dwell"`      // HEALTHY that long before a cause counts as gone (2 s)
+	CalledDwell    time.Duration `json:"called_dwell"`     // the same once a person was called for what healing can't mend, and that much longer for each relapse (15 s)
 	RestoreDwell   time.Duration `json:"restore_dwell"`    // shadow HEALTHY that long before safe mode is left (7 s)
 	RestoreVerify  time.Duration `json:"restore_verify"`   // HEALTHY that long after leaving safe mode before it counts (1 s)
 	RestoreRetry   time.Duration `json:"restore_retry"`    // after a refusal to leave safe mode (1 min)

@@ -9,6 +9,7 @@ func Defaults() Settings {
 		DecisionTTL: 30 * time.Second, ApprovalTTL: 10 * time.Minute, ApprovedTTL: 5 * time.Minute,
 		ExecuteTTL: 30 * time.Second, VerifyTTL: time.Minute, UndoTTL: time.Minute,
 		DegradedTTL: 30 * time.Minute, EscalatedTTL: time.Hour, ClearDwell: 2 * time.Second,
+		CalledDwell: 15 * time.Second,
 		// Longer than the 5 s of a fault that goes on and off, short enough for the model to be back 15 s after its end.
 		RestoreDwell: 7 * time.Second, RestoreVerify: time.Second, RestoreRetry: time.Minute,
 		RelapseWindow: 10 * time.Minute, MaxRelapses: 4, FlapWindow: 3 * time.Minute, MaxModeChanges: 3,
@@ -31,6 +32,7 @@ func (s Settings) withDefaults() Settings {
 		{&s.DegradedTTL, &d.DegradedTTL},
 		{&s.EscalatedTTL, &d.EscalatedTTL},
 		{&s.ClearDwell, &d.ClearDwell},
+		{&s.CalledDwell, &d.CalledDwell},
 		{&s.RestoreDwell, &d.RestoreDwell},
 		{&s.RestoreVerify, &d.RestoreVerify},
 		{&s.RestoreRetry, &d.RestoreRetry},
