@@ -36,14 +36,6 @@ func (f form) path(name string) string {
 	return v
 }
 
-func (f form) change(otherwise string) api.Change {
-	reason := strings.TrimSpace(clip(f.values.Get("reason")))
-	if reason == "" {
-		reason = otherwise
-	}
-	return api.Change{By: "page", Reason: reason}
-}
-
 func (f form) fault() api.FaultRequest {
 	r := api.FaultRequest{
 		Target: clip(f.values.Get("target")), Kind: f.one("kind", slices.Concat([]string{"latency", "error", "crash", "hang"}, sourceKinds)...),

@@ -26,7 +26,7 @@ func (s *Server) registerApprovals(h huma.API) {
 	})
 	type decision struct {
 		Decision string            `json:"decision" enum:"APPROVED,MODIFIED,DENIED"`
-		Reason   string            `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the decision."`
+		Reason   reason            `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the decision."`
 		Params   map[string]string `json:"params,omitempty" maxProperties:"8" doc:"With MODIFIED: shorter execute_within or verify_within, longer dwell, as 5s."`
 	}
 	register(s, h, huma.Operation{
@@ -46,7 +46,7 @@ func (s *Server) registerApprovals(h huma.API) {
 		if (in.Body.Decision == "MODIFIED") != (len(in.Body.Params) > 0) {
 			return nil, api.RefuseFields(api.Field{Field: "params", Problem: "invalid", Want: "what is narrower, with MODIFIED and only with it"})
 		}
-		a, err := approvals.Decide(ctx, id, api.Ruling{Decision: in.Body.Decision, Params: in.Body.Params, Reason: in.Body.Reason}, principalOf(ctx))
+		a, err := approvals.Decide(ctx, id, api.Ruling{Decision: in.Body.Decision, Params: in.Body.Params, Reason: string(in.Body.Reason)}, principalOf(ctx))
 		return &struct{ Body api.Approval }{a}, err
 	})
 }

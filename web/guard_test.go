@@ -87,7 +87,7 @@ func TestOtherSitesChangeNothing(t *testing.T) {
 			if code == 200 {
 				code = http.StatusSeeOther
 			}
-			w = call(s, "POST", "/actions/mode", "mode=SAFE_MODE", form...)
+			w = call(s, "POST", "/actions/mode", "mode=SAFE_MODE&reason=test", form...)
 			if w.Code != code {
 				t.Errorf("form: %d, want %d: %s", w.Code, code, w.Body)
 			}

@@ -88,7 +88,7 @@ func (s *Server) registerPerson(h huma.API) {
 		})
 	}
 	type judgement struct {
-		Reason   string `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the verdict."`
+		Reason   reason `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the verdict."`
 		By       string `json:"by,omitempty" maxLength:"100" doc:"Who; 'api' if absent."`
 		Needless bool   `json:"needless" doc:"True: the incident would have ended without the action."`
 		ActionID string `json:"action_id,omitempty" maxLength:"128" doc:"Absent: every executed action of the incident."`

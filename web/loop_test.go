@@ -140,11 +140,11 @@ func TestFormsOfTheLoop(t *testing.T) {
 		change               api.Change
 	}{
 		{"/actions/approvals", "request=r-1&decision=APPROVED&reason=fine", "/?done=approved", api.Change{By: "local", Reason: "APPROVED fine"}},
-		{"/actions/approvals", "request=r-1&decision=DENIED", "/?done=denied", api.Change{By: "local", Reason: "DENIED decided on the page"}},
+		{"/actions/approvals", "request=r-1&decision=DENIED&reason=no", "/?done=denied", api.Change{By: "local", Reason: "DENIED no"}},
 		{"/actions/incidents", "incident=i-1&verb=retry&reason=mended", "/?done=retry", api.Change{By: "page", Reason: "retry mended"}},
-		{"/actions/incidents", "incident=i-1&verb=needless", "/?done=needless", api.Change{By: "page", Reason: " true decided on the page"}},
+		{"/actions/incidents", "incident=i-1&verb=needless&reason=blip", "/?done=needless", api.Change{By: "page", Reason: " true blip"}},
 		{"/actions/healing", "verb=pause&reason=drill", "/?done=pause", api.Change{By: "page", Reason: "drill"}},
-		{"/actions/healing", "verb=resume", "/?done=resume", api.Change{By: "page", Reason: "switched on the page"}},
+		{"/actions/healing", "verb=resume&reason=over", "/?done=resume", api.Change{By: "page", Reason: "over"}},
 	} {
 		f := &fake{}
 		w := call(newTestServer(t, f), "POST", test.path, test.body, "Content-Type", formType)
@@ -157,11 +157,11 @@ func TestFormsOfTheLoop(t *testing.T) {
 		code       int
 	}{
 		{"/actions/approvals", "request=r-1&decision=MAYBE", 422},
-		{"/actions/approvals", "request=r-late&decision=APPROVED", 409},
+		{"/actions/approvals", "request=r-late&decision=APPROVED&reason=x", 409},
 		{"/actions/healing", "verb=stop", 422},
 		{"/actions/incidents", "incident=i-1&verb=forget", 422},
-		{"/actions/incidents", "incident=i-1&verb=close", 409},
-		{"/actions/incidents", "incident=i-2&verb=retry", 404},
+		{"/actions/incidents", "incident=i-1&verb=close&reason=x", 409},
+		{"/actions/incidents", "incident=i-2&verb=retry&reason=x", 404},
 		{"/actions/drill", "drill=flood", 422},
 	} {
 		f := &fake{}

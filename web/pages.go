@@ -25,15 +25,27 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 		if mode == "" {
 			return api.RefuseFields(api.Field{Field: "mode", Problem: "invalid", Want: "MODEL or SAFE_MODE"})
 		}
-		_, err := s.options.Backend.Modes.SetMode(ctx, mode, byPrincipal(ctx, f.change("set on the page")))
+		why, err := f.change()
+		if err != nil {
+			return err
+		}
+		_, err = s.options.Backend.Modes.SetMode(ctx, mode, byPrincipal(ctx, why))
 		return err
 	}))
 	r.Post("/actions/agents/{name}/restart", s.action("restart", func(ctx context.Context, f form) error {
-		_, err := s.options.Backend.Agents.Restart(ctx, f.path("name"), byPrincipal(ctx, f.change("restarted on the page")))
+		why, err := f.change()
+		if err != nil {
+			return err
+		}
+		_, err = s.options.Backend.Agents.Restart(ctx, f.path("name"), byPrincipal(ctx, why))
 		return err
 	}))
 	r.Post("/actions/rollback", s.action("rollback", func(ctx context.Context, f form) error {
-		_, err := s.options.Backend.Models.Rollback(ctx, byPrincipal(ctx, f.change("rolled back on the page")))
+		why, err := f.change()
+		if err != nil {
+			return err
+		}
+		_, err = s.options.Backend.Models.Rollback(ctx, byPrincipal(ctx, why))
 		return err
 	}))
 	r.Get("/incidents/{id}", s.showIncident)
@@ -42,13 +54,21 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 		if decision == "" {
 			return "", api.RefuseFields(api.Field{Field: "decision", Problem: "invalid", Want: "APPROVED or DENIED"})
 		}
-		_, err := s.options.Backend.Approvals.Decide(ctx, f.values.Get("request"), api.Ruling{Decision: decision, Reason: f.change("decided on the page").Reason}, principalOf(ctx))
+		why, err := f.change()
+		if err != nil {
+			return "", err
+		}
+		_, err = s.options.Backend.Approvals.Decide(ctx, f.values.Get("request"), api.Ruling{Decision: decision, Reason: why.Reason}, principalOf(ctx))
 		return strings.ToLower(decision), err
 	}))
 	r.Post("/actions/incidents", s.actionNamed(func(ctx context.Context, f form) (string, error) {
 		verb := f.one("verb", api.VerbRetry, api.VerbEscalate, api.VerbClose, "needless", "needed")
-		id, why := f.values.Get("incident"), byPrincipal(ctx, f.change("decided on the page"))
-		var err error
+		id := f.values.Get("incident")
+		why, err := f.change()
+		if err != nil {
+			return "", err
+		}
+		why = byPrincipal(ctx, why)
 		switch verb {
 		case "":
 			err = api.RefuseFields(api.Field{Field: "verb", Problem: "invalid", Want: "retry, escalate, close, needless or needed"})
@@ -60,8 +80,12 @@ func (s *Server) registerPage(r chi.Router, pages *page.Page) {
 		return verb, err
 	}))
 	r.Post("/actions/healing", s.actionNamed(func(ctx context.Context, f form) (string, error) {
-		verb, why := f.one("verb", "pause", "resume"), byPrincipal(ctx, f.change("switched on the page"))
-		var err error
+		verb := f.one("verb", "pause", "resume")
+		why, err := f.change()
+		if err != nil {
+			return "", err
+		}
+		why = byPrincipal(ctx, why)
 		switch verb {
 		case "pause":
 			_, err = s.options.Backend.Healing.Pause(ctx, why)

@@ -21,8 +21,8 @@ func TestFormsDoWhatTheySay(t *testing.T) {
 		{"/actions/mode", "mode=SAFE_MODE&reason=too+slow", "/?done=mode", func(f *fake) bool {
 			return f.mode == api.ModeSafe && f.changes[0] == api.Change{By: "page", Reason: "too slow"}
 		}},
-		{"/actions/agents/model/restart", "", "/?done=restart", func(f *fake) bool { return len(f.changes) == 1 && f.changes[0].Reason != "" }},
-		{"/actions/rollback", "reason=", "/?done=rollback", func(f *fake) bool { return len(f.changes) == 1 && f.changes[0].Reason != "" }},
+		{"/actions/agents/model/restart", "reason=by+the+page%27s+button", "/?done=restart", func(f *fake) bool { return len(f.changes) == 1 && f.changes[0].Reason == "by the page's button" }},
+		{"/actions/rollback", "reason=+worse+", "/?done=rollback", func(f *fake) bool { return len(f.changes) == 1 && f.changes[0].Reason == "worse" }},
 		{"/actions/faults", "target=model&kind=latency&delay=2s&ttl=30s", "/?done=inject", func(f *fake) bool {
 			return len(f.faults) == 1 && f.faults[0].Kind == "latency" && f.faults[0].Delay == "2s"
 		}},
@@ -57,9 +57,16 @@ func TestAFormThatIsRefusedShowsThePageWithTheReason(t *testing.T) {
 		code       int
 		want       string
 	}{
-		{"/actions/agents/nobody/restart", "", 404, "there is no agent"},
-		{"/actions/agents/%3Cscript%3Ex/restart", "", 404, "&lt;script&gt;"},
+		{"/actions/agents/nobody/restart", "reason=x", 404, "there is no agent"},
+		{"/actions/agents/%3Cscript%3Ex/restart", "reason=x", 404, "&lt;script&gt;"},
 		{"/actions/mode", "mode=NEITHER", 422, "Not done:"},
+		{"/actions/mode", "mode=SAFE_MODE&reason=", 422, "invalid: reason"},
+		{"/actions/mode", "mode=SAFE_MODE&reason=+++", 422, "invalid: reason"},
+		{"/actions/agents/model/restart", "", 422, "invalid: reason"},
+		{"/actions/rollback", "", 422, "invalid: reason"},
+		{"/actions/healing", "verb=pause", 422, "invalid: reason"},
+		{"/actions/approvals", "request=r-1&decision=APPROVED", 422, "invalid: reason"},
+		{"/actions/incidents", "incident=i-1&verb=retry&reason=+", 422, "invalid: reason"},
 		{"/actions/faults", "target=model&kind=flood&ttl=30s", 422, "Not done:"},
 		{"/actions/faults", "target=model&kind=error&ttl=30h", 422, "Not done:"},
 	} {

@@ -80,7 +80,7 @@ func whole[T any](items []T) *listOutput[T] {
 
 // reasonBody is the body of a change: who wants it and why, for the record.
 type reasonBody struct {
-	Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the change."`
+	Reason reason `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the change."`
 	By     string `json:"by,omitempty" maxLength:"100" doc:"Who; 'api' if absent."`
 }
 
@@ -88,7 +88,7 @@ func (b reasonBody) change() api.Change {
 	if b.By == "" {
 		b.By = "api"
 	}
-	return api.Change{By: b.By, Reason: b.Reason}
+	return api.Change{By: b.By, Reason: string(b.Reason)}
 }
 
 // invalidDuration refuses a field that is no positive duration.

@@ -36,23 +36,13 @@ func (s *Server) registerAgents(h huma.API) {
 	register(s, h, huma.Operation{
 		OperationID: "restart-agent", Method: http.MethodPost, Path: "/api/v1/agents/{name}/restart",
 		Summary: "Begin the agent's next incarnation", Tags: []string{"agents"},
-		Description: "Its mailbox keeps what waits. The body is optional.",
+		Description: "Its mailbox keeps what waits.",
 	}, func(ctx context.Context, in *struct {
 		Name string `path:"name" maxLength:"64"`
-		Body *struct {
-			Reason string `json:"reason,omitempty" maxLength:"500"`
-			By     string `json:"by,omitempty" maxLength:"100"`
-		}
+		Body reasonBody
 	},
 	) (*struct{ Body api.Agent }, error) {
-		reason := reasonBody{Reason: "restarted by hand"}
-		if in.Body != nil {
-			if in.Body.Reason != "" {
-				reason.Reason = in.Body.Reason
-			}
-			reason.By = in.Body.By
-		}
-		agent, err := s.options.Backend.Agents.Restart(ctx, in.Name, byPrincipal(ctx, reason.change()))
+		agent, err := s.options.Backend.Agents.Restart(ctx, in.Name, byPrincipal(ctx, in.Body.change()))
 		return &struct{ Body api.Agent }{agent}, err
 	})
 }
@@ -68,7 +58,7 @@ func (s *Server) registerMode(h huma.API) {
 	})
 	type setMode struct {
 		Mode   string `json:"mode" enum:"MODEL,SAFE_MODE"`
-		Reason string `json:"reason" minLength:"1" maxLength:"500"`
+		Reason reason `json:"reason" minLength:"1" maxLength:"500"`
 		By     string `json:"by,omitempty" maxLength:"100"`
 	}
 	register(s, h, huma.Operation{
