@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"aura/healing/detect"
 )
 
 // DemoRequest is what `aura demo` asks for beside the configuration.
@@ -48,6 +52,12 @@ var drills = []struct {
 }
 
 const allDrills = "all"
+
+// Bounds of what a drill can be asked for: a fault lives that long, and no column has larger numbers.
+const (
+	maxDemoDelay  = 15 * time.Minute
+	maxDemoNumber = 1e12
+)
 
 func drillNames() []string {
 	var names []string
@@ -161,6 +171,7 @@ func (r *DemoRequest) check(c *cobra.Command, name string) error {
 		}
 	}
 	x := r.Change
+	rate, _ := strconv.ParseFloat(c.Flags().Lookup("rate").Value.String(), 64) // no number is refused with the configuration
 	moves := x.Mean != nil || x.Scale != 0 || x.Shift != 0 || x.Category != ""
 	switch {
 	case r.Seeds < 1 || r.Seeds > 10_000:
@@ -169,8 +180,14 @@ func (r *DemoRequest) check(c *cobra.Command, name string) error {
 		return usage("take --parallel between 1 and 64", "%d at a time", r.Parallel)
 	case c.Flags().Changed("share") && !(x.Share > 0 && x.Share <= 1):
 		return usage("take a --share above 0, up to 1", "a share of %g", x.Share)
-	case c.Flags().Changed("delay") && x.Delay <= 0:
-		return usage("take a --delay such as 2s", "a delay of %s", x.Delay)
+	case c.Flags().Changed("delay") && (x.Delay <= 0 || x.Delay > maxDemoDelay):
+		return usage("take a --delay such as 2s, up to 15m", "--delay %s", x.Delay)
+	case x.Target != "" && !slices.Contains(detect.DefaultPath, x.Target):
+		return usage("take one of "+strings.Join(detect.DefaultPath, ", "), "--target %s is no agent of the pipeline", x.Target)
+	case c.Flags().Changed("rate") && !(rate > 0):
+		return usage("take a --rate above 0: without applications nothing is seen", "--rate %s", c.Flags().Lookup("rate").Value)
+	case x.Mean != nil && !(math.Abs(*x.Mean) <= maxDemoNumber) || !(math.Abs(x.Scale) <= maxDemoNumber && math.Abs(x.Shift) <= maxDemoNumber):
+		return usage("take numbers that a column can have, up to 1e12", "--mean, --scale or --shift is beyond any column")
 	case x.Feature != "" && !moves:
 		return usage("say how it moves: --mean, --scale, --shift or --category", "--feature alone")
 	case x.Feature == "" && moves && x.Mean == nil:

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -109,7 +110,13 @@ func (in *injectFlags) fault(c *cobra.Command, kind string) (api.FaultRequest, e
 	switch {
 	case f.Target == "":
 		return f, usage("name an agent with --target; `aura agent ls` lists them", "no --target")
-	case in.ttl <= 0:
+	case in.ttl < 0:
+		return f, usage("take a --ttl such as 60s", "--ttl %s is negative", in.ttl)
+	case in.delay < 0:
+		return f, usage("take a --delay such as 2s", "--delay %s is negative", in.delay)
+	case !finite(in.mean, in.value, f.Shift, f.Scale, f.Factor):
+		return f, usage("give a number", "--mean, --value, --shift, --scale or --factor is not finite")
+	case in.ttl == 0:
 		return f, usage("say when it shall end by itself, such as --ttl 60s", "no --ttl")
 	case kind == "latency" && in.delay <= 0:
 		return f, usage("say how long, such as --delay 2s", "latency without --delay")
@@ -136,6 +143,11 @@ func (in *injectFlags) fault(c *cobra.Command, kind string) (api.FaultRequest, e
 		f.Value = &in.value
 	}
 	return f, nil
+}
+
+// finite reports whether all are numbers that JSON can say.
+func finite(all ...float64) bool {
+	return !slices.ContainsFunc(all, func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) })
 }
 
 func (i *invocation) faultCommand() *cobra.Command {
