@@ -62,7 +62,7 @@ func (a *Agent) begin(ctx context.Context, incarnation int64) (*core, error) {
 	}
 	c := &core{
 		Agent: a, incarnation: incarnation, lease: lease, incidents: map[string]*entry{}, running: map[string]*execution{},
-		notified: map[string]bool{}, resolver: resolver{a.o.Store, a.o.Targets},
+		notified: map[string]bool{}, resolver: resolver{a.o.Store, a.o.Targets, a.o.Now},
 	}
 	c.ctx, c.cancel = context.WithCancel(a.closed)
 	c.renewed.Store(a.o.Now().UnixMicro())

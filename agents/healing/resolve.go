@@ -3,6 +3,7 @@ package healing
 import (
 	"context"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,6 +26,7 @@ const (
 type resolver struct {
 	store   *store.Store
 	targets Targets
+	now     func() time.Time
 }
 
 func (r *resolver) resolve(ctx context.Context, in incident.Incident, a incident.Action) (map[string]string, *incident.Inverse, error) {
@@ -34,6 +36,9 @@ func (r *resolver) resolve(ctx context.Context, in incident.Incident, a incident
 	}
 	switch a.Type {
 	case incident.EnableSafeMode:
+		if err := r.personsModel(ctx); err != nil {
+			return nil, nil, err
+		}
 		return r.mode(ctx, params, store.ModeSafe, incident.DisableSafeMode)
 	case incident.DisableSafeMode:
 		return r.mode(ctx, params, store.ModeModel, incident.EnableSafeMode)
@@ -52,6 +57,25 @@ func (r *resolver) resolve(ctx context.Context, in incident.Incident, a incident
 		return r.restart(ctx, params)
 	}
 	return nil, nil, &Refused{"there is no action " + a.Type}
+}
+
+// PersonsModel is how long the mode is left alone after a person ended a safe mode that healing had set.
+const PersonsModel = 10 * time.Minute
+
+// personsModel refuses safe mode where the newest change of mode is a person's return to MODEL from one that an action set.
+func (r *resolver) personsModel(ctx context.Context) error {
+	changes, err := r.store.ConfigHistory(ctx, historyPage, 0) // the newest first
+	if err != nil {
+		return err
+	}
+	changes = slices.DeleteFunc(changes, func(c store.ConfigChange) bool { return c.Setting.Setting != store.SettingMode })
+	if len(changes) < 2 || !changes[0].Person || changes[0].Value != string(store.ModeModel) || changes[1].ActionID == "" {
+		return nil
+	}
+	if until := changes[0].ChangedAt.Add(PersonsModel); r.now().Before(until) {
+		return &Refused{changes[0].Owner + " has set the mode to MODEL instead of safe mode: it is theirs until " + until.UTC().Format("15:04:05 UTC")}
+	}
+	return nil
 }
 
 func (r *resolver) mode(ctx context.Context, params map[string]string, to store.Mode, inverse string) (map[string]string, *incident.Inverse, error) {
