@@ -87,7 +87,7 @@ func rungState(a incident.Action) string {
 		return api.StepNow
 	case incident.Verified:
 		return api.StepDone
-	case incident.Withdrawn, incident.DryRunResult, incident.TakenOver:
+	case incident.Withdrawn, incident.DryRunResult, incident.Stood, incident.TakenOver:
 		return api.StepSkipped
 	}
 	return api.StepFailed

@@ -69,7 +69,10 @@ func (b *incidentsBackend) Memories(ctx context.Context, kind string, limit int)
 		_ = json.Unmarshal(m.Document, &doc) // the columns say the rest
 		out[i] = api.Memory{
 			Type: m.Kind, Target: m.Target, ActionType: m.ActionType, IncidentID: m.IncidentID, ActionID: m.ActionID,
-			Healed: m.Healed && !needless[m.ActionID], TookS: m.Took.Seconds(), Before: doc.Before, After: doc.After, At: m.At,
+			Healed: m.Healed && !needless[m.ActionID], NoCredit: doc.NoCredit, TookS: m.Took.Seconds(), Before: doc.Before, After: doc.After, At: m.At,
+		}
+		if needless[m.ActionID] {
+			out[i].NoCredit = "a person judged it needless"
 		}
 	}
 	return out, nil

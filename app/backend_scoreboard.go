@@ -38,7 +38,7 @@ func (b *incidentsBackend) Scoreboard(ctx context.Context, window time.Duration)
 	}
 	all := &tally{kind: "ALL", verdicts: verdicts}
 	kinds := []*tally{all}
-	for _, k := range []string{incident.LatencySLOBreach, incident.PerfDrop, incident.DataDrift, incident.AgentDown} {
+	for _, k := range []string{incident.LatencySLOBreach, incident.PerfDrop, incident.DataDrift, incident.AgentDown, incident.BusDown} {
 		kinds = append(kinds, &tally{kind: k, verdicts: verdicts})
 	}
 	after, n := "", 0
@@ -86,23 +86,26 @@ func (t *tally) add(r store.IncidentRow, in incident.Incident, faults []faultRec
 	if !ended {
 		t.open++
 	}
-	self, acted := in.SelfRecovered, int64(0)
+	acted, lately, credit := int64(0), false, false
 	for _, a := range in.Actions {
 		if a.ExecutedAt.IsZero() || a.Purpose != incident.Forward {
 			continue
 		}
 		acted++
+		lately = lately || !a.ExecutedAt.Before(in.DetectedAt)
+		credit = credit || a.Result == incident.Verified && a.NoCredit == ""
 		needless, said := t.verdicts[a.ID]
-		if said && needless || !said && (self || a.Verdict != nil && a.Verdict.SelfRecovered) {
+		if said && needless || !said && a.NoCredit == incident.NoCreditSelf {
 			t.needless++
 		}
 	}
 	t.executed += acted
-	if !ended || in.State == incident.Superseded || self && acted == 0 {
+	if !ended || in.State == incident.Superseded || in.SelfRecovered && acted == 0 {
 		return // a person took it over, or it ended before anything was done: neither success nor failure of ours
 	}
 	t.ended++
-	if r.Status == store.IncidentResolved && in.Escalations == 0 {
+	healed := !in.SelfRecovered || !lately && credit // healed, and came back only to end before anything was done
+	if r.Status == store.IncidentResolved && in.Escalations == 0 && healed {
 		t.healed++
 	}
 	t.recovered(r, in, faults)
@@ -123,21 +126,30 @@ func (t *tally) recovered(r store.IncidentRow, in incident.Incident, faults []fa
 // episode is one recovery of an incident.
 type episode struct{ begin, end time.Time }
 
-// episodesOf are an incident's recoveries. One whose end the timeline has dropped is left out.
+// credited: an action of ours ended the incident then.
+func credited(in incident.Incident, at time.Time) bool {
+	return slices.ContainsFunc(in.Actions, func(a incident.Action) bool {
+		return a.Result == incident.Verified && a.NoCredit == "" && a.EndedAt.Equal(at)
+	})
+}
+
+// episodesOf are an incident's recoveries. What ended by itself is none; one whose end the timeline has dropped is left out.
 func episodesOf(r store.IncidentRow, in incident.Incident) []episode {
-	begins := append([]time.Time{r.DetectedAt}, in.Relapses...)
+	begins := append(slices.Clone(in.Detections), r.DetectedAt)
 	var out []episode
 	for i, begin := range begins {
 		last := i == len(begins)-1
-		if last && r.Status == store.IncidentResolved {
+		if last && r.Status == store.IncidentResolved && !in.SelfRecovered {
 			out = append(out, episode{begin, r.ResolvedAt})
 		}
 		if last {
 			break
 		}
 		for _, e := range in.Timeline {
-			if healthy := e.State == incident.Resolved || e.State == incident.Degraded; healthy && !e.At.Before(begin) && e.At.Before(begins[i+1]) {
-				out = append(out, episode{begin, e.At})
+			if ended := e.State == incident.Resolved || e.State == incident.Degraded || e.State == incident.Cancelled; ended && !e.At.Before(begin) && e.At.Before(begins[i+1]) {
+				if e.State != incident.Cancelled && credited(in, e.At) {
+					out = append(out, episode{begin, e.At})
+				}
 				break
 			}
 		}

@@ -46,7 +46,7 @@ func stepsOf(in incident.Incident) []api.Step {
 	t.add("propose", false, a.ProposedAt, whyOf(in, a))
 	t.approve(a, ended)
 	t.add("execute", ended && a.ExecutedAt.IsZero(), a.ExecutedAt, ifSet(a.ExecutedAt.IsZero() && ended, a.Reason))
-	t.verify(a, in)
+	t.verify(a)
 	return t.list
 }
 
@@ -148,7 +148,7 @@ func (t *steps) approve(a *incident.Action, ended bool) {
 }
 
 // verify adds the verdict and what was learned of it.
-func (t *steps) verify(a *incident.Action, in incident.Incident) {
+func (t *steps) verify(a *incident.Action) {
 	text := a.Reason
 	if v := a.Verdict; v != nil && a.Result == "" {
 		text = fmt.Sprintf("%s: [%.4g, %.4g], n = %d", v.State, v.Lower, v.Upper, v.N)
@@ -159,7 +159,7 @@ func (t *steps) verify(a *incident.Action, in incident.Incident) {
 	}
 	held := a.Result == incident.Verified
 	t.add("verify", a.Result != "" && !held, at, text)
-	if a.ExecutedAt.IsZero() || !held && a.Result != incident.Undone && a.Result != incident.NotHeld {
+	if a.ExecutedAt.IsZero() || !held && a.Result != incident.Stood && a.Result != incident.Undone && a.Result != incident.NotHeld {
 		t.add("learn", false, time.Time{}, "")
 		return
 	}
@@ -168,8 +168,8 @@ func (t *steps) verify(a *incident.Action, in incident.Incident) {
 	if held {
 		word = "healed"
 	}
-	if in.SelfRecovered {
-		word = "no credit: it ended by itself"
+	if a.NoCredit != "" {
+		word = "earns no credit: " + a.NoCredit + ","
 	}
 	t.add("learn", false, a.EndedAt, fmt.Sprintf("%s %s after %.1f s", a.Type, word, a.EndedAt.Sub(a.ProposedAt).Seconds()))
 }

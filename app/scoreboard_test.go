@@ -51,7 +51,8 @@ func TestFaultsAreJoinedByWhatTheyCanDo(t *testing.T) {
 // TestRelapsesCountFromThemselves: the healthy time between two failures is nobody's time to recover.
 func TestRelapsesCountFromThemselves(t *testing.T) {
 	in := incident.Incident{
-		ID: "i", State: incident.Resolved, Relapses: []time.Time{after(400)},
+		ID: "i", State: incident.Resolved, Relapses: []time.Time{after(400)}, Detections: []time.Time{after(0)},
+		Actions: []incident.Action{{Result: incident.Verified, EndedAt: after(3)}, {Result: incident.Verified, EndedAt: after(405)}},
 		Timeline: []incident.Entry{
 			{At: after(0), State: incident.Detected},
 			{At: after(3), State: incident.Degraded},
@@ -60,7 +61,7 @@ func TestRelapsesCountFromThemselves(t *testing.T) {
 			{At: after(405), State: incident.Resolved},
 		},
 	}
-	row := store.IncidentRow{ID: "i", Type: incident.LatencySLOBreach, Target: "service", Status: store.IncidentResolved, DetectedAt: after(0), ResolvedAt: after(405)}
+	row := store.IncidentRow{ID: "i", Type: incident.LatencySLOBreach, Target: "service", Status: store.IncidentResolved, DetectedAt: after(400), ResolvedAt: after(405)}
 	first := faultRecord{At: after(-1), Kind: fault.Latency, Target: "model", Expires: after(900)}
 	again := faultRecord{At: after(398), Kind: fault.Latency, Target: "model", Expires: after(900)}
 	tl := &tally{}
@@ -77,6 +78,39 @@ func TestRelapsesCountFromThemselves(t *testing.T) {
 	tl = &tally{}
 	if tl.add(row, in, nil); len(tl.detection) != 1 || tl.detection[0] != 3 || tl.healed != 0 {
 		t.Errorf("%+v: what failed after its relapse recovered once before", tl)
+	}
+}
+
+// TestWhatEndedByItselfIsNoSuccess: whatever was tried before, and whatever healed an earlier time.
+func TestWhatEndedByItselfIsNoSuccess(t *testing.T) {
+	tried := incident.Action{Purpose: incident.Forward, ExecutedAt: after(3), Result: incident.NotHeld, EndedAt: after(4), NoCredit: incident.NoCreditSelf}
+	for _, test := range []struct {
+		state          incident.State
+		self           bool
+		actions        []incident.Action
+		ended, healed  int64
+		mttr, needless int
+	}{
+		{incident.Cancelled, true, nil, 0, 0, 0, 0},
+		{incident.Cancelled, true, []incident.Action{tried}, 1, 0, 0, 1},
+		{incident.Resolved, true, []incident.Action{tried}, 1, 0, 0, 1},
+		{incident.Resolved, false, []incident.Action{{Purpose: incident.Forward, ExecutedAt: after(3), Result: incident.Verified, EndedAt: after(9)}}, 1, 1, 1, 0},
+	} {
+		tl := &tally{}
+		in := incident.Incident{ID: "i", State: test.state, DetectedAt: after(0), SelfRecovered: test.self, Actions: test.actions}
+		tl.add(store.IncidentRow{ID: "i", Status: store.IncidentResolved, DetectedAt: after(0), ResolvedAt: after(9)}, in, nil)
+		if tl.ended != test.ended || tl.healed != test.healed || len(tl.detection) != test.mttr || tl.needless != int64(test.needless) {
+			t.Errorf("%+v: got %+v", test, tl)
+		}
+	}
+	in := incident.Incident{
+		ID: "i", State: incident.Cancelled, SelfRecovered: true, DetectedAt: after(400), Detections: []time.Time{after(0), after(200)},
+		Timeline: []incident.Entry{{At: after(3), State: incident.Resolved}, {At: after(210), State: incident.Cancelled}, {At: after(410), State: incident.Cancelled}},
+		Actions:  []incident.Action{{Purpose: incident.Forward, ExecutedAt: after(1), Result: incident.Verified, EndedAt: after(3)}},
+	}
+	tl := &tally{}
+	if tl.add(store.IncidentRow{ID: "i", Status: store.IncidentResolved, DetectedAt: after(400), ResolvedAt: after(410)}, in, nil); len(tl.detection) != 1 || tl.detection[0] != 3 || tl.healed != 1 || tl.needless != 0 {
+		t.Errorf("%v: only the first time was a recovery", tl.detection)
 	}
 }
 

@@ -13,7 +13,7 @@ func TestAPersonsVerdictCounts(t *testing.T) {
 	at := time.Unix(1000, 0)
 	in := incident.Incident{ID: "i", State: incident.Resolved, Actions: []incident.Action{
 		{ID: "i/a1", Purpose: incident.Forward, ExecutedAt: at},
-		{ID: "i/a2", Purpose: incident.Forward, ExecutedAt: at, Verdict: &incident.Verdict{SelfRecovered: true}},
+		{ID: "i/a2", Purpose: incident.Forward, ExecutedAt: at, NoCredit: incident.NoCreditSelf},
 		{ID: "i/a3", Purpose: incident.Restore, ExecutedAt: at},
 	}}
 	for _, test := range []struct {

@@ -18,7 +18,7 @@ const doneNothing = "NONE"
 func memoryRow(in incident.Incident, f incident.Effect) store.Memory {
 	m := *f.Memory
 	row := store.Memory{
-		Kind: m.Kind, Target: in.Target, ActionType: m.Action, IncidentID: in.ID, ActionID: m.ActionID, Healed: m.Held && !m.SelfRecovered,
+		Kind: m.Kind, Target: in.Target, ActionType: m.Action, IncidentID: in.ID, ActionID: m.ActionID, Healed: m.Held && m.NoCredit == "",
 		Took: time.Duration(m.Seconds * float64(time.Second)), Document: encode(m), At: m.At,
 	}
 	if m.Action == "" {
@@ -63,7 +63,7 @@ func Outcomes(ctx context.Context, s *store.Store, kind string) ([]memory.Outcom
 		}
 		out = append(out, memory.Outcome{
 			Kind: m.Kind, Class: m.Fingerprint, Action: m.Action, ActionID: m.ActionID, Held: m.Held,
-			SelfRecovered: m.SelfRecovered || needless[m.ActionID], Before: m.Before, After: m.After, Seconds: m.Seconds, At: m.At,
+			SelfRecovered: m.NoCredit != "" || m.SelfRecovered || needless[m.ActionID], Before: m.Before, After: m.After, Seconds: m.Seconds, At: m.At,
 		})
 	}
 	return out, nil

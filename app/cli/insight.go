@@ -85,7 +85,7 @@ func (i *invocation) memoryCommand() *cobra.Command {
 			}
 			t := newTable("AT", "INCIDENT TYPE", "TARGET", "ACTION", "HEALED", "TOOK", "INCIDENT")
 			for _, m := range page.Items {
-				t.add(clock(m.At), m.Type, dash(m.Target), m.ActionType, yesNo(m.Healed), seconds(m.TookS), m.IncidentID)
+				t.add(clock(m.At), m.Type, dash(m.Target), m.ActionType, worth(m), seconds(m.TookS), m.IncidentID)
 			}
 			if err := i.printTable(t); err != nil {
 				return err
@@ -103,9 +103,12 @@ func (i *invocation) memoryCommand() *cobra.Command {
 	return group("memory", "Look at what was learned of past actions", list)
 }
 
-func yesNo(b bool) string {
-	if b {
+func worth(m api.Memory) string {
+	switch {
+	case m.Healed:
 		return "yes"
+	case m.NoCredit != "":
+		return "no credit: " + m.NoCredit
 	}
 	return "no"
 }

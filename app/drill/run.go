@@ -134,6 +134,9 @@ func (x *run) watch(ctx context.Context) error {
 // relapsed tells an incident from before the fault that was opened again under it as what it is since then.
 func relapsed(c Case, onset time.Time) Case {
 	if !c.OpenedAt.Before(onset) {
+		if len(c.Detections) > 0 {
+			c.DetectedAt = c.Detections[0] // the drill counts from the first time
+		}
 		return c
 	}
 	at := slices.IndexFunc(c.Relapses, func(at time.Time) bool { return !at.Before(onset) })

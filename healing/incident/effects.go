@@ -51,23 +51,29 @@ func undoEffect(fx *Effect, a *Action) {
 
 // memoryOf is what an ended action was worth; nil if it taught nothing: it never took effect, or nobody knows.
 func memoryOf(in Incident, a Action) *Effect {
-	if a.ExecutedAt.IsZero() || a.Result != Verified && a.Result != Undone && a.Result != NotHeld {
+	if a.Undo != nil && a.Undo.Blameless {
+		return nil // a person's silence or denial took it back
+	}
+	if a.ExecutedAt.IsZero() || a.Result != Verified && a.Result != Stood && a.Result != Undone && a.Result != NotHeld {
 		return nil
 	}
 	m := Memory{
 		Kind: in.Kind, Fingerprint: in.Fingerprint, Action: a.Type, ActionID: a.ID, Held: a.Result == Verified,
 		Before: a.Before, After: a.After, Seconds: a.EndedAt.Sub(a.ProposedAt).Seconds(), At: a.EndedAt,
 	}
-	m.SelfRecovered = m.Held && (a.Verdict == nil && in.SelfRecovered || a.Verdict != nil && a.Verdict.SelfRecovered)
+	m.NoCredit, m.SelfRecovered = a.NoCredit, a.NoCredit == NoCreditSelf
 	return &Effect{ID: a.ID + "/m/" + string(a.Result), Type: FxRemember, IncidentID: in.ID, Memory: &m}
 }
 
 // selfMemory is the memory of an incident that ended before anything was done.
 func selfMemory(in Incident, at time.Time) Effect {
 	m := Memory{
-		Kind: in.Kind, Fingerprint: in.Fingerprint, SelfRecovered: true, At: at,
+		Kind: in.Kind, Fingerprint: in.Fingerprint, SelfRecovered: true, NoCredit: NoCreditSelf, At: at,
 		Before: map[string]float64{"threshold": in.Signal.Threshold}, After: map[string]float64{"value": in.Signal.Value},
 		Seconds: at.Sub(in.Detected()).Seconds(),
+	}
+	if in.personCalled() {
+		m.NoCredit = NoCreditPerson
 	}
 	return Effect{ID: fmt.Sprintf("%s/self%d", in.ID, at.UnixMicro()), Type: FxRemember, IncidentID: in.ID, Memory: &m}
 }

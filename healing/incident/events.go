@@ -132,6 +132,7 @@ type Memory struct {
 	ActionID      string             `json:"action_id"`
 	Held          bool               `json:"held"`
 	SelfRecovered bool               `json:"self_recovered"`
+	NoCredit      string             `json:"no_credit,omitempty"` // why it earns none
 	Before        map[string]float64 `json:"before,omitempty"`
 	After         map[string]float64 `json:"after,omitempty"`
 	Seconds       float64            `json:"seconds"` // from proposal to the end of the action

@@ -45,5 +45,5 @@ func TestASignalOverOldDataShowsNothing(t *testing.T) {
 	for range 4 {
 		healthy(changed.Add(time.Second))
 	}
-	s.is(Degraded, StatusResolved).want("ENABLE_SAFE_MODE VERIFIED")
+	s.is(Degraded, StatusResolved).want("ENABLE_SAFE_MODE STOOD")
 }

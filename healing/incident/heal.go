@@ -24,19 +24,30 @@ func (x *step) settle() string {
 		in.DetectedAt = in.OpenedAt
 	}
 	why := "the signal is healthy on data after the last action"
-	if a := in.current(); a != nil && a.Verdict != nil {
-		in.SelfRecovered = a.Verdict.SelfRecovered
-		why = fmt.Sprintf("healthy: [%.4g, %.4g], n = %d", a.Verdict.Lower, a.Verdict.Upper, a.Verdict.N)
-	} else {
-		in.SelfRecovered = !in.Degraded // nobody verified an action; the signal alone shows it
+	judged, called := in.current(), in.personCalled()
+	if judged != nil && judged.Verdict != nil {
+		in.SelfRecovered = judged.Verdict.SelfRecovered
+		why = fmt.Sprintf("healthy: [%.4g, %.4g], n = %d", judged.Verdict.Lower, judged.Verdict.Upper, judged.Verdict.N)
+	} else { // nobody verified an action; the signal alone shows it
+		judged, in.SelfRecovered = nil, !in.Degraded || called
+	}
+	if in.SelfRecovered && (judged != nil || !called) {
+		x.markNeedless()
 	}
 	for i := range in.Actions {
-		if a := &in.Actions[i]; a.open() {
-			if a.ExecutedAt.IsZero() {
-				x.end(a, HandedOver, "it is not known to have taken effect")
-				continue
-			}
+		a := &in.Actions[i]
+		switch {
+		case !a.open():
+		case a.ExecutedAt.IsZero():
+			x.end(a, HandedOver, "it is not known to have taken effect")
+		case judged != nil && a.Rung == judged.Rung && !a.Protect || judged == nil && in.Degraded && !called:
 			x.end(a, Verified, why)
+		case judged != nil:
+			x.stood(a, NoCreditOther)
+		case called:
+			x.stood(a, NoCreditPerson)
+		default:
+			x.stood(a, NoCreditSelf)
 		}
 	}
 	in.CurrentID, in.Queue = "", nil
@@ -62,8 +73,34 @@ func (x *step) cancel() string {
 	if in.DetectedAt.IsZero() {
 		return "the suspicion was not confirmed"
 	}
+	if !in.personCalled() { // else nobody knows who ended it
+		x.markNeedless()
+	}
 	x.fx = append(x.fx, selfMemory(*in, x.now))
 	return "the cause went away by itself"
+}
+
+// stood ends an action that stands when the incident ends, and that nobody verified.
+func (x *step) stood(a *Action, why string) {
+	if a.NoCredit == "" {
+		a.NoCredit = why
+	}
+	x.end(a, Stood, a.NoCredit)
+}
+
+// markNeedless says of what was executed since the detection that the incident ended by itself.
+func (x *step) markNeedless() {
+	in := x.in
+	for i := range in.Actions {
+		if a := &in.Actions[i]; a.Purpose == Forward && a.NoCredit == "" && !a.ExecutedAt.Before(in.Detected()) {
+			a.NoCredit = NoCreditSelf
+		}
+	}
+}
+
+// personCalled reports whether a person was called since the detection.
+func (in *Incident) personCalled() bool {
+	return slices.ContainsFunc(in.Timeline, func(e Entry) bool { return e.State == Escalated && !e.At.Before(in.Detected()) })
 }
 
 // fail ends what nobody healed in time.
@@ -176,8 +213,8 @@ func (x *step) handActionToPerson() string {
 	return x.call(EscPerson, x.ev.By+" set "+x.ev.Setting+" to "+x.ev.Value)
 }
 
-// takeOver makes the incident one of the more specific cause. What stands stays as protection and is judged with the
-// incident.
+// takeOver makes the incident one of the more specific cause. What stands stays as protection, and earns nothing
+// where another action heals.
 func (x *step) takeOver() string {
 	in, t := x.in, x.in.Pending
 	in.Pending = nil
@@ -235,22 +272,25 @@ func (x *step) closeByHand() string {
 	return x.ev.By + " ended it" + orNothing(": ", x.ev.Reason)
 }
 
-// relapse opens the incident again.
+// relapse opens the incident again. It is detected anew: what came before is kept in Detections.
 func (x *step) relapse() string {
 	in := x.in
 	why := "the suspicion is confirmed after all"
 	if !in.DetectedAt.IsZero() {
-		if in.Relapses = append(in.Relapses, x.now); len(in.Relapses) > 32 {
-			in.Relapses = in.Relapses[len(in.Relapses)-32:]
-		}
+		in.Relapses = newest(append(in.Relapses, x.now))
+		in.Detections = newest(append(in.Detections, in.DetectedAt))
 		why = fmt.Sprintf("it came back, the %d. time", len(in.Relapses))
 	}
 	in.ResolvedAt, in.RestoredAt, in.SelfRecovered = time.Time{}, time.Time{}, false
 	x.reorder()
 	in.RungIndex, in.Queue, in.Escalation = 0, nil, ""
-	if in.DetectedAt.IsZero() {
-		in.DetectedAt = x.now
-		x.see()
-	}
+	in.DetectedAt, in.OnsetAt = x.now, in.Signal.OnsetAt
+	x.see()
 	return why
+}
+
+// newest keeps the last of what would else grow with each relapse.
+func newest(list []time.Time) []time.Time {
+	const kept = 32
+	return list[max(0, len(list)-kept):]
 }

@@ -176,19 +176,11 @@ func (in *Incident) status() Status {
 		return StatusFailed
 	}
 	for _, a := range in.Actions {
-		if !a.SentAt.IsZero() && a.Purpose == Forward && !a.SentAt.Before(in.roundAt()) {
+		if !a.SentAt.IsZero() && a.Purpose == Forward && !a.SentAt.Before(in.Detected()) {
 			return StatusMitigating
 		}
 	}
 	return StatusOpen
-}
-
-// roundAt is when the present round began: opening, or the last relapse.
-func (in *Incident) roundAt() time.Time {
-	if n := len(in.Relapses); n > 0 {
-		return in.Relapses[n-1]
-	}
-	return in.OpenedAt
 }
 
 // deadline of the present state; every state that isn't final has one.
@@ -238,7 +230,8 @@ func (x *step) deadline() time.Time {
 func clone(in Incident) Incident {
 	out := in
 	out.Covers, out.Links, out.Queue = slices.Clone(in.Covers), slices.Clone(in.Links), slices.Clone(in.Queue)
-	out.Ladder, out.ModeChanges, out.Relapses = slices.Clone(in.Ladder), slices.Clone(in.ModeChanges), slices.Clone(in.Relapses)
+	out.Ladder, out.ModeChanges = slices.Clone(in.Ladder), slices.Clone(in.ModeChanges)
+	out.Relapses, out.Detections = slices.Clone(in.Relapses), slices.Clone(in.Detections)
 	out.Timeline = slices.Clip(in.Timeline) // appending copies it
 	out.Actions = slices.Clone(in.Actions)
 	for i := range out.Actions {

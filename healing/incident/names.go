@@ -90,6 +90,7 @@ type Result string
 const (
 	Verified     Result = "VERIFIED"   // the incident was shown healthy while it stood
 	Undone       Result = "UNDONE"     // taken back by its inverse
+	Stood        Result = "STOOD"      // executed and stands, but it isn't what was verified: no credit
 	NotHeld      Result = "NOT_HELD"   // executed, did not help, has no inverse
 	HandedOver   Result = "ESCALATED"  // executed, stands, a person was called
 	TakenOver    Result = "SUPERSEDED" // executed, then a person changed the setting
@@ -98,6 +99,13 @@ const (
 	Withdrawn    Result = "WITHDRAWN"  // the cause went away, or a more specific one took over
 	ErrorResult  Result = "ERROR"      // the executor failed and vouches that nothing changed
 	DryRunResult Result = "DRY_RUN"    // would have been executed
+)
+
+// Why an action earns no credit although the incident ended well (Action.NoCredit).
+const (
+	NoCreditSelf   = "it ended by itself" // the action was needless
+	NoCreditPerson = "it ended after a person was called, and no action was verified"
+	NoCreditOther  = "it stood while another action was verified"
 )
 
 // Purpose tells what an action is for.

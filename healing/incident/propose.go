@@ -210,7 +210,9 @@ func (x *step) refuseAndUndo() string { return x.rejectAndUndo(Refused, x.ev.Rea
 func (x *step) rejectAndUndo(r Result, why string) string {
 	a := x.in.current()
 	x.unsend(a, r, why)
-	x.startUndo(x.nextUndo(), a.Type+" "+why)
+	undo := x.nextUndo()
+	x.startUndo(undo, a.Type+" "+why)
+	undo.Undo.Blameless = r == Denied
 	return a.Type + " " + why
 }
 

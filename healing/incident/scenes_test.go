@@ -276,10 +276,10 @@ func TestAMoreSpecificCauseTakesOver(t *testing.T) {
 	if found, ok := Find([]Incident{s.in}, s.signal(LatencySLOBreach, Confirmed), s.now); !ok || found.ID != "i1" {
 		t.Error("the old fingerprint opens a second incident")
 	}
-	// Safe mode stands already: it stays as protection and is judged with the restart.
+	// Safe mode stands already: it stays as protection and earns nothing beside the restart.
 	s = opened(t, LatencySLOBreach, latencyLadder()).decide(AGLApproved).succeed("")
 	s.step(hung(s)).is(Proposed, StatusMitigating).decide(AGLApproved).succeed("").wait(time.Second).verdict(Healthy)
-	s.wait(time.Second).verdict(Healthy).is(Degraded, StatusResolved).want("ENABLE_SAFE_MODE VERIFIED", "RESTART_AGENT VERIFIED")
+	s.wait(time.Second).verdict(Healthy).is(Degraded, StatusResolved).want("ENABLE_SAFE_MODE STOOD", "RESTART_AGENT VERIFIED")
 	// While something is being executed it waits.
 	s = opened(t, LatencySLOBreach, latencyLadder()).decide(AGLApproved)
 	s.step(hung(s)).is(Executing, StatusMitigating).succeed("")

@@ -18,7 +18,7 @@ type Incident struct {
 
 	OpenedAt      time.Time  `json:"opened_at"`
 	OnsetAt       time.Time  `json:"onset_at,omitzero"`    // estimated start of the fault
-	DetectedAt    time.Time  `json:"detected_at,omitzero"` // first CONFIRMED; zero while only suspected (see Detected)
+	DetectedAt    time.Time  `json:"detected_at,omitzero"` // CONFIRMED, the last time that it came; zero while only suspected (see Detected)
 	Seen          *Seen      `json:"seen,omitempty"`       // the signal then
 	EnteredAt     time.Time  `json:"entered_at"`           // of the state
 	DeadlineAt    time.Time  `json:"deadline_at,omitzero"` // of the state; zero only when final
@@ -49,7 +49,8 @@ type Incident struct {
 	Steps        int         `json:"steps"`                  // transitions so far; numbers the timeline
 	ModeChanges  []time.Time `json:"mode_changes,omitempty"` // by this incident
 	Trips        int         `json:"trips,omitempty"`        // of the flap guard
-	Relapses     []time.Time `json:"relapses,omitempty"`
+	Relapses     []time.Time `json:"relapses,omitempty"`     // after it was healed; a person's RETRY forgets them
+	Detections   []time.Time `json:"detections,omitempty"`   // before DetectedAt, oldest first: it ended and came back
 	Paused       bool        `json:"paused,omitempty"`
 	DryRun       bool        `json:"dry_run,omitempty"`
 	Links        []string    `json:"links,omitempty"` // related incidents
@@ -123,6 +124,7 @@ type Action struct {
 	EndedAt      time.Time          `json:"ended_at,omitzero"`
 	HealthySince time.Time          `json:"healthy_since,omitzero"` // verdicts HEALTHY without a break since
 	Verdict      *Verdict           `json:"verdict,omitempty"`      // the newest
+	NoCredit     string             `json:"no_credit,omitempty"`    // why it earns none: what memory, scoreboard and people are told
 	Before       map[string]float64 `json:"before,omitempty"`
 	After        map[string]float64 `json:"after,omitempty"`
 	Undo         *UndoRecord        `json:"undo,omitempty"`
@@ -146,7 +148,8 @@ type UndoRecord struct {
 	HeldUntil time.Time       `json:"held_until,omitzero"` // a person is asked until then
 	EndedAt   time.Time       `json:"ended_at,omitzero"`
 	OK        bool            `json:"ok"`
-	Asks      int             `json:"asks,omitempty"` // times that its approval came too late and was asked for again
+	Blameless bool            `json:"blameless,omitempty"` // what followed was not allowed: it says nothing about the action
+	Asks      int             `json:"asks,omitempty"`      // times that its approval came too late and was asked for again
 }
 
 // Signal is an alert, level-triggered.

@@ -99,7 +99,11 @@ func (x *step) askUndoAgain() string {
 }
 
 func (x *step) undoMore() string {
-	x.startUndo(x.nextUndoAfter(x.in.CurrentID), x.in.current().Undo.Reason)
+	was := x.in.current()
+	x.startUndo(x.nextUndoAfter(x.in.CurrentID), was.Undo.Reason)
+	if u := x.in.current().Undo; u.Reason == was.Undo.Reason {
+		u.Blameless = was.Undo.Blameless
+	}
 	return "undone; " + x.in.current().Type + " is next"
 }
 

@@ -134,7 +134,7 @@ func (w *world) invariants(old Incident, ev Event, in Incident) {
 		if a.Result == NotHeld && a.Inverse != nil {
 			w.fail("%s has an inverse and was left", a.Type)
 		}
-		if in.State.Final() && !a.SentAt.IsZero() && !slices.Contains([]Result{Verified, Undone, NotHeld, HandedOver, TakenOver}, a.Result) {
+		if in.State.Final() && !a.SentAt.IsZero() && !slices.Contains([]Result{Verified, Stood, Undone, NotHeld, HandedOver, TakenOver}, a.Result) {
 			w.fail("in %s action %s %s ended as %q", in.State, a.ID, a.Type, a.Result)
 		}
 		if a.Result != "" && a.EndedAt.IsZero() {

@@ -80,6 +80,7 @@ type Memory struct {
 	IncidentID string             `json:"incident_id"`
 	ActionID   string             `json:"action_id"`
 	Healed     bool               `json:"healed"`
+	NoCredit   string             `json:"no_credit,omitempty" doc:"Why it earns none although the incident ended well."`
 	TookS      float64            `json:"took_s"`
 	Before     map[string]float64 `json:"before,omitempty"`
 	After      map[string]float64 `json:"after,omitempty"`
@@ -105,9 +106,9 @@ type Score struct {
 	Type          string  `json:"incident_type"`
 	Incidents     int     `json:"incidents"`
 	Open          int     `json:"open"`
-	FromDetection Times   `json:"mttr_from_detection" doc:"Each recovery; one after a relapse counts from the relapse."`
+	FromDetection Times   `json:"mttr_from_detection" doc:"Each recovery by an action; one after a relapse counts from the relapse."`
 	FromOnset     Times   `json:"mttr_from_onset" doc:"Only recoveries that an injected fault's record explains, by kind, target and time; it is joined afterwards."`
-	Success       Share   `json:"success" doc:"Resolved without a person, of those that ended and that nobody took over."`
+	Success       Share   `json:"success" doc:"Resolved by an action without a person, of those that ended and that nobody took over. One that ended by itself is no success; it is left out where nothing was done."`
 	Needless      Share   `json:"needless_actions" doc:"Executed ones whose incident would have ended without them, by control or by verdict of a person, of all executed."`
 	TargetS       float64 `json:"target_s,omitempty" doc:"Of recovery, from detection."`
 }
