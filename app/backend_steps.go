@@ -168,7 +168,7 @@ func (t *steps) verify(a *incident.Action) {
 	if held {
 		word = "healed"
 	}
-	if a.NoCredit != "" {
+	if a.NoCredit != "" && (held || a.Result == incident.Stood) {
 		word = "earns no credit: " + a.NoCredit + ","
 	}
 	t.add("learn", false, a.EndedAt, fmt.Sprintf("%s %s after %.1f s", a.Type, word, a.EndedAt.Sub(a.ProposedAt).Seconds()))
