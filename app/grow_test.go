@@ -27,8 +27,7 @@ func busy(t *testing.T) *App {
 // TestAcceptedReferenceGrowsWhileNothingIsSuspected: from 1,000 rows to 10,000, then never again; not from rows that came
 // while something was suspected; and what it has grown to is what the next process finds.
 func TestAcceptedReferenceGrowsWhileNothingIsSuspected(t *testing.T) {
-	t.Parallel()
-	a := busy(t)
+	a := busy(t) // beside no other: it takes 10,000 applications
 	s := a.parts.Healer.system
 	ctx := t.Context()
 	if _, err := s.enough(ctx, time.Time{}, acceptLeast, acceptLeast); err != nil {

@@ -122,7 +122,7 @@ func (w *world) series(groups [][]drill.Drill, length time.Duration) {
 }
 
 // hourRate of applications a second is that of the hours in `go test`; .ci/run hours takes the usual one.
-const hourRate = 20
+const hourRate = 25
 
 func atHourRate(seed uint64) func(c *config.Config) {
 	return func(c *config.Config) { c.Simulate.Rate, c.Seed = hourRate, seed }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -38,7 +39,12 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	checkBook(t, dir, told)
 	http.DefaultClient.CloseIdleConnections()
-	goleak.VerifyNone(t, before)
+	until(t, 20*time.Second, "every goroutine ends", func() string {
+		if err := goleak.Find(before); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 }
 
 // TestNothingIsLeftOfAFailedStart makes New and Start fail, and looks for what they had begun.
