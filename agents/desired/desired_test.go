@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,14 +12,17 @@ import (
 	"aura/store"
 )
 
-// rows are the store's: what the next read returns.
+// rows are the store's: what the next read returns. The lock is for the test that changes them while the poll reads.
 type rows struct {
+	mu    sync.Mutex
 	state store.State
 	err   error
 	reads int
 }
 
 func (r *rows) Desired(context.Context) (store.State, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.reads++
 	return r.state, r.err
 }
@@ -110,14 +114,16 @@ func TestAStoreThatFailsLeavesTheLastState(t *testing.T) {
 		v := newView(t, r)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
-		go func() { defer close(ended); v.Run(ctx, time.Second) }()
 		r.err, r.state = errors.New("no disk"), at(store.ModeSafe, 2, 1, 1)
+		go func() { defer close(ended); v.Run(ctx, time.Second) }()
 		time.Sleep(3500 * time.Millisecond)
 		synctest.Wait()
+		r.mu.Lock()
 		if s := v.Current(); s.Mode != "MODEL" || r.reads != 4 {
 			t.Errorf("%+v after %d reads, of which 3 failed", s, r.reads)
 		}
 		r.err = nil
+		r.mu.Unlock()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if s := v.Current(); s.Mode != "SAFE_MODE" {
