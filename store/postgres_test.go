@@ -61,17 +61,7 @@ func TestPostgres(t *testing.T) {
 func testPsql(t *testing.T, server *pgtest.Server) {
 	address := server.Database(t)
 	s := openServerAt(t, address)
-	epoch := healer(t, s)
-	for i, took := range []time.Duration{2 * time.Second, 3500 * time.Millisecond} {
-		row := incident([]string{"i1", "i2"}[i], "f", i)
-		row.Status, row.ResolvedAt = IncidentResolved, row.DetectedAt.Add(took)
-		save(t, s, epoch, row, IncidentWrites{})
-	}
-	open := incident("i3", "f", 2)
-	open.Type = "AGENT_DOWN"
-	save(t, s, epoch, open, IncidentWrites{Actions: []ActionRow{action("a1", "i3"), action("a2", "i3")}})
-	e, err := s.SetModeByAction(t.Context(), proof("a2", epoch), ModeSafe, "")
-	must(t, err)
+	e := incidentsOfPeople(t, s)
 	for _, c := range []struct{ query, want string }{
 		{
 			`SELECT incident_id, incident_type, status, detected_at FROM incidents ORDER BY detected_at DESC LIMIT 10;`,

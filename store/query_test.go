@@ -26,17 +26,7 @@ func query(t *testing.T, s *Store, text string) QueryResult {
 
 func TestThreeQueries(t *testing.T) {
 	s := openDir(t, Options{Dir: t.TempDir()})
-	epoch := healer(t, s)
-	for i, took := range []time.Duration{2 * time.Second, 3500 * time.Millisecond} {
-		row := incident([]string{"i1", "i2"}[i], "f", i)
-		row.Status, row.ResolvedAt = IncidentResolved, row.DetectedAt.Add(took)
-		save(t, s, epoch, row, IncidentWrites{})
-	}
-	open := incident("i3", "f", 2)
-	open.Type = "AGENT_DOWN"
-	save(t, s, epoch, open, IncidentWrites{Actions: []ActionRow{action("a1", "i3"), action("a2", "i3")}})
-	e, err := s.SetModeByAction(t.Context(), proof("a2", epoch), ModeSafe, "")
-	must(t, err)
+	e := incidentsOfPeople(t, s)
 
 	equal(t, "incidents", query(t, s, queryIncidents), QueryResult{
 		Columns: []string{"incident_id", "incident_type", "status", "detected_at"},
@@ -57,6 +47,24 @@ func TestThreeQueries(t *testing.T) {
 		t.Fatalf("average %v", r.Rows[0][1])
 	}
 	equal(t, "strftime", query(t, s, "SELECT strftime('%s', detected_at) FROM incidents WHERE incident_id = 'i1'").Rows[0][0], any("1700000000"))
+}
+
+// incidentsOfPeople are what the queries of people are asked about: two resolved after 2 and 3.5 s, and an open one with two
+// actions, of which the second was executed as returned.
+func incidentsOfPeople(t *testing.T, s *Store) Effect {
+	t.Helper()
+	epoch := healer(t, s)
+	for i, took := range []time.Duration{2 * time.Second, 3500 * time.Millisecond} {
+		row := incident([]string{"i1", "i2"}[i], "f", i)
+		row.Status, row.ResolvedAt = IncidentResolved, row.DetectedAt.Add(took)
+		save(t, s, epoch, row, IncidentWrites{})
+	}
+	open := incident("i3", "f", 2)
+	open.Type = "AGENT_DOWN"
+	save(t, s, epoch, open, IncidentWrites{Actions: []ActionRow{action("a1", "i3"), action("a2", "i3")}})
+	e, err := s.SetModeByAction(t.Context(), proof("a2", epoch), ModeSafe, "")
+	must(t, err)
+	return e
 }
 
 func TestQueryRefuses(t *testing.T) {

@@ -82,16 +82,7 @@ find: exit code 99 if it doesn't, or if monitoring did not see every value of ev
 			if report == nil {
 				return err
 			}
-			printed := error(nil)
-			if i.output == "json" {
-				printed = i.printJSON(report)
-			} else {
-				printed = report.WriteTable(i.Out)
-			}
-			if err != nil {
-				return err
-			}
-			return printed
+			return i.printReport(report, err)
 		},
 	}
 	bind(c, benchFlags...)

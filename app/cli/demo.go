@@ -117,16 +117,7 @@ With --seeds each drill is run once a seed, and the quantiles of onset to each s
 			if report == nil {
 				return err
 			}
-			printed := error(nil)
-			if r.JSON {
-				printed = i.printJSON(report)
-			} else {
-				printed = report.WriteTable(i.Out)
-			}
-			if err != nil {
-				return err
-			}
-			return printed
+			return i.printReport(report, err)
 		},
 	}
 	bind(c, demoFlags...)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,6 +28,17 @@ func (i *invocation) printJSON(v any) error {
 	b.WriteByte('\n')
 	_, err = i.Out.Write(b.Bytes())
 	return err
+}
+
+// printReport writes what a run has measured, also that of a run which ended badly: that is what its exit code tells.
+func (i *invocation) printReport(report interface{ WriteTable(io.Writer) error }, ended error) error {
+	printed := error(nil)
+	if i.output == "json" {
+		printed = i.printJSON(report)
+	} else {
+		printed = report.WriteTable(i.Out)
+	}
+	return cmp.Or(ended, printed)
 }
 
 func (i *invocation) printLine(text string) error {
