@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -137,10 +136,6 @@ func TestAnHourOfDrills(t *testing.T) {
 	const half = 30 * time.Minute
 	for name, groups := range map[string][][]drill.Drill{"one at a time": everyDrill, "pairs": pairs} {
 		t.Run(name, func(t *testing.T) {
-			if name == "pairs" && os.Getenv("AURA_PAIRS") == "" {
-				// A fault of accuracy and one of drift at once, late in a series of pairs, end with a person instead of healed.
-				t.Skip("known defect: not every pair heals; AURA_PAIRS=1 shows it")
-			}
 			t.Parallel()
 			virtually(t, atHourRate(1), func(w *world) {
 				w.series(groups, half)

@@ -1,6 +1,7 @@
 package healing
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -165,22 +166,9 @@ func (c *core) ids() []string {
 		out = append(out, id)
 	}
 	slices.SortFunc(out, func(a, b string) int {
-		if o := c.incidents[a].in.OpenedAt.Compare(c.incidents[b].in.OpenedAt); o != 0 {
-			return o
-		}
-		return cmpText(a, b)
+		return cmp.Or(c.incidents[a].in.OpenedAt.Compare(c.incidents[b].in.OpenedAt), cmp.Compare(a, b))
 	})
 	return out
-}
-
-func cmpText(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // all incidents, for locks and grouping.

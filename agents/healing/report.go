@@ -64,7 +64,7 @@ func (c *core) report(ctx context.Context, r detect.Report) error {
 	}
 	for _, v := range r.Verdicts {
 		verdict := verdictOf(v)
-		if e := c.incidents[v.IncidentID]; e != nil && explained(e.in, v.Worse, consequences) {
+		if e := c.incidents[v.IncidentID]; e != nil && explained(e.in, v.Worse) {
 			verdict.Worse = ""
 		}
 		c.queue = append(c.queue, pending{v.IncidentID, incident.Event{
@@ -392,6 +392,6 @@ func verdictOf(v detect.WatchVerdict) *incident.Verdict {
 
 // explained reports whether a signal that got worse is no harm that the action did: what can't be heard, or what the
 // incident's own cause, or the one that it took over, brought with it.
-func explained(in incident.Incident, worse string, consequences map[string]string) bool {
-	return strings.HasPrefix(worse, string(detect.BusDown)+":") || slices.Contains(in.Covers, worse) || consequences[worse] == in.Fingerprint
+func explained(in incident.Incident, worse string) bool {
+	return strings.HasPrefix(worse, string(detect.BusDown)+":") || slices.Contains(in.Covers, worse)
 }

@@ -94,6 +94,10 @@ func (w *watch) step(now time.Time, s detect.Slot) {
 
 // verdicts says what each verification has found; changed tells that one has found something new.
 func (c *core) verdicts(ctx context.Context, now time.Time, signals []detect.Signal) (out []detect.WatchVerdict, changed bool) {
+	if len(c.watches) == 0 {
+		return nil, false
+	}
+	explained := consequences(detect.Rank(signals, c.scene))
 	for id, w := range c.watches {
 		if now.Sub(w.asked) > watchFor {
 			delete(c.watches, id)
@@ -103,7 +107,7 @@ func (c *core) verdicts(ctx context.Context, now time.Time, signals []detect.Sig
 			c.Log.Warn("a verification can't begin", "action", w.ActionID, "err", err)
 			continue
 		}
-		v := detect.WatchVerdict{IncidentID: w.IncidentID, ActionID: w.ActionID, Worse: w.worse(signals)}
+		v := detect.WatchVerdict{IncidentID: w.IncidentID, ActionID: w.ActionID, Worse: w.worse(signals, explained)}
 		switch {
 		case w.rates != nil:
 			v.Verdict = w.rates.Verdict(now)
@@ -120,12 +124,28 @@ func (c *core) verdicts(ctx context.Context, now time.Time, signals []detect.Sig
 	return out, changed
 }
 
-// worse is another signal that is confirmed now and wasn't when the verification began.
-func (w *watch) worse(signals []detect.Signal) string {
+// consequences are the signals that another one explains.
+func consequences(causes []detect.Cause) map[string]bool {
+	out := map[string]bool{}
+	for _, cause := range causes {
+		if cause.Of != "" {
+			out[cause.Signal.Fingerprint()] = true
+		}
+	}
+	return out
+}
+
+// worse is another signal that is confirmed now, wasn't when the verification began, and may be the action's doing: it did
+// not begin before the action, and nothing else explains it. A second fault must not undo what healed the first.
+func (w *watch) worse(signals []detect.Signal, explained map[string]bool) string {
 	own := string(w.Kind) + ":" + w.Target
 	for _, s := range signals {
-		if s.State == detect.Confirmed && s.Fingerprint() != own && !w.before[s.Fingerprint()] {
-			return s.Fingerprint()
+		name := s.Fingerprint()
+		if s.State != detect.Confirmed || name == own || w.before[name] || explained[name] {
+			continue
+		}
+		if earlier := !s.Onset.IsZero() && s.Onset.Before(w.Since); !earlier {
+			return name
 		}
 	}
 	return ""

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -177,18 +178,8 @@ func (m *Monitor) Signals(now time.Time) []Signal {
 		}
 	}
 	signals = append(signals, m.busSignal(now, late))
-	slices.SortStableFunc(signals, func(a, b Signal) int { return order(a.Fingerprint(), b.Fingerprint()) })
+	slices.SortStableFunc(signals, func(a, b Signal) int { return cmp.Compare(a.Fingerprint(), b.Fingerprint()) })
 	return signals
-}
-
-func order(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // upperNormal is the z that a standard normal exceeds with probability alpha.
