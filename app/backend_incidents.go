@@ -160,7 +160,7 @@ func actionOf(r store.ActionRow) api.Action {
 	}
 	out := actionView(r.IncidentID, doc)
 	out.ID, out.Type, out.Target, out.Rung, out.Undo = r.ID, r.Type, r.Target, r.Rung, r.Undo
-	out.Digest, out.AGLDecision, out.Result = r.Digest, r.AGLDecision, r.Result
+	out.Digest, out.AGLDecision, out.Asked, out.Result = r.Digest, r.AGLDecision, r.Asked(), r.Result
 	out.ProposedAt, out.ExecutedAt, out.EndedAt, out.UndoneAt = r.ProposedAt, r.ExecutedAt, r.FinishedAt, r.UndoneAt
 	out.Params = map[string]string{}
 	if json.Unmarshal(r.Params, &out.Params) != nil {
@@ -176,9 +176,6 @@ func actionView(incidentID string, a incident.Action) api.Action {
 		Undo: a.Purpose == incident.Undo, AGLDecision: a.AGL, Rule: a.Rule, Approver: a.Approver, Digest: a.Digest,
 		ProposedAt: a.ProposedAt, DecidedAt: a.DecidedAt, ExecutedAt: a.ExecutedAt, EndedAt: a.EndedAt,
 		Result: string(a.Result), Reason: a.Reason, Before: a.Before, After: a.After,
-	}
-	if a.AGL == "" {
-		out.AGLDecision = incident.AGLDenied // passed over: never asked for
 	}
 	if a.Undo != nil && a.Undo.OK {
 		out.UndoneAt = a.Undo.EndedAt

@@ -143,6 +143,10 @@ func (t *steps) approve(a *incident.Action, ended bool) {
 		}
 	} else if t.over = t.over || ended; a.AGL == incident.AGLEscalated && !ended {
 		text = "held for a person" // what ended before the verdict needs none any more
+	} else if ended && a.Digest == "" {
+		text = "not asked"
+	} else if ended {
+		text = "not decided"
 	}
 	t.add("approve", a.AGL == incident.AGLDenied, at, text)
 }

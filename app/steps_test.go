@@ -48,19 +48,24 @@ func TestStepsOfAnIncident(t *testing.T) {
 		"denied":        {with(incident.Escalated, incident.Action{AGL: incident.AGLDenied, DecidedAt: after(3), Result: incident.Denied}), "done done failed skipped skipped skipped"},
 		"withdrawn":     {with(incident.Cancelled, incident.Action{AGL: incident.AGLEscalated, Result: incident.Withdrawn}), "done done skipped skipped skipped skipped"},
 		"refused late":  {with(incident.Detected, incident.Action{AGL: incident.AGLApproved, DecidedAt: after(3), Result: incident.Refused}), "done done done failed skipped skipped"},
+		"not asked":     {with(incident.Detected, incident.Action{AGL: incident.AGLPending, Result: incident.Refused, Reason: "it needs previous_better"}), "done done skipped skipped skipped skipped"},
 		"handed over":   {with(incident.Escalated, ended(incident.HandedOver)), "done done done done failed skipped"},
 		"nobody to ask": {func() incident.Incident { in := detected; in.State = incident.Escalated; return in }(), "done skipped skipped skipped skipped skipped"},
 	} {
 		var got []string
-		last := 0.0
+		last, text := 0.0, ""
 		for _, s := range app.StepsOf(test.in) {
 			got = append(got, s.State)
+			text += s.Name + ": " + s.Text + "\n"
 			if s.SinceOnsetS != nil {
 				if *s.SinceOnsetS < last {
 					t.Errorf("%s: %s goes back in time", name, s.Name)
 				}
 				last = *s.SinceOnsetS
 			}
+		}
+		if asked := !strings.Contains(text, "approve: not asked\nexecute: it needs previous_better"); asked != (name != "not asked") {
+			t.Errorf("%s: asked %v:\n%s", name, asked, text)
 		}
 		if strings.Join(got, " ") != test.want {
 			t.Errorf("%s: %q, want %q", name, strings.Join(got, " "), test.want)

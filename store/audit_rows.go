@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -173,14 +174,15 @@ func (r *AuditReport) actionRows(db *gorm.DB, w *witness, v Vouch) error {
 	for _, a := range rows {
 		r.Rows++
 		executed := !a.ExecutedAt.time().IsZero()
-		allowed := a.AGLDecision == AGLApproved || a.AGLDecision == AGLModified
+		said := a.AGLDecision.String
+		allowed := said == AGLApproved || said == AGLModified
 		switch {
 		case executed != w.executed[a.ActionID]:
 			r.fails("healing_actions", a.ActionID, "whether it was executed, it says %v, the audit %v", executed, w.executed[a.ActionID])
 		case executed && !allowed:
-			r.fails("healing_actions", a.ActionID, "it was executed and is %s", a.AGLDecision)
-		case allowed && !leave[a.ActionID+" "+a.AGLDecision+" "+a.Digest]:
-			r.fails("healing_actions", a.ActionID, "it is %s, and there is no such decision about exactly it", a.AGLDecision)
+			r.fails("healing_actions", a.ActionID, "it was executed and is %s", cmp.Or(said, "without a decision"))
+		case allowed && !leave[a.ActionID+" "+said+" "+a.Digest]:
+			r.fails("healing_actions", a.ActionID, "it is %s, and there is no such decision about exactly it", said)
 		}
 		if !allowed {
 			continue

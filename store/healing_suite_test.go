@@ -19,6 +19,7 @@ func healingSuite(t *testing.T, open opener) {
 		"IncidentFailsWhole":      testIncidentFailsWhole,
 		"IncidentPages":           testIncidentPages,
 		"Actions":                 testActions,
+		"NoDecision":              testNoDecision,
 		"RequestsAndVerdicts":     testRequestsAndVerdicts,
 		"VerdictOnceUnderRace":    testVerdictOnceUnderRace,
 		"LateVerdicts":            testLateVerdicts,
@@ -299,4 +300,36 @@ func testActions(t *testing.T, s *Store) {
 	again.Digest = "another"
 	_, err = s.SaveIncident(ctx, epoch, row, IncidentWrites{Actions: []ActionRow{again}})
 	code(t, err, CodeConflict)
+}
+
+// testNoDecision: NULL says that governance gave no decision, and never hides one that it gave.
+func testNoDecision(t *testing.T, s *Store) {
+	ctx, epoch := t.Context(), healer(t, s)
+	row := save(t, s, epoch, incident("i1", "f", 1), IncidentWrites{
+		Actions:  []ActionRow{action("withdrawn", "i1"), action("allowed", "i1"), action("held", "i1")},
+		Requests: []PolicyRequest{ask("r1", "withdrawn"), ask("r2", "allowed"), ask("r3", "held")},
+	})
+	for request, verdict := range map[string]string{"r2": AGLApproved, "r3": AGLEscalated} {
+		_, err := s.DecideRequest(ctx, verdictOn(request, verdict))
+		must(t, err)
+	}
+	never := action("never", "i1")
+	never.AGLDecision, never.Digest, never.Result = "", "", "REFUSED"
+	ended := []ActionRow{never}
+	for _, id := range []string{"withdrawn", "allowed", "held"} {
+		a := action(id, "i1")
+		a.AGLDecision, a.Result = "", "WITHDRAWN" // its incident has heard of no answer
+		ended = append(ended, a)
+	}
+	save(t, s, epoch, row, IncidentWrites{Actions: ended, Withdraw: []string{"r1", "r2", "r3"}})
+
+	equal(t, "the column", query(t, s, "SELECT action_id, agl_decision FROM healing_actions ORDER BY action_id").Rows, [][]any{
+		{"allowed", AGLApproved}, {"held", AGLEscalated}, {"never", nil}, {"withdrawn", nil},
+	})
+	equal(t, "people's query", len(query(t, s, queryActions).Rows), 4)
+	for id, asked := range map[string]bool{"never": false, "withdrawn": true} {
+		a, err := s.Action(ctx, id)
+		must(t, err)
+		equal(t, id, []any{a.AGLDecision, a.Asked()}, []any{"", asked})
+	}
 }

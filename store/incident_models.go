@@ -1,6 +1,9 @@
 package store
 
-import "encoding/json"
+import (
+	"database/sql"
+	"encoding/json"
+)
 
 // The gorm models of incidents and actions, columns as in migrations.
 
@@ -49,7 +52,7 @@ type storedAction struct {
 	Params      string
 	Inverse     string
 	Digest      string
-	AGLDecision string `gorm:"column:agl_decision"`
+	AGLDecision sql.NullString `gorm:"column:agl_decision"`
 	ProposedAt  stamp
 	ExecutedAt  stamp
 	FinishedAt  stamp
@@ -63,7 +66,7 @@ func (storedAction) TableName() string { return "healing_actions" }
 func actionOf(r ActionRow) storedAction {
 	return storedAction{
 		ActionID: r.ID, IncidentID: r.IncidentID, ActionType: r.Type, Target: r.Target, Rung: r.Rung, IsUndo: r.Undo,
-		Params: text(r.Params), Inverse: text(r.Inverse), Digest: r.Digest, AGLDecision: r.AGLDecision,
+		Params: text(r.Params), Inverse: text(r.Inverse), Digest: r.Digest, AGLDecision: verdictOf(r.AGLDecision),
 		ProposedAt: stampOf(r.ProposedAt), ExecutedAt: stampOf(r.ExecutedAt), FinishedAt: stampOf(r.FinishedAt),
 		UndoneAt: stampOf(r.UndoneAt), Result: r.Result, Document: text(r.Document),
 	}
@@ -72,11 +75,14 @@ func actionOf(r ActionRow) storedAction {
 func (r *storedAction) value() ActionRow {
 	return ActionRow{
 		ID: r.ActionID, IncidentID: r.IncidentID, Type: r.ActionType, Target: r.Target, Rung: r.Rung, Undo: r.IsUndo,
-		Params: document(r.Params), Inverse: document(r.Inverse), Digest: r.Digest, AGLDecision: r.AGLDecision,
+		Params: document(r.Params), Inverse: document(r.Inverse), Digest: r.Digest, AGLDecision: r.AGLDecision.String,
 		ProposedAt: r.ProposedAt.time(), ExecutedAt: r.ExecutedAt.time(), FinishedAt: r.FinishedAt.time(),
 		UndoneAt: r.UndoneAt.time(), Result: r.Result, Document: document(r.Document),
 	}
 }
+
+// verdictOf is NULL where governance gave none.
+func verdictOf(agl string) sql.NullString { return sql.NullString{String: agl, Valid: agl != ""} }
 
 // text keeps a document readable as JSON where there is none.
 func text(doc json.RawMessage) string {

@@ -55,13 +55,17 @@ type ActionRow struct {
 	// Params and Inverse are kept byte for byte: Digest is over them.
 	Params, Inverse json.RawMessage
 	Digest          string
-	// AGLDecision "" is PENDING. A PENDING saved by the incident never hides what governance has decided since.
+	// AGLDecision "" is kept as NULL: governance gave no decision, since it was never asked or the request was withdrawn.
+	// Neither that nor a PENDING saved by the incident hides what governance has decided since.
 	AGLDecision string
 	// ExecutedAt is written by the transaction of the effect itself; the first one stands.
 	ProposedAt, ExecutedAt, FinishedAt, UndoneAt time.Time
 	Result                                       string
 	Document                                     json.RawMessage
 }
+
+// Asked reports whether governance was asked: only what was complete has a digest, which the request is about.
+func (r ActionRow) Asked() bool { return r.Digest != "" }
 
 // IncidentWrites is what is committed together with an incident.
 type IncidentWrites struct {

@@ -91,16 +91,13 @@ func (t *tx) saveIncident(in IncidentRow, now time.Time) (IncidentRow, error) {
 }
 
 // saveAction inserts or updates one action. What other transactions wrote stays: the time of execution, and a verdict
-// where this row is still PENDING, with what a MODIFIED one made of the action.
+// where this row has none, with what a MODIFIED one made of the action.
 func (t *tx) saveAction(incident string, a ActionRow, now time.Time) error {
 	if a.ID == "" || a.IncidentID != incident {
 		return refuse(CodeInvalid, "action %q of incident %q can't be saved with incident %s", a.ID, a.IncidentID, incident)
 	}
 	if a.ProposedAt.IsZero() {
 		a.ProposedAt = now
-	}
-	if a.AGLDecision == "" {
-		a.AGLDecision = AGLPending
 	}
 	row := actionOf(a)
 	var rows []storedAction
@@ -110,13 +107,13 @@ func (t *tx) saveAction(incident string, a ActionRow, now time.Time) error {
 	kinds := []string{"action.proposed"}
 	if len(rows) == 1 {
 		b := rows[0]
-		if b.AGLDecision == AGLModified && (row.AGLDecision == AGLPending || row.AGLDecision == AGLEscalated) {
+		if b.AGLDecision.String == AGLModified && (!row.answered() || row.AGLDecision.String == AGLEscalated) {
 			row.Digest, row.Params, row.AGLDecision = b.Digest, b.Params, b.AGLDecision // its incident hasn't heard of it yet
 		}
 		if b.Digest != row.Digest || b.IncidentID != row.IncidentID || b.ActionType != row.ActionType {
 			return refuse(CodeConflict, "action %s is there already as another one", a.ID)
 		}
-		if row.AGLDecision == AGLPending {
+		if b.answered() && !row.answered() {
 			row.AGLDecision = b.AGLDecision
 		}
 		if !b.ExecutedAt.time().IsZero() {
@@ -137,6 +134,11 @@ func (t *tx) saveAction(incident string, a ActionRow, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// answered reports whether governance has said anything yet, if only that a person decides.
+func (r *storedAction) answered() bool {
+	return r.AGLDecision.Valid && r.AGLDecision.String != AGLPending
 }
 
 // changes are the kinds of records that an update of an action is worth.

@@ -91,7 +91,7 @@ func (s *Store) CountActions(ctx context.Context, f ActionFilter) (int, error) {
 }
 
 func (f ActionFilter) where(db *gorm.DB) *gorm.DB {
-	db = db.Where(&storedAction{IncidentID: f.IncidentID, Target: f.Target, AGLDecision: f.AGLDecision})
+	db = db.Where(&storedAction{IncidentID: f.IncidentID, Target: f.Target, AGLDecision: verdictOf(f.AGLDecision)})
 	if len(f.Types) > 0 {
 		db = db.Where("action_type IN ?", f.Types)
 	}

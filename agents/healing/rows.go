@@ -57,15 +57,15 @@ func (c *core) actionRows(e *entry, out incident.Incident, w *store.IncidentWrit
 }
 
 func actionRow(incidentID string, a incident.Action) store.ActionRow {
+	if a.Result != "" && a.AGL == incident.AGLPending {
+		a.AGL = "" // it ended before governance was asked, or had answered: there is no decision
+	}
 	r := store.ActionRow{
 		ID: a.ID, IncidentID: incidentID, Type: a.Type, Target: target(a.Type, a.Params), Rung: a.Rung,
 		// Leaving safe mode is the inverse of entering it and uses no budget either.
 		Undo:   a.Purpose != incident.Forward,
 		Params: encode(orEmpty(a.Params)), Inverse: encode(a.Inverse), Digest: a.Digest, AGLDecision: a.AGL,
 		ProposedAt: a.ProposedAt, ExecutedAt: a.ExecutedAt, FinishedAt: a.EndedAt, Result: string(a.Result), Document: encode(a),
-	}
-	if a.Result != "" && (r.AGLDecision == incident.AGLPending || r.AGLDecision == "") {
-		r.AGLDecision = incident.AGLDenied // it ended without anybody's yes, or was passed over and never asked for
 	}
 	if a.Undo != nil && a.Undo.OK {
 		r.UndoneAt = a.Undo.EndedAt

@@ -144,6 +144,14 @@ func startOf(d api.IncidentDetail) time.Time {
 	return d.OnsetAt
 }
 
+// since counts from the start of an incident.
+func since(d api.IncidentDetail, t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return seconds(t.Sub(startOf(d)).Seconds())
+}
+
 func (i *invocation) printIncident(raw []byte, d api.IncidentDetail) error {
 	if i.output == "json" {
 		return i.printJSON(json.RawMessage(raw))
@@ -169,11 +177,19 @@ func (i *invocation) printIncident(raw []byte, d api.IncidentDetail) error {
 	for _, r := range d.Ladder {
 		ladder.add(strconv.Itoa(r.Rung), r.Action, r.State, dash(r.Why), dash(r.Note))
 	}
+	actions := newTable("ACTION", "LEAVE", "PROPOSED", "EXECUTED", "ENDED", "RESULT", "WHY")
+	for _, a := range d.Actions {
+		name := a.Type
+		if a.Undo {
+			name += " (undo)"
+		}
+		actions.add(name, a.Leave(), since(d, a.ProposedAt), since(d, a.ExecutedAt), since(d, a.EndedAt), dash(a.Result), dash(a.Reason))
+	}
 	timeline := newTable("AT", "SINCE ONSET", "STATE", "EVENT", "TEXT")
 	for _, e := range d.Timeline {
-		timeline.add(e.At.UTC().Format("15:04:05.000"), seconds(e.At.Sub(startOf(d)).Seconds()), e.State, dash(e.Event), e.Text)
+		timeline.add(e.At.UTC().Format("15:04:05.000"), since(d, e.At), e.State, dash(e.Event), e.Text)
 	}
-	return i.printTables(steps, ladder, timeline)
+	return i.printTables(steps, ladder, actions, timeline)
 }
 
 // printTables writes tables with an empty line before each; those without rows are left out.

@@ -35,11 +35,11 @@ func Files(d Dialect) (fs.FS, error) {
 	return fs.Sub(files, string(d))
 }
 
-// Up brings db to the last version and returns that version. A database of a newer program is an error.
-func Up(ctx context.Context, db *sql.DB, d Dialect) (int64, error) {
+// provider applies the files of a dialect.
+func provider(db *sql.DB, d Dialect) (*goose.Provider, error) {
 	sub, err := Files(d)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	dialect := goose.DialectSQLite3
 	if d == Postgres {
@@ -49,13 +49,22 @@ func Up(ctx context.Context, db *sql.DB, d Dialect) (int64, error) {
 	if d == Postgres { // processes that start together take turns
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
 		if err != nil {
-			return 0, fmt.Errorf("migrations: %w", err)
+			return nil, fmt.Errorf("migrations: %w", err)
 		}
 		options = append(options, goose.WithSessionLocker(locker))
 	}
 	p, err := goose.NewProvider(dialect, db, sub, options...)
 	if err != nil {
-		return 0, fmt.Errorf("migrations: %w", err)
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	return p, nil
+}
+
+// Up brings db to the last version and returns that version. A database of a newer program is an error.
+func Up(ctx context.Context, db *sql.DB, d Dialect) (int64, error) {
+	p, err := provider(db, d)
+	if err != nil {
+		return 0, err
 	}
 	current, target, err := p.GetVersions(ctx)
 	if err != nil {

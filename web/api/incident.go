@@ -133,7 +133,8 @@ type Action struct {
 	Purpose     string             `json:"purpose,omitempty" doc:"FORWARD, UNDO or RESTORE."`
 	Rung        int                `json:"rung"`
 	Undo        bool               `json:"undo" doc:"It takes an earlier action back."`
-	AGLDecision string             `json:"agl_decision" enum:"PENDING,APPROVED,DENIED,MODIFIED,ESCALATED"`
+	Asked       bool               `json:"asked" doc:"Governance was asked. Where it wasn't, what the action needs was missing, and reason says what."`
+	AGLDecision string             `json:"agl_decision,omitempty" enum:"PENDING,APPROVED,DENIED,MODIFIED,ESCALATED" doc:"Governance's; absent where it was not asked, or the request was withdrawn before it had answered."`
 	Rule        string             `json:"rule,omitempty" doc:"The rule of policy that fired."`
 	Approver    string             `json:"approver,omitempty"`
 	Digest      string             `json:"digest,omitempty"`
@@ -148,6 +149,17 @@ type Action struct {
 	After       map[string]float64 `json:"after,omitempty"`
 	Verdict     *Verdict           `json:"verdict,omitempty"`
 	Needless    *bool              `json:"needless,omitempty" doc:"By verdict of a person: the incident would have ended without it."`
+}
+
+// Leave is governance's decision in a word, or why there is none.
+func (a Action) Leave() string {
+	switch {
+	case a.AGLDecision != "":
+		return a.AGLDecision
+	case a.Asked:
+		return "not decided"
+	}
+	return "not asked"
 }
 
 // Verdict is what verification says of an action, on applications accepted after it.

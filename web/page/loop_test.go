@@ -92,6 +92,28 @@ func TestThePageShowsTheLoop(t *testing.T) {
 	}
 }
 
+// TestALeaveIsOnlyClaimedWhereItWasGiven: what governance was never asked for was denied by nobody.
+func TestALeaveIsOnlyClaimedWhereItWasGiven(t *testing.T) {
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, a := range map[string]api.Action{
+		`<span class="quiet">not asked</span>`:   {Result: "REFUSED", Reason: "it needs previous_better: the signal says no"},
+		`<span class="quiet">not decided</span>`: {Result: "WITHDRAWN", Asked: true},
+		`</svg>denied</span>`:                    {Result: "DENIED", Asked: true, AGLDecision: "DENIED", Reason: "nobody decided in time"},
+		`</svg>pending</span>`:                   {Asked: true, AGLDecision: "PENDING"},
+	} {
+		var buf bytes.Buffer
+		if err := p.RenderIncident(&buf, &IncidentPage{At: now, Detail: &api.IncidentDetail{Actions: []api.Action{a}}}); err != nil {
+			t.Fatal(err)
+		}
+		if html := buf.String(); !strings.Contains(html, want) || !strings.Contains(html, a.Reason) {
+			t.Errorf("%+v is not shown as %s", a, want)
+		}
+	}
+}
+
 func TestTheIncidentsOwnPage(t *testing.T) {
 	p, err := New()
 	if err != nil {
