@@ -242,7 +242,7 @@ func refusal(err error) error {
 		return api.RefuseFull(retryAfter)
 	case errors.As(err, &unavailable):
 		return api.RefuseUnavailable("the store can't take it now ("+unavailable.Code+"); send it again", retryAfter, err)
-	case errors.Is(err, store.ErrClosed):
+	case errors.Is(err, store.ErrClosed), errors.Is(err, ingestion.ErrStopping):
 		return api.RefuseUnavailable("the service is stopping; send it again", retryAfter, err)
 	case errors.As(err, &refused):
 		return api.Refuse(api.Conflict, "%s", refused.Reason)

@@ -144,18 +144,12 @@ func (p parts) followChampion(ctx context.Context) error {
 	return nil
 }
 
-// drain waits until what was accepted is decided. What is left at the end of its time is found at the next start.
+// drain refuses what comes from now on and waits until all that is committed is decided. What is left at the end of its time
+// is found at the next start.
 func (p parts) drain(log *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
-		t := time.NewTicker(10 * time.Millisecond)
-		defer t.Stop()
-		for p.Window.Undecided() > 0 {
-			select {
-			case <-ctx.Done():
-				log.Warn("accepted applications could not be decided in time; the next start takes them up", "n", p.Window.Undecided())
-				return nil
-			case <-t.C:
-			}
+		if left, err := p.Sweeper.Drain(ctx); err != nil {
+			log.Warn("accepted applications could not be decided in time; the next start takes them up", "n", left, "err", err)
 		}
 		return nil
 	}

@@ -36,6 +36,9 @@ const Name = "ingestion"
 // ErrFull refuses an application because the window of undecided ones is full; try again later.
 var ErrFull = errors.New("ingestion: too many undecided applications")
 
+// ErrStopping refuses an application because the process is about to end; try again after its next start.
+var ErrStopping = errors.New("ingestion: the process is stopping")
+
 // Store is what intake needs of the store.
 type Store interface {
 	Accept(ctx context.Context, applications []store.Application) ([]store.AcceptResult, error)
@@ -119,7 +122,7 @@ type Receipt struct {
 }
 
 // Submit takes applications in together and returns when they are committed. It returns ErrFull, having taken none, when
-// the window has no room and block is false; with block it waits for room. wait asks for a channel with the decision of
+// the window has no room and block is false; with block it waits for room. Once the window is shut it returns ErrStopping. wait asks for a channel with the decision of
 // each. When ctx ends first, the applications may be committed all the same, now or later: who sends them again with
 // the same ids learns what became of them.
 func (in *Intake) Submit(ctx context.Context, block, wait bool, applications ...Application) ([]Receipt, error) {
@@ -152,13 +155,13 @@ func (in *Intake) reserve(ctx context.Context, block bool, applications []Applic
 	if block {
 		return in.Window.Reserve(ctx, len(applications))
 	}
-	if in.Window.TryReserve(len(applications)) {
-		return nil
+	err := in.Window.TryReserve(len(applications))
+	if errors.Is(err, ErrFull) {
+		for _, a := range applications {
+			in.Counter.Refused(a.Source, "full")
+		}
 	}
-	for _, a := range applications {
-		in.Counter.Refused(a.Source, "full")
-	}
-	return ErrFull
+	return err
 }
 
 // rows makes the store's rows: our id, the canonical features and their digest.

@@ -148,7 +148,7 @@ func (s *Sweeper) adopt(ctx context.Context, before string) (n int, err error) {
 
 func (s *Sweeper) adoptOne(ctx context.Context, a store.Application) error {
 	in := s.Intake
-	if err := in.Window.Reserve(ctx, 1); err != nil {
+	if err := in.Window.reserve(ctx, 1, true); err != nil {
 		return err
 	}
 	e := &event.RawEvent{Subject: announce.Subject(a)}

@@ -14,7 +14,8 @@ type Window struct {
 	size int
 
 	mu       sync.Mutex
-	reserved int               // places taken by applications that are not committed yet
+	reserved int               // places taken by applications that are not committed yet, or not known to be
+	shut     bool              // intake gets no place any more
 	entries  map[string]*entry // by our id
 	freed    chan struct{}     // closed and renewed when room appears
 	counts   *latencyCounter   // nil counts nothing
@@ -39,10 +40,21 @@ func NewWindow(size int) *Window {
 	return &Window{size: size, entries: map[string]*entry{}, freed: make(chan struct{})}
 }
 
-// TryReserve takes n places, or none if they aren't free.
-func (w *Window) TryReserve(n int) bool {
+// TryReserve takes n places, or none: ErrFull if they aren't free, ErrStopping once the window is shut.
+func (w *Window) TryReserve(n int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.shut {
+		return ErrStopping
+	}
+	if !w.take(n) {
+		return ErrFull
+	}
+	return nil
+}
+
+// take takes n places if they are free.
+func (w *Window) take(n int) bool {
 	if len(w.entries)+w.reserved+n > w.size {
 		return false
 	}
@@ -50,23 +62,37 @@ func (w *Window) TryReserve(n int) bool {
 	return true
 }
 
-// Reserve waits for n places until ctx ends.
-func (w *Window) Reserve(ctx context.Context, n int) error {
+// Reserve waits for n places until ctx ends or the window is shut.
+func (w *Window) Reserve(ctx context.Context, n int) error { return w.reserve(ctx, n, false) }
+
+// reserve waits for n places; committed ones are let in when the window is shut, too.
+func (w *Window) reserve(ctx context.Context, n int, committed bool) error {
 	for {
 		w.mu.Lock()
-		if len(w.entries)+w.reserved+n <= w.size {
-			w.reserved += n
-			w.mu.Unlock()
-			return nil
-		}
+		refused := w.shut && !committed
+		taken := !refused && w.take(n)
 		freed := w.freed
 		w.mu.Unlock()
+		switch {
+		case refused:
+			return ErrStopping
+		case taken:
+			return nil
+		}
 		select {
 		case <-freed:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// Shut gives intake no place any more, at once also where it waits for one. What is in the window, or has a place, goes on.
+func (w *Window) Shut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shut = true
+	w.wake()
 }
 
 // Release gives n reserved places back.
@@ -152,6 +178,14 @@ func (w *Window) Undecided() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.entries)
+}
+
+// Pending counts the applications in the window and those that may be committed at any moment: they have a place, wherever
+// whoever sent them has gone.
+func (w *Window) Pending() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.entries) + w.reserved
 }
 
 // OldestAge is the age of the application that waits longest, 0 if none does.

@@ -1,6 +1,7 @@
 package ingestion
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -30,8 +31,8 @@ func TestWindowIsBoundedWhateverHappens(t *testing.T) {
 			"reserve": func(t *rapid.T) {
 				n := rapid.IntRange(1, 5).Draw(t, "n")
 				fits := reserved+len(in)+n <= size
-				if got := w.TryReserve(n); got != fits {
-					t.Fatalf("TryReserve(%d) with %d+%d of %d: %t", n, reserved, len(in), size, got)
+				if err := w.TryReserve(n); (err == nil) != fits || !fits && !errors.Is(err, ErrFull) {
+					t.Fatalf("TryReserve(%d) with %d+%d of %d: %v", n, reserved, len(in), size, err)
 				}
 				if fits {
 					reserved += n
@@ -79,6 +80,9 @@ func TestWindowIsBoundedWhateverHappens(t *testing.T) {
 				if got := w.Undecided(); got != len(in) {
 					t.Fatalf("%d undecided, want %d", got, len(in))
 				}
+				if got := w.Pending(); got != reserved+len(in) {
+					t.Fatalf("%d pending, want %d and %d", got, reserved, len(in))
+				}
 			},
 		})
 	})
@@ -86,7 +90,7 @@ func TestWindowIsBoundedWhateverHappens(t *testing.T) {
 
 func TestWindowCountsALateOneOnce(t *testing.T) {
 	w := NewWindow(10)
-	w.TryReserve(1)
+	_ = w.TryReserve(1)
 	w.track(raw("a"), time.Time{}, time.Second, false)
 	late := time.Unix(1001, 0)
 	if n, fresh := w.overdue(late); n != 1 || len(fresh) != 1 {
@@ -100,7 +104,7 @@ func TestWindowCountsALateOneOnce(t *testing.T) {
 func TestWindowBoundsWhoWaits(t *testing.T) {
 	w := NewWindow(maxWaiters + 10)
 	for i := range maxWaiters + 1 {
-		w.TryReserve(1)
+		_ = w.TryReserve(1)
 		if _, c := w.track(raw("a"), time.Time{}, time.Second, true); (c != nil) != (i < maxWaiters) {
 			t.Fatalf("waiter %d: channel %t", i, c != nil)
 		}
@@ -112,7 +116,7 @@ func TestWindowBoundsWhoWaits(t *testing.T) {
 
 func TestDelayDoublesUpToItsLimitAndAnOutageResetsIt(t *testing.T) {
 	w := NewWindow(1)
-	w.TryReserve(1)
+	_ = w.TryReserve(1)
 	w.track(raw("a"), time.Time{}, 5*time.Second, false)
 	w.published("a")
 	now := time.Unix(2000, 0)

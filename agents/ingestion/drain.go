@@ -1,0 +1,54 @@
+package ingestion
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const (
+	// drainTick is how often the end of a drain is looked for.
+	drainTick = 10 * time.Millisecond
+	// drainSweep is when a drain first looks after what is in the window: there is no time for delays that have doubled.
+	drainSweep = time.Second
+)
+
+// Drain refuses applications from now on and returns when every one that is committed is decided. What waits at the desk, or
+// in the store for its commit, counts until it is known what becomes of it, wherever its sender has gone; and last the store
+// is asked, since it may have committed what it told nobody. If ctx ends first, or the store can't be asked, the error says so
+// and left how many are known to be left: the next start takes up what is committed of them. Run must be running.
+func (s *Sweeper) Drain(ctx context.Context) (left int, err error) {
+	w := s.Intake.Window
+	w.Shut()
+	w.reset(time.Now(), min(drainSweep, s.Intake.SweepAfter))
+	t := time.NewTicker(drainTick)
+	defer t.Stop()
+	for {
+		if w.Pending() == 0 {
+			n, err := s.adoptOurs(ctx)
+			if err != nil {
+				return w.Pending(), fmt.Errorf("ingestion: drain: %w", err)
+			}
+			if n == 0 {
+				return 0, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return w.Pending(), fmt.Errorf("ingestion: drain: %w", ctx.Err())
+		case <-t.C:
+		}
+	}
+}
+
+// adoptOurs adopts what is committed with an id that was made before now: of another process on the same database it takes
+// what is under way, once, and not what comes after.
+func (s *Sweeper) adoptOurs(ctx context.Context) (int, error) {
+	next, err := uuid.NewV7() // above each that this process has made, whatever became of the clock
+	if err != nil {
+		return 0, fmt.Errorf("ingestion: make an id: %w", err)
+	}
+	return s.adopt(ctx, next.String())
+}
