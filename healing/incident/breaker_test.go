@@ -142,3 +142,35 @@ func TestARelapseAfterCancelled(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatOnlyAPersonMendsCallsOnce: a bus that comes and goes, or a feed that is broken now and then, is one incident
+// that calls once; it ends once it stays away.
+func TestWhatOnlyAPersonMendsCallsOnce(t *testing.T) {
+	for kind, bug := range map[string]string{BusDown: "", DataDrift: "unit: credit_score times 1000"} {
+		s := &script{t: t, now: t0}
+		ill := func() Signal {
+			sig := s.signal(kind, Confirmed)
+			sig.DataBug = bug
+			return sig
+		}
+		var err error
+		if s.in, s.fx, err = Open(Start{ID: "i1", Signal: ill()}, s.now); err != nil {
+			t.Fatal(err)
+		}
+		for range 8 {
+			for range 6 {
+				s.wait(time.Second).sig(Healthy)
+			}
+			s.wait(time.Second)
+			again := ill()
+			s.step(Event{Type: EvSignal, Signal: &again})
+		}
+		if s.in.Escalations != 1 || s.in.State != Escalated || len(s.in.Relapses) != 0 {
+			t.Errorf("%s: %d calls, %d relapses, %s", kind, s.in.Escalations, len(s.in.Relapses), s.in.State)
+		}
+		for range 17 {
+			s.wait(time.Second).sig(Healthy)
+		}
+		s.is(Cancelled, StatusResolved)
+	}
+}

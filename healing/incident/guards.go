@@ -70,7 +70,8 @@ func (x *step) cleared() bool {
 // clearDwell is longer once a person was called for what healing can't mend and nothing protects, the more so the oftener
 // it came back: what comes and goes stays one incident, and calls nobody twice.
 func (x *step) clearDwell() time.Duration {
-	if e := x.in.Escalation; x.in.State != Escalated || x.in.Degraded || e != EscLadderEnd && e != EscFlapping {
+	beyond := []Escalation{EscLadderEnd, EscFlapping, EscNotifyOnly, EscDataBug}
+	if x.in.State != Escalated || x.in.Degraded || !slices.Contains(beyond, x.in.Escalation) {
 		return x.in.Settings.ClearDwell
 	}
 	return x.in.Settings.CalledDwell * time.Duration(1+x.relapses())

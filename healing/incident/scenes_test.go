@@ -101,7 +101,7 @@ func TestADataBugGoesToAPerson(t *testing.T) {
 	if fx := s.emitted(FxNotify); fx.Escalation != EscDataBug {
 		t.Errorf("%+v", fx)
 	}
-	for range 4 {
+	for range 17 {
 		s.wait(time.Second).sig(Healthy)
 	}
 	s.is(Cancelled, StatusResolved)

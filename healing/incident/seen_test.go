@@ -8,7 +8,7 @@ import (
 // TestWhatWasDetectedStays: a signal that is well again says nothing of what was detected.
 func TestWhatWasDetectedStays(t *testing.T) {
 	s := opened(t, BusDown, nil).is(Escalated, StatusOpen)
-	for range 4 {
+	for range 17 {
 		s.wait(time.Second)
 		well := s.signal(BusDown, Healthy)
 		well.Value = 4e-6
