@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -73,22 +74,25 @@ func Locked(all []Incident, in Incident) string {
 	return ""
 }
 
-// Find gives the incident that a signal belongs to: the open one with its fingerprint or that took it over, else the one
-// that it relapses into. False: a new incident, if the signal opens one.
+// Find gives the incident that a signal belongs to: the open one with its fingerprint, else one that took it over and is
+// not resolved (what fails after that is another fault), else the one that it relapses into. False: a new incident, if
+// the signal opens one.
 func Find(all []Incident, s Signal, now time.Time) (Incident, bool) {
-	var relapse *Incident
+	var covering, relapse *Incident
 	for i := range all {
 		in := &all[i]
 		own := in.Fingerprint == s.Fingerprint
 		switch {
-		case !in.State.Final() && (own || slices.Contains(in.Covers, s.Fingerprint)):
+		case own && !in.State.Final():
 			return *in, true
+		case !in.State.Final() && in.ResolvedAt.IsZero() && slices.Contains(in.Covers, s.Fingerprint):
+			covering = in
 		case own && Reopens(*in, s, now) && (relapse == nil || in.ClosedAt.After(relapse.ClosedAt)):
 			relapse = in
 		}
 	}
-	if relapse != nil {
-		return *relapse, true
+	if found := cmp.Or(covering, relapse); found != nil {
+		return *found, true
 	}
 	return Incident{}, false
 }

@@ -288,6 +288,32 @@ func TestAMoreSpecificCauseTakesOver(t *testing.T) {
 	}
 }
 
+// TestWhatIsResolvedCoversNothing: what an incident took over is its own until that is healthy. What fails after it, in safe
+// mode or with a person, is another fault; one that has an incident of its own stays with that.
+func TestWhatIsResolvedCoversNothing(t *testing.T) {
+	s := opened(t, LatencySLOBreach, latencyLadder()).decide(AGLApproved).succeed("")
+	late := s.signal(LatencySLOBreach, Confirmed)
+	down := s.signal(AgentDown, Confirmed)
+	down.Target, down.Fingerprint = "model", "AGENT_DOWN/model"
+	s.step(Event{Type: EvTakeOver, TakeOver: &TakeOver{Signal: down, Ladder: randomLadders[AgentDown]}})
+	if found, ok := Find([]Incident{s.in}, late, s.now); !ok || found.ID != "i1" {
+		t.Error("what it took over has no incident")
+	}
+	s.decide(AGLApproved).succeed("").wait(time.Second).verdict(Healthy).wait(time.Second).verdict(Healthy).is(Degraded, StatusResolved)
+	for _, state := range []State{Degraded, Escalated} {
+		s.in.State = state
+		if found, ok := Find([]Incident{s.in}, s.wait(time.Second).signal(LatencySLOBreach, Confirmed), s.now); ok {
+			t.Errorf("%s: %s swallows another fault", state, found.Kind)
+		}
+	}
+	own := opened(t, LatencySLOBreach, latencyLadder()).in
+	own.ID = "i2"
+	s.in.ResolvedAt = time.Time{}
+	if found, _ := Find([]Incident{s.in, own}, late, s.now); found.ID != "i2" {
+		t.Errorf("found %s, want its own", found.ID)
+	}
+}
+
 func TestSuspicions(t *testing.T) {
 	open := func() *script {
 		s := &script{t: t, now: t0}
