@@ -97,7 +97,7 @@ func (x *Executor) Execute(ctx context.Context, epoch int64, o Order) (Done, err
 		return Done{}, err
 	}
 	if err != nil {
-		return Done{}, &Refused{err.Error()}
+		return Done{}, &Refused{Reason: err.Error()}
 	}
 	proof := store.ActionProof{ActionID: o.ActionID, Nonce: envelope.Nonce, Epoch: epoch, By: principal}
 	e, err = x.run(ctx, proof, o)
@@ -159,11 +159,11 @@ func (x *Executor) run(ctx context.Context, p store.ActionProof, o Order) (store
 	case incident.RestartAgent:
 		least, err := strconv.ParseInt(a.Params[paramLeast], 10, 64)
 		if err != nil {
-			return store.Effect{}, &Refused{"no least incarnation: " + err.Error()}
+			return store.Effect{}, &Refused{Reason: "no least incarnation: " + err.Error()}
 		}
 		return t.Agents.Restart(ctx, p, a.Params[paramAgent], least, o.Reason)
 	}
-	return store.Effect{}, &Refused{"there is no action " + a.Type}
+	return store.Effect{}, &Refused{Reason: "there is no action " + a.Type}
 }
 
 func (x *Executor) putInCharge(ctx context.Context, p store.ActionProof, o Order) (store.Effect, error) {
@@ -177,7 +177,7 @@ func (x *Executor) putInCharge(ctx context.Context, p store.ActionProof, o Order
 // retrain trains first and records what came of it: training changes nothing that is in force.
 func (x *Executor) retrain(ctx context.Context, p store.ActionProof, o Order) (store.Effect, error) {
 	if x.targets.Trainer == nil {
-		return store.Effect{}, &Refused{"there is no trainer in this process"}
+		return store.Effect{}, &Refused{Reason: "there is no trainer in this process"}
 	}
 	trained, err := x.targets.Trainer.Retrain(ctx, Training{
 		ActionID: o.ActionID, IncidentID: o.IncidentID, Kind: o.Kind, Target: o.Target, Params: o.Action.Params,
@@ -218,9 +218,9 @@ func refusal(err error) error {
 	var model *registry.Refused
 	switch {
 	case errors.As(err, &stored) && stored.Code != store.CodeStaleEpoch:
-		return &Refused{stored.Reason}
+		return &Refused{Reason: stored.Reason}
 	case errors.As(err, &model):
-		return &Refused{model.Message}
+		return &Refused{Reason: model.Message}
 	}
 	return err
 }

@@ -30,7 +30,7 @@ func (c *core) tell(ctx context.Context, id string, ev incident.Event) error {
 	defer c.mu.Unlock()
 	e := c.incidents[id]
 	if e == nil {
-		return &Refused{"it has ended"}
+		return &Refused{Reason: "it has ended"}
 	}
 	var err error
 	if ev.Type == incident.EvRetry {
@@ -41,7 +41,7 @@ func (c *core) tell(ctx context.Context, id string, ev incident.Event) error {
 	now := c.o.Now()
 	ev.Busy = incident.Locked(c.all(), e.in)
 	if why := incident.Fits(e.in, ev, now); why != "" {
-		return &Refused{why}
+		return &Refused{Reason: why}
 	}
 	out, fx, err := incident.Step(e.in, ev, now)
 	if err != nil {

@@ -46,7 +46,7 @@ func (r *resolver) resolve(ctx context.Context, in incident.Incident, a incident
 		return r.champion(ctx, a.Type, params)
 	case incident.TriggerRetraining:
 		if r.targets.Trainer == nil {
-			return nil, nil, &Refused{"there is no trainer in this process"}
+			return nil, nil, &Refused{Reason: "there is no trainer in this process"}
 		}
 		return params, nil, nil
 	case incident.AcceptReference:
@@ -56,7 +56,7 @@ func (r *resolver) resolve(ctx context.Context, in incident.Incident, a incident
 	case incident.RestartAgent:
 		return r.restart(ctx, params)
 	}
-	return nil, nil, &Refused{"there is no action " + a.Type}
+	return nil, nil, &Refused{Reason: "there is no action " + a.Type}
 }
 
 // PersonsModel is how long the mode is left alone after a person ended a safe mode that healing had set.
@@ -73,7 +73,10 @@ func (r *resolver) personsModel(ctx context.Context) error {
 		return nil
 	}
 	if until := changes[0].ChangedAt.Add(PersonsModel); r.now().Before(until) {
-		return &Refused{changes[0].Owner + " has set the mode to MODEL instead of safe mode: it is theirs until " + until.UTC().Format("15:04:05 UTC")}
+		return &Refused{
+			Reason: changes[0].Owner + " has set the mode to MODEL instead of safe mode: it is theirs until " + until.UTC().Format("15:04:05 UTC"),
+			Until:  until,
+		}
 	}
 	return nil
 }
@@ -84,7 +87,7 @@ func (r *resolver) mode(ctx context.Context, params map[string]string, to store.
 		return nil, nil, err
 	}
 	if state.Mode == to {
-		return nil, nil, &Refused{"the mode is " + string(to) + " already"}
+		return nil, nil, &Refused{Reason: "the mode is " + string(to) + " already"}
 	}
 	return params, &incident.Inverse{Type: inverse}, nil
 }
@@ -98,21 +101,21 @@ func (r *resolver) champion(ctx context.Context, kind string, params map[string]
 	version := previous.Version
 	if kind == incident.PromoteModel {
 		if version, err = strconv.Atoi(params[paramVersion]); err != nil {
-			return nil, nil, &Refused{"nothing to promote: no version was chosen"}
+			return nil, nil, &Refused{Reason: "nothing to promote: no version was chosen"}
 		}
 	}
 	if version == 0 {
-		return nil, nil, &Refused{"there is no previous version to go back to"}
+		return nil, nil, &Refused{Reason: "there is no previous version to go back to"}
 	}
 	if version == champion.Version {
-		return nil, nil, &Refused{"version " + strconv.Itoa(version) + " is in charge already"}
+		return nil, nil, &Refused{Reason: "version " + strconv.Itoa(version) + " is in charge already"}
 	}
 	checked, err := r.targets.Models.Check(ctx, version)
 	if err != nil {
 		return nil, nil, refusal(err)
 	}
 	if d := params[paramDigest]; d != "" && d != checked.Digest {
-		return nil, nil, &Refused{"version " + strconv.Itoa(version) + " is not the model that was chosen: its digest differs"}
+		return nil, nil, &Refused{Reason: "version " + strconv.Itoa(version) + " is not the model that was chosen: its digest differs"}
 	}
 	setModel(params, checked, champion.Version)
 	back := map[string]string{}
@@ -129,7 +132,7 @@ func modelOf(params map[string]string) (Model, int, error) {
 	version, err := strconv.Atoi(params[paramVersion])
 	previous, err2 := strconv.Atoi(params[paramPrevious])
 	if err != nil || err2 != nil || version <= 0 || previous < 0 || params[paramDigest] == "" {
-		return Model{}, 0, &Refused{"the parameters name no model"}
+		return Model{}, 0, &Refused{Reason: "the parameters name no model"}
 	}
 	return Model{version, params[paramDigest]}, previous, nil
 }
@@ -158,7 +161,7 @@ func (r *resolver) earlier(ctx context.Context, params map[string]string, since 
 		return nil, nil, err
 	}
 	if id == "" || id == now {
-		return nil, nil, &Refused{"no earlier reference fits the recent rows"}
+		return nil, nil, &Refused{Reason: "no earlier reference fits the recent rows"}
 	}
 	champion, previous, err := r.targets.Models.Current(ctx)
 	if err != nil {

@@ -167,8 +167,8 @@ func (c *core) ask(ctx context.Context, out *incident.Incident, f incident.Effec
 	if err != nil {
 		return nil, err
 	}
-	if refused != "" {
-		ev := incident.Event{Type: incident.EvRefused, At: c.o.Now(), ActionID: a.ID, Reason: refused}
+	if refused != nil {
+		ev := incident.Event{Type: incident.EvRefused, At: c.o.Now(), ActionID: a.ID, Reason: refused.Reason, Until: refused.Until}
 		return []pending{{out.ID, ev}}, nil
 	}
 	w.Requests = append(w.Requests, c.request(*out, f, policyAction(*a), a.ID, out.Reason))
@@ -176,30 +176,29 @@ func (c *core) ask(ctx context.Context, out *incident.Incident, f incident.Effec
 }
 
 // complete tests the preconditions of an action and fills in its parameters, inverse and digest, once.
-func (c *core) complete(ctx context.Context, in incident.Incident, a *incident.Action, f incident.Effect) (refused string, err error) {
+func (c *core) complete(ctx context.Context, in incident.Incident, a *incident.Action, f incident.Effect) (refused *Refused, err error) {
 	for _, fact := range f.Requires {
 		holds, why, err := c.fact(ctx, fact, in)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if !holds {
-			return "it needs " + fact + ": " + why, nil
+			return &Refused{Reason: "it needs " + fact + ": " + why}, nil
 		}
 	}
 	if a.Digest != "" {
-		return "", nil // asked for again: the very same
+		return nil, nil // asked for again: the very same
 	}
 	params, inverse, err := c.resolver.resolve(ctx, in, *a)
-	var no *Refused
-	if errors.As(err, &no) {
-		return no.Reason, nil
+	if errors.As(err, &refused) {
+		return refused, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("parameters of %s: %w", a.ID, err)
+		return nil, fmt.Errorf("parameters of %s: %w", a.ID, err)
 	}
 	a.Params, a.Inverse = params, inverse
 	a.Digest = policyAction(*a).Digest()
-	return "", nil
+	return nil, nil
 }
 
 func (c *core) fact(ctx context.Context, name string, in incident.Incident) (bool, string, error) {

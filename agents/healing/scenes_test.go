@@ -125,7 +125,7 @@ func (w *world) Current(ctx context.Context) (champion, previous Model, err erro
 
 func (w *world) Check(_ context.Context, version int) (Model, error) {
 	if version == 1 && w.scene.damaged != "" {
-		return Model{}, &Refused{w.scene.damaged}
+		return Model{}, &Refused{Reason: w.scene.damaged}
 	}
 	return Model{version, digest(version)}, nil
 }

@@ -9,7 +9,10 @@ import (
 )
 
 // Refused is an action that can't run here and now: nothing changed, and the next rung may be tried.
-type Refused struct{ Reason string }
+type Refused struct {
+	Reason string
+	Until  time.Time // a person's hold, which ends by itself; zero: nobody knows
+}
 
 func (r *Refused) Error() string { return r.Reason }
 

@@ -175,6 +175,13 @@ func (x *step) resumable() bool {
 	}
 }
 
+// holdIsOver: what a person held when the ladder came to its end may be tried now.
+func (x *step) holdIsOver() bool {
+	in := x.in
+	return in.Escalation == EscLadderEnd && !in.HeldUntil.IsZero() && !x.now.Before(in.HeldUntil) && x.unresolved() && x.confirmed() &&
+		!in.Paused && len(in.Actions) < maxActions && x.now.After(in.EnteredAt)
+}
+
 func (x *step) dryIsOver() bool       { return !x.in.DryRun && x.confirmed() }
 func (x *step) expiredDegraded() bool { return x.expired() && x.in.Degraded }
 func (x *step) reopens() bool         { return Reopens(*x.in, *x.ev.Signal, x.now) }

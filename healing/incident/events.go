@@ -49,6 +49,7 @@ type Event struct {
 	Numbers map[string]float64 `json:"numbers,omitempty"`
 	Reason  string             `json:"reason,omitempty"`
 	Expired bool               `json:"expired,omitempty"` // REFUSED because the envelope expired: it is asked again
+	Until   time.Time          `json:"until,omitzero"`    // REFUSED only until then: a person holds the setting
 	Setting string             `json:"setting,omitempty"`
 	Value   string             `json:"value,omitempty"`
 	By      string             `json:"by,omitempty"`

@@ -255,6 +255,12 @@ func (x *step) retry() string {
 	return x.ev.By + " starts the ladder again" + orNothing(": ", x.ev.Reason)
 }
 
+func (x *step) afterHold() string {
+	x.keepStanding()
+	x.in.RungIndex, x.in.Queue, x.in.Escalation, x.in.HeldUntil = 0, nil, "", time.Time{}
+	return "the person's hold is over: the ladder begins again"
+}
+
 // reorder takes the ladder that the event brings.
 func (x *step) reorder() {
 	if len(x.ev.Ladder) > 0 {

@@ -64,3 +64,18 @@ func TestTheLastRungWaitsLonger(t *testing.T) {
 	s.notYet(time.Second).is(Escalated, StatusOpen)
 	opened(t, LatencySLOBreach, latencyLadder()[:1]).notYet(3*time.Minute).is(Escalated, StatusOpen)
 }
+
+// TestAPersonsHoldIsWaitedOut: the ladder came to its end because a person held what a rung touches. When the hold ends and
+// the signal is still bad the ladder begins again, once.
+func TestAPersonsHoldIsWaitedOut(t *testing.T) {
+	s := opened(t, LatencySLOBreach, latencyLadder()[:1]).proposes(EnableSafeMode)
+	held := Event{Type: EvRefused, ActionID: s.in.CurrentID, Reason: "ann's", Until: s.now.Add(10 * time.Minute)}
+	s.step(held).is(Escalated, StatusOpen)
+	for range 599 {
+		s.wait(time.Second).sig(Confirmed).is(Escalated, StatusOpen)
+	}
+	s.wait(time.Second).sig(Confirmed).proposes(EnableSafeMode).decide(AGLDenied).is(Escalated, StatusOpen)
+	for range 60 {
+		s.wait(time.Second).sig(Confirmed).is(Escalated, StatusOpen)
+	}
+}

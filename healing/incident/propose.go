@@ -184,8 +184,14 @@ func (x *step) deny() string {
 	return text + orNothing("; ", x.askLater(x.ev.Decision.RetryAt))
 }
 
-func (x *step) late() string   { return x.reject(Denied, notInTime) }
-func (x *step) refuse() string { return x.reject(Refused, x.ev.Reason) }
+func (x *step) late() string { return x.reject(Denied, notInTime) }
+
+func (x *step) refuse() string {
+	if !x.ev.Until.IsZero() {
+		x.in.HeldUntil = x.ev.Until
+	}
+	return x.reject(Refused, x.ev.Reason)
+}
 
 func (x *step) denial() string {
 	d := x.ev.Decision

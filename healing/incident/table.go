@@ -116,6 +116,7 @@ var table = []transition{
 	{From: from(Escalated), When: "it was healthy in safe mode, and is confirmed again: relapse", Guard: (*step).relapsedEscalated, To: Detected, Do: (*step).relapse},
 	{From: from(Escalated), When: "model healthy in the shadow for the dwell, flap guard open", Guard: (*step).mayRestore, To: Proposed, Do: (*step).proposeRestore},
 	{From: from(Escalated), When: "what it waited for is there", Guard: (*step).resumable, To: Detected, Do: (*step).detect},
+	{From: from(Escalated), When: "a person's hold is over, and it is confirmed still", Guard: (*step).holdIsOver, To: Detected, Do: (*step).afterHold},
 	{From: from(Observed), When: "dry run is over", Guard: (*step).dryIsOver, To: Detected},
 	{From: from(Escalated), When: "deadline; safe mode stands: call again", Guard: (*step).expiredDegraded, To: Escalated, Do: (*step).callAgain},
 	{From: watched, When: "deadline", Guard: (*step).expired, To: Failed, Do: (*step).fail},

@@ -55,6 +55,7 @@ type Incident struct {
 	DryRun       bool        `json:"dry_run,omitempty"`
 	Links        []string    `json:"links,omitempty"` // related incidents
 	Pending      *TakeOver   `json:"pending_take_over,omitempty"`
+	HeldUntil    time.Time   `json:"held_until,omitzero"` // a person's hold stood in a rung's way until then
 	Settings     Settings    `json:"settings"`
 	Timeline     []Entry     `json:"timeline"` // at most maxTimeline, the first and the newest
 }
