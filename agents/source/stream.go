@@ -46,6 +46,9 @@ func (s *Stream) Run(ctx context.Context) error {
 		if err := s.report(ctx, now); err != nil {
 			return err
 		}
+		if behind := now.Sub(start).Seconds()*s.Rate - sent; s.Rate > 0 && behind > 2*s.Rate {
+			start, sent = now, 0 // after a pause go on at the rate, don't catch up in a burst
+		}
 		if !exhausted && len(batch) == 0 && len(s.pending) < maxPending {
 			n := maxBatch
 			if s.Rate > 0 {
@@ -67,9 +70,6 @@ func (s *Stream) Run(ctx context.Context) error {
 				sent += float64(len(batch))
 				batch = nil
 			}
-		}
-		if behind := now.Sub(start).Seconds()*s.Rate - sent; s.Rate > 0 && behind > 2*s.Rate {
-			start, sent = now, 0 // after a pause go on at the rate, don't catch up in a burst
 		}
 		if exhausted && len(batch) == 0 && len(s.pending) == 0 {
 			return nil

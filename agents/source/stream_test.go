@@ -23,12 +23,17 @@ type desk struct {
 	refuse   int
 	deaf     int // calls of Feedback that fail
 	conflict string
+	pause    time.Duration // before the 100th is taken, as of a process that is stopped and goes on
 }
 
 func (d *desk) Submit(_ context.Context, _ string, applications []Application) ([]string, error) {
 	if d.refuse > 0 {
 		d.refuse--
 		return nil, errors.New("not now")
+	}
+	if len(d.ids) >= 100 {
+		time.Sleep(d.pause)
+		d.pause = 0
 	}
 	ids := make([]string, len(applications))
 	for i, a := range applications {
@@ -91,6 +96,22 @@ func TestStreamKeepsItsRateAndReportsEachOutcomeOnce(t *testing.T) {
 		}
 		if d.outcomes["r3"] != event.Defaulted || d.outcomes["r4"] != event.Repaid {
 			t.Errorf("outcomes: r3 %s, r4 %s", d.outcomes["r3"], d.outcomes["r4"])
+		}
+	})
+}
+
+// TestStreamGoesOnAtItsRateAfterAPause: a burst would be late by itself, and look like a fault.
+func TestStreamGoesOnAtItsRateAfterAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := desk{pause: 6 * time.Second}
+		stream(t, &d, 50, 500)
+		for i := 110; i < len(d.at); i++ {
+			if took := d.at[i] - d.at[i-10]; d.at[i-10] > 7*time.Second && took < 100*time.Millisecond {
+				t.Fatalf("10 applications within %s, %s after the begin, at 50/s", took, d.at[i])
+			}
+		}
+		if d.at[200]-d.at[99] < 6*time.Second {
+			t.Error("the test sees no pause")
 		}
 	})
 }
