@@ -40,7 +40,7 @@ func (b *incidentsBackend) detail(ctx context.Context, row store.IncidentRow) (a
 
 func evidenceOf(s incident.Signal) api.Evidence {
 	e := api.Evidence{
-		State: string(s.State), Value: s.Value, Threshold: s.Threshold, N: s.N, ObservedAt: s.ObservedAt, DataBug: s.DataBug, Numbers: s.Numbers,
+		State: string(s.State), Words: spoken(s), Value: s.Value, Threshold: s.Threshold, N: s.N, ObservedAt: s.ObservedAt, DataBug: s.DataBug, Numbers: s.Numbers,
 	}
 	if json.Unmarshal(s.Evidence, &e.Detail) != nil {
 		e.Detail = nil

@@ -1,10 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
-	"aura/healing/detect"
 	"aura/healing/incident"
 	"aura/web/api"
 )
@@ -50,26 +50,17 @@ func stepsOf(in incident.Incident) []api.Step {
 	return t.list
 }
 
-// seen says in figures what was detected: as the signal was then, or before the first action.
+// seen says what was detected, as the signal was then.
 func seen(in incident.Incident) string {
-	value, threshold := in.Signal.Value, in.Signal.Threshold
-	if in.Seen != nil {
-		value, threshold = in.Seen.Value, in.Seen.Threshold
-	} else if len(in.Actions) > 0 {
-		if v, ok := in.Actions[0].Before["value"]; ok {
-			value = v
-		}
+	if in.Seen == nil {
+		return spoken(in.Signal)
 	}
-	unit, figure := units[detect.Kind(in.Kind)], "%.3g %s against %.3g"
-	switch {
-	case unit == "ms" && value >= 1e4:
-		value, threshold, unit = value/1e3, threshold/1e3, "s"
-	case unit == "ms":
-		figure = "%.0f %s against %.0f"
-	case unit == "share":
-		value, threshold, unit, figure = value*100, threshold*100, "%", "%.1f %s against %.1f"
-	}
-	return fmt.Sprintf(figure, value, unit, threshold)
+	return spoken(incident.Signal{Words: in.Seen.Words, Value: in.Seen.Value, Threshold: in.Seen.Threshold, N: in.Seen.N})
+}
+
+// spoken is a signal in words; one that was kept without any has its figures.
+func spoken(s incident.Signal) string {
+	return cmp.Or(s.Words, fmt.Sprintf("%.4g against %.4g, n = %d", s.Value, s.Threshold, s.N))
 }
 
 // whyOf says why an action was chosen: its place in the ladder.

@@ -9,6 +9,21 @@ import (
 	"aura/healing/incident"
 )
 
+// TestTheDetectStepSaysWhatWasSeen: in words, and as it was then.
+func TestTheDetectStepSaysWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	in := incident.Incident{Kind: incident.AgentDown, DetectedAt: time.Unix(1, 0), Signal: incident.Signal{Words: "a beat of the model agent 0.0 s ago"}}
+	for want, seen := range map[string]*incident.Seen{
+		"the model agent has crashed: panic: x": {Value: .02, Threshold: 1.5, Words: "the model agent has crashed: panic: x"},
+		"0.02 against 1.5, n = 7":               {Value: .02, Threshold: 1.5, N: 7}, // kept before there were words
+	} {
+		in.Seen = seen
+		if got := app.StepsOf(in)[0].Text; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // The six steps say how far a healing is, whatever became of it.
 func TestStepsOfAnIncident(t *testing.T) {
 	t.Parallel()

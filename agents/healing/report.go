@@ -314,7 +314,7 @@ func newID(now time.Time) string {
 func signalOf(r detect.Report, s detect.Signal, of string) incident.Signal {
 	out := incident.Signal{
 		Kind: string(s.Kind), Target: s.Target, Fingerprint: s.Fingerprint(), State: incident.SignalState(s.State),
-		Value: s.Value, Threshold: s.Threshold, N: s.N, ObservedAt: r.At, WindowFrom: r.At.Add(-s.Window), OnsetAt: s.Onset,
+		Value: s.Value, Threshold: s.Threshold, N: s.N, Words: s.Words(), ObservedAt: r.At, WindowFrom: r.At.Add(-s.Window), OnsetAt: s.Onset,
 		Facts: map[string]bool{}, Numbers: shareOf(s, numbers(s.Evidence)), Evidence: encode(s.Evidence),
 	}
 	if s.Kind == detect.AgentDown {

@@ -161,8 +161,7 @@ func (i *invocation) printIncident(raw []byte, d api.IncidentDetail) error {
 		{"type", d.Type + " of " + d.Target},
 		{"status", d.Status + " (" + d.State + ")"},
 		{"reason", d.Reason},
-		{"evidence", fmt.Sprintf("%.4g against %.4g, n = %d, %s", d.Signal.Value, d.Signal.Threshold, d.Signal.N, d.Signal.State)},
-		{"data bug", d.Signal.DataBug},
+		{"evidence", d.Signal.State + ": " + d.Signal.Words},
 		{"escalation", d.Escalation},
 		{"order", d.OrderReason},
 	})

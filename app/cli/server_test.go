@@ -64,7 +64,7 @@ func TestRequestsAndOutput(t *testing.T) {
 			ID: "i-1", Type: "LATENCY_SLO_BREACH", Status: "RESOLVED", State: "DEGRADED", Target: "service", DetectedAt: at, ResolvedAt: at.Add(4 * time.Second),
 			Degraded: true, LastAction: "ENABLE_SAFE_MODE (VERIFIED)",
 		},
-		Signal: api.Evidence{State: "HEALTHY", Value: 2004, Threshold: 300, N: 100},
+		Signal: api.Evidence{State: "HEALTHY", Words: "a median of 20 ms", Value: 2004, Threshold: 300, N: 100},
 		Steps:  []api.Step{{Name: "detect", State: api.StepDone, At: at, SinceOnsetS: &since}},
 		Ladder: []api.Rung{{Rung: 1, Action: "ENABLE_SAFE_MODE", Why: "it protects at once", State: api.StepDone}},
 		Actions: []api.Action{
@@ -114,7 +114,7 @@ func TestRequestsAndOutput(t *testing.T) {
 		{"fault ls", "GET", "/api/v1/faults", "", api.List[api.Fault]{Items: []api.Fault{fault}}, []string{"f1", "2s"}},
 		{"fault stop f1", "DELETE", "/api/v1/faults/f1", "", nil, []string{"1 fault(s) ended"}},
 		{"incident ls --status open --type perf_drop", "GET", "/api/v1/incidents?limit=50&status=OPEN&type=PERF_DROP", "", api.List[api.Incident]{Items: []api.Incident{incident.Incident}}, []string{"i-1", "LATENCY_SLO_BREACH", "4.0s (safe mode)", "ENABLE_SAFE_MODE (VERIFIED)"}},
-		{"incident show i-1", "GET", "/api/v1/incidents/i-1", "", incident, []string{"RESOLVED (DEGRADED)", "2004 against 300, n = 100", "it protects at once", "1.5s", "signal confirmed", "not asked    1.0s", "REFUSED    it needs previous_better: the signal says no", "not decided  1.0s", "APPROVED     2.0s"}},
+		{"incident show i-1", "GET", "/api/v1/incidents/i-1", "", incident, []string{"RESOLVED (DEGRADED)", "HEALTHY: a median of 20 ms", "it protects at once", "1.5s", "signal confirmed", "not asked    1.0s", "REFUSED    it needs previous_better: the signal says no", "not decided  1.0s", "APPROVED     2.0s"}},
 		{"incident watch i-1 --for 10s", "GET", "/api/v1/incidents/i-1", "", ended, []string{"+1.5s", "DETECTED", "signal confirmed"}},
 		{"incident retry i-1 --reason mended", "POST", "/api/v1/incidents/i-1/retry", `{"reason":"mended","by":"ann"}`, incident, []string{"RESOLVED (DEGRADED)"}},
 		{"incident escalate i-1 --reason mine", "POST", "/api/v1/incidents/i-1/escalate", `{"reason":"mine","by":"ann"}`, incident, []string{"i-1"}},

@@ -172,11 +172,8 @@ func (x *run) phase(ctx context.Context, name string, from, to time.Time) error 
 	}
 	p := Phase{Name: name, From: from.UTC(), To: to.UTC(), Figures: f, Mode: s.Mode, Champion: s.Champion, Signal: s.Signals[x.signal()]}
 	if name == PhaseFault && x.own.ID != "" {
-		p.Signal = Signal{State: string(incident.Confirmed), Value: x.own.Signal.Value, Threshold: x.own.Signal.Threshold, N: x.own.Signal.N}
-		if len(x.own.Actions) > 0 {
-			if v, ok := x.own.Actions[0].Before["value"]; ok {
-				p.Signal.Value = v
-			}
+		if seen := x.own.Seen; seen != nil { // what the healing may have ended by now
+			p.Signal = Signal{State: string(incident.Confirmed), Value: seen.Value, Threshold: seen.Threshold, N: seen.N}
 		}
 	}
 	x.out.Phases = append(x.out.Phases, p)

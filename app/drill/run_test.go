@@ -66,6 +66,7 @@ func (f *fake) incident() incident.Incident {
 func healing(at func(time.Duration) time.Time, since time.Duration, in *incident.Incident) {
 	if since >= 2*time.Second {
 		in.State, in.DetectedAt = incident.Proposed, at(2*time.Second)
+		in.Seen = &incident.Seen{Value: 9, Threshold: 1.5, N: 3, Words: "it has crashed: panic: x"}
 		in.Actions = []incident.Action{{ID: "I/a1", Type: incident.RestartAgent, Purpose: incident.Forward, ProposedAt: at(2 * time.Second), AGL: incident.AGLPending}}
 	}
 	if since >= 3*time.Second {
@@ -323,5 +324,16 @@ func TestEveryDrillShips(t *testing.T) {
 	}
 	if _, err := Default("flood"); err == nil {
 		t.Error("there is no drill flood")
+	}
+}
+
+// TestTheDetectedStepSaysWhatWasSeen: also of what is no number.
+func TestTheDetectedStepSaysWhatWasSeen(t *testing.T) {
+	in := incident.Incident{Kind: incident.AgentDown, Target: "model"}
+	healing(func(d time.Duration) time.Time { return time.Unix(0, 0).Add(d) }, 3*time.Second, &in)
+	for _, s := range stepsOf(Case{Incident: in}) {
+		if s.Name == StepDetected && s.Text != "it has crashed: panic: x" {
+			t.Errorf("detected: %q", s.Text)
+		}
 	}
 }

@@ -12,23 +12,12 @@ import (
 
 // What steps say beside their time.
 
-// seen says in figures what was detected: as it was before the first action, where that is kept.
+// seen says what was detected, as the signal was then.
 func seen(in incident.Incident) string {
-	value, threshold := in.Signal.Value, in.Signal.Threshold
-	if len(in.Actions) > 0 {
-		if v, ok := in.Actions[0].Before["value"]; ok {
-			value = v
-		}
+	if in.Seen == nil || in.Seen.Words == "" {
+		return in.Kind + " of " + in.Target
 	}
-	switch in.Kind {
-	case incident.LatencySLOBreach:
-		return fmt.Sprintf("a median of %.0f ms against %.0f", value, threshold)
-	case incident.PerfDrop:
-		return fmt.Sprintf("an accuracy of %.3f against %.3f", value, threshold)
-	case incident.DataDrift:
-		return fmt.Sprintf("a PSI of %.2f against %.2f, on %s", value, threshold, in.Target)
-	}
-	return in.Kind + " of " + in.Target
+	return in.Seen.Words
 }
 
 func approver(a incident.Action) string {

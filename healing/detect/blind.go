@@ -17,7 +17,7 @@ func (m *Monitor) notice(now time.Time, s Slot) {
 		st.Latency.After = now
 	case gap > m.config.Pause || gap < 0:
 		st.Settle = now.Add(m.config.Agent.Missing)
-		st.BlindOf, st.BlindWhy = TargetMonitoring, fmt.Sprintf("monitoring itself paused for %v", gap.Round(time.Millisecond))
+		st.BlindOf, st.BlindWhy = TargetMonitoring, pausedText(gap, m.config.Pause)
 		if gap < 0 {
 			st.BlindWhy = fmt.Sprintf("the clock went back by %v", (-gap).Round(time.Millisecond))
 		}
@@ -108,9 +108,11 @@ func (m *Monitor) busSignal(now time.Time, late bool) Signal {
 		s.State = Unknown
 	case late:
 		s.State, s.Target, s.Since = Confirmed, TargetMonitoring, st.LastStep
-		s.Evidence["cause"] = "monitoring doesn't step"
+		s.Evidence["cause"] = "monitoring has not stepped for " + now.Sub(st.LastStep).Round(time.Millisecond).String()
 	case m.blind():
-		s.Target = st.BlindOf
+		if s.Target = st.BlindOf; s.Target == TargetStore {
+			s.Value = now.Sub(st.StoreBeat).Seconds()
+		}
 		s.Evidence["cause"] = st.BlindWhy
 	}
 	return s

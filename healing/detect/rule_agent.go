@@ -1,6 +1,9 @@
 package detect
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // agentView is what is known of one agent instance.
 type agentView struct {
@@ -8,9 +11,10 @@ type agentView struct {
 	// Heard is when its last beat came, Moved when its watermark last moved or its queue was empty.
 	Heard time.Time `json:"heard"`
 	Moved time.Time `json:"moved"`
-	// Down says why it was found down; Good counts beats of a working life since.
+	// Down says why it was found down, Why in whose words; Good counts beats of a working life since.
 	Down  string    `json:"down,omitempty"`
 	Since time.Time `json:"down_since"`
+	Why   string    `json:"why,omitempty"`
 	Life  int64     `json:"down_incarnation,omitempty"`
 	Good  int       `json:"good,omitempty"`
 	track
@@ -49,7 +53,7 @@ func (v *agentView) beaten(began time.Time, enough int) {
 	switch v.Beat.State {
 	case AgentCrashed, AgentHung, AgentQuarantined:
 		v.convict(v.Beat.State, began)
-		v.Life = v.Beat.Incarnation
+		v.Life, v.Why = v.Beat.Incarnation, v.Beat.Cause // the next life's beats have another one, or none
 	case AgentRunning, AgentSlow:
 		if v.Down == "" {
 			return
@@ -59,7 +63,7 @@ func (v *agentView) beaten(began time.Time, enough int) {
 			return
 		}
 		if v.Good++; v.Good >= enough {
-			v.Down, v.Good, v.Life = "", 0, 0
+			v.Down, v.Why, v.Good, v.Life = "", "", 0, 0
 		}
 	}
 }
@@ -174,7 +178,7 @@ func (m *Monitor) agentSignal(now time.Time, v *agentView) Signal {
 		Evidence: map[string]any{
 			"instance": v.Beat.Instance, "incarnation": v.Beat.Incarnation, "agent_state": v.Beat.State,
 			"watermark": v.Beat.Watermark, "queue": v.Beat.Queue, "queue_age_ms": milliseconds(v.Beat.QueueAge),
-			"attempts": attempts, "failures": failures, "last_beat": v.Heard,
+			"attempts": attempts, "failures": failures, "fail_share": m.config.Agent.FailShare, "last_beat": v.Heard,
 		},
 	}
 	if s.State == "" {
@@ -183,13 +187,14 @@ func (m *Monitor) agentSignal(now time.Time, v *agentView) Signal {
 	switch {
 	case v.Down != "":
 		s.Evidence["cause"], s.Onset = v.Down, v.Since
+		s.Evidence["down_for_s"], s.Evidence["deadline_ms"] = now.Sub(v.Since).Seconds(), milliseconds(v.Beat.Deadline)
 	case v.State == Confirmed:
 		s.Evidence["cause"], s.Onset = downFailing, v.track.Since
 	case v.State == Suspect && age <= m.config.Agent.Suspect:
 		s.Evidence["cause"] = "no progress though messages wait"
 	}
-	if v.Beat.Cause != "" {
-		s.Evidence["detail"] = v.Beat.Cause
+	if why := cmp.Or(v.Why, v.Beat.Cause); why != "" {
+		s.Evidence["detail"] = why
 	}
 	return s
 }

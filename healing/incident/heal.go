@@ -236,7 +236,7 @@ func (x *step) takeOver() string {
 		in.DetectedAt = x.now
 	}
 	x.see() // of this cause
-	return in.Kind + " " + in.Target + " is the cause of " + old
+	return in.Kind + " " + in.Target + " is the cause of " + old + orNothing(": ", in.Seen.Words)
 }
 
 // keepStanding turns what stands into protection, so that a new round of the ladder doesn't undo it as its own.
@@ -292,7 +292,7 @@ func (x *step) relapse() string {
 	in.RungIndex, in.Queue, in.Escalation = 0, nil, ""
 	in.DetectedAt, in.OnsetAt = x.now, in.Signal.OnsetAt
 	x.see()
-	return why
+	return why + orNothing(": ", in.Seen.Words)
 }
 
 // newest keeps the last of what would else grow with each relapse.

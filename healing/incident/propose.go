@@ -17,11 +17,14 @@ func (x *step) detect() string {
 	}
 	x.keepStanding()
 	in.Escalation = ""
-	return "" // the row's own words
+	return "signal confirmed" + orNothing(": ", x.in.Signal.Words)
 }
 
 // see keeps what the signal says now.
-func (x *step) see() { x.in.Seen = &Seen{x.in.Signal.Value, x.in.Signal.Threshold} }
+func (x *step) see() {
+	s := x.in.Signal
+	x.in.Seen = &Seen{s.Value, s.Threshold, s.N, s.Words}
+}
 
 func (x *step) recordPassOver() string {
 	why := x.passOver()

@@ -72,6 +72,8 @@ func (in Incident) Detected() time.Time {
 type Seen struct {
 	Value     float64 `json:"value"`
 	Threshold float64 `json:"threshold"`
+	N         int64   `json:"n"`
+	Words     string  `json:"words,omitempty"`
 }
 
 // Rung is one step of the ladder, as the playbook has it.
@@ -162,6 +164,7 @@ type Signal struct {
 	Value       float64            `json:"value"`
 	Threshold   float64            `json:"threshold"`
 	N           int64              `json:"n"`
+	Words       string             `json:"words,omitempty"` // all of that for a person
 	ObservedAt  time.Time          `json:"observed_at,omitzero"`
 	WindowFrom  time.Time          `json:"window_from,omitzero"` // the data judged was accepted after
 	OnsetAt     time.Time          `json:"onset_at,omitzero"`

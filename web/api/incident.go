@@ -101,6 +101,7 @@ type TimelineStep struct {
 // Evidence is a signal as an incident keeps it.
 type Evidence struct {
 	State      string             `json:"state"`
+	Words      string             `json:"words" doc:"All of it for a person."`
 	Value      float64            `json:"value"`
 	Threshold  float64            `json:"threshold"`
 	N          int64              `json:"n" doc:"Samples that the value rests on."`

@@ -110,14 +110,12 @@ func figure(v float64, unit string) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
-// evidenceText says in figures what was seen.
+// evidenceText says what the signal is now.
 func evidenceText(d api.IncidentDetail) string {
-	unit := map[string]string{"LATENCY_SLO_BREACH": "ms", "PERF_DROP": "share", "DATA_DRIFT": "PSI", "AGENT_DOWN": "s", "BUS_DOWN": "s"}[d.Type]
-	e := d.Signal
-	if e.N == 0 && e.Value == 0 {
+	if d.Signal.State == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s %s against %s, n = %s", strings.ToLower(e.State), figure(e.Value, unit), figure(e.Threshold, unit), count(e.N))
+	return strings.ToLower(d.Signal.State) + ": " + d.Signal.Words
 }
 
 // newest are the last steps of a timeline, the newest first.

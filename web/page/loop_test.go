@@ -19,7 +19,7 @@ func fillLoop(o *api.Overview, s string, n float64) {
 	}
 	d := api.IncidentDetail{
 		Incident: in, OrderReason: s, DryRun: true,
-		Signal:   api.Evidence{State: s, Value: n, Threshold: n, N: math.MaxInt64, DataBug: s, Numbers: numbers},
+		Signal:   api.Evidence{State: s, Words: s, Value: n, Threshold: n, N: math.MaxInt64, DataBug: s, Numbers: numbers},
 		Timeline: []api.TimelineStep{{At: now, State: s, Event: s, Text: s}, {}},
 		Actions: []api.Action{{
 			Type: s, Params: map[string]string{s: s}, AGLDecision: s, Rule: s, Approver: s, Result: s, Reason: s, Undo: true, ProposedAt: now,
@@ -57,7 +57,7 @@ func TestThePageShowsTheLoop(t *testing.T) {
 		Healing: api.Healing{State: api.HealingActive, Profile: "supervised"},
 		Current: []api.IncidentDetail{{
 			Incident: api.Incident{ID: "i-1", Type: "LATENCY_SLO_BREACH", Status: "MITIGATING", State: "VERIFYING", Target: "service", DetectedAt: now},
-			Signal:   api.Evidence{State: "CONFIRMED", Value: 2004, Threshold: 300, N: 100},
+			Signal:   api.Evidence{State: "CONFIRMED", Words: "a median of 2004 ms against 300 ms", Value: 2004, Threshold: 300, N: 100},
 			Steps:    []api.Step{{Name: "detect", State: api.StepDone, At: now, SinceOnsetS: sec(1.25)}, {Name: "propose", State: api.StepNow}},
 			Ladder:   []api.Rung{{Action: "ENABLE_SAFE_MODE", Why: "it protects at once", State: api.StepNow}},
 			Timeline: []api.TimelineStep{{At: now.Add(2 * time.Second), State: "DETECTED", Text: "signal confirmed"}},
@@ -73,7 +73,7 @@ func TestThePageShowsTheLoop(t *testing.T) {
 	}}
 	html := render(t, m)
 	for _, want := range []string{
-		">&#43;1.2 s<", "it protects at once", "confirmed 2.0 s against 300 ms, n = 100", ">&#43;2.0 s<", `href="/incidents/i-1"`,
+		">&#43;1.2 s<", "it protects at once", "confirmed: a median of 2004 ms against 300 ms", ">&#43;2.0 s<", `href="/incidents/i-1"`,
 		`name="request" value="r-1"`, `value="APPROVED"`, `value="DENIED"`, "denied in 1 min 30 s", "1 action waits for a decision",
 		"LATENCY_SLO_BREACH of service.", "unit: factor 12", "0.900", "accuracy 0.6 → 0.93", "3 min 20 s", "Pause healing", "profile supervised",
 		`value="latency"`, `value="drift"`,
