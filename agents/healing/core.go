@@ -26,6 +26,7 @@ type core struct {
 	cancel      context.CancelFunc
 	resolver    resolver
 	renewed     atomic.Int64 // when the lease was last renewed, in microseconds
+	heard       atomic.Int64 // when monitoring last said something that it could see, in microseconds
 	stopped     atomic.Bool  // as paused, for who doesn't want to wait
 	lost        atomic.Bool  // the epoch is over, or what is in memory can't be trusted: begin anew
 
@@ -67,6 +68,7 @@ func (a *Agent) begin(ctx context.Context, incarnation int64) (*core, error) {
 	}
 	c.ctx, c.cancel = context.WithCancel(a.closed)
 	c.renewed.Store(a.o.Now().UnixMicro())
+	c.heard.Store(a.o.Now().UnixMicro())
 	rows, err := c.load(ctx)
 	if err != nil {
 		c.cancel()
@@ -180,9 +182,11 @@ func (c *core) all() []incident.Incident {
 	return out
 }
 
-// governs reports whether the lease was renewed lately.
+// governs reports whether the lease was renewed, and monitoring heard, lately: who hears of no death restarts nobody.
 func (c *core) governs() bool {
-	return !c.lost.Load() && !c.stopped.Load() && !c.o.DryRun && c.o.Now().Sub(time.UnixMicro(c.renewed.Load())) < LeaseTTL
+	now := c.o.Now()
+	return !c.lost.Load() && !c.stopped.Load() && !c.o.DryRun &&
+		now.Sub(time.UnixMicro(c.renewed.Load())) < LeaseTTL && now.Sub(time.UnixMicro(c.heard.Load())) < reportAge
 }
 
 // outcome turns an error of the core into what the supervisor should do with the message: what waits for the store waits

@@ -117,7 +117,8 @@ func (a *Agent) Close(ctx context.Context) error {
 // an older one signed executes nothing; it is asked for again.
 func (a *Agent) UseKeys(keys map[string]ed25519.PublicKey) { a.executor.UseKeys(keys) }
 
-// Governs reports whether the present life holds the lease and may act: then restarts of agents are its business.
+// Governs reports whether the present life holds the lease, hears monitoring and may act: then restarts of agents are its
+// business.
 func (a *Agent) Governs() bool {
 	c := a.present.Load()
 	return c != nil && c.governs()

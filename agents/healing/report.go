@@ -37,6 +37,9 @@ func (c *core) report(ctx context.Context, r detect.Report) error {
 	if age := now.Sub(r.At); r.At.IsZero() || age > reportAge || age < -reportAge {
 		return nil
 	}
+	if !blind(r) {
+		c.heard.Store(now.UnixMicro())
+	}
 	if err := c.pass(ctx); err != nil {
 		return err
 	}
@@ -72,6 +75,11 @@ func (c *core) report(ctx context.Context, r detect.Report) error {
 		}})
 	}
 	return c.drain(ctx)
+}
+
+// blind reports whether monitoring says itself that it can't hear: then nothing is healed.
+func blind(r detect.Report) bool {
+	return slices.ContainsFunc(r.Signals, func(s detect.Signal) bool { return s.Kind == detect.BusDown && s.State == detect.Confirmed })
 }
 
 // feed queues a signal for the incident that it belongs to: the open one, or the ended one that it opens again.

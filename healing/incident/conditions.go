@@ -44,7 +44,12 @@ func (x *step) tooManyRelapses() bool {
 
 func (x *step) ladderEnd() bool {
 	_, more := x.in.rung()
-	return (!more || len(x.in.Actions) >= maxActions) && x.confirmed()
+	return (!more || len(x.in.Actions) >= maxActions) && x.confirmed() && !x.mayYetProtect()
+}
+
+// mayYetProtect: safe mode stands, and the agent's failures that are counted still reach back before our last change.
+func (x *step) mayYetProtect() bool {
+	return x.in.Kind == AgentDown && x.in.Degraded && x.in.Signal.WindowFrom.Before(x.in.ChangedAt)
 }
 
 func (x *step) mustPassOver() bool { return x.confirmed() && x.passOver() != "" }

@@ -314,6 +314,30 @@ func TestWhatIsResolvedCoversNothing(t *testing.T) {
 	}
 }
 
+// TestSafeModeIsGivenTheTimeToProtect: the model agent fails, no restart helps, safe mode stands. What failed before that is in
+// the window for a while, and is no reason to call a person; what fails after it is.
+func TestSafeModeIsGivenTheTimeToProtect(t *testing.T) {
+	restart := Rung{Action: RestartAgent, Params: map[string]string{"agent": "model"}, Verification: "agent"}
+	ladder := []Rung{restart, {Action: EnableSafeMode, Protect: true}, restart}
+	atTheEnd := func() *script {
+		s := opened(t, AgentDown, ladder).decide(AGLApproved).succeed("").wait(time.Second).verdict(Confirmed).undone()
+		s.wait(time.Second).sig(Confirmed).decide(AGLApproved).succeed("")
+		s.wait(time.Second).sig(Confirmed).decide(AGLApproved).succeed("").wait(time.Second).verdict(Confirmed).undone()
+		sig := s.wait(time.Second).signal(AgentDown, Confirmed)
+		sig.WindowFrom = s.now.Add(-2 * time.Second)
+		return s.step(Event{Type: EvSignal, Signal: &sig}).is(Detected, StatusMitigating)
+	}
+	s := atTheEnd()
+	for range 4 {
+		s.wait(time.Second).sig(Healthy)
+	}
+	s.is(Degraded, StatusResolved).want("RESTART_AGENT NOT_HELD", "ENABLE_SAFE_MODE VERIFIED", "RESTART_AGENT NOT_HELD")
+	if s.in.Escalations != 0 {
+		t.Errorf("%d calls", s.in.Escalations)
+	}
+	atTheEnd().wait(2*time.Second).sig(Confirmed).is(Escalated, StatusMitigating)
+}
+
 func TestSuspicions(t *testing.T) {
 	open := func() *script {
 		s := &script{t: t, now: t0}
