@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ const (
 	writeLimit = 5 * time.Second
 )
 
+// eventKinds are the kinds that the stream has, beside gap.
+var eventKinds = []string{"decision", "agent", "mode", "model", "fault", "incident", "alert"}
+
 func (s *Server) registerEvents(r chi.Router, h huma.API) {
 	r.Get("/api/v1/events", s.events)
 	h.OpenAPI().AddOperation(&huma.Operation{
@@ -29,7 +33,7 @@ func (s *Server) registerEvents(r chi.Router, h huma.API) {
 			"too slowly misses events and gets a `gap` event with their number. Events are not kept: Last-Event-ID resumes nothing.",
 		Parameters: []*huma.Param{{
 			Name: "kinds", In: "query", Schema: &huma.Schema{Type: huma.TypeString},
-			Description: "Only these, separated by commas.",
+			Description: "Only these, separated by commas: " + strings.Join(eventKinds, ", ") + ". Another one is refused.",
 		}},
 		Responses: map[string]*huma.Response{
 			"200":     {Description: "The stream", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}},
@@ -43,7 +47,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if list := r.URL.Query().Get("kinds"); list != "" {
 		kinds = map[string]bool{}
 		for k := range strings.SplitSeq(clip(list), ",") {
-			kinds[strings.TrimSpace(k)] = true
+			if k = strings.TrimSpace(k); !slices.Contains(eventKinds, k) {
+				s.fail(w, r, api.Refuse(api.Malformed, "kinds: there are no events %q; give some of %s, or leave it out", k, strings.Join(eventKinds, ", ")))
+				return
+			}
+			kinds[k] = true
 		}
 	}
 	s.stream(w, r, s.options.Hub, kinds, nil)

@@ -100,6 +100,17 @@ func TestEventsReachWhoWantsThem(t *testing.T) {
 	}
 }
 
+// TestAStreamOfNothingIsRefused: a kind that never comes would be waited for for ever.
+func TestAStreamOfNothingIsRefused(t *testing.T) {
+	s := newTestServer(t, &fake{})
+	for _, kinds := range []string{"foo", "mode,foo", "mode,", "gap"} {
+		w := call(s, "GET", "/api/v1/events?kinds="+kinds, "")
+		if w.Code != 400 || !strings.Contains(w.Body.String(), "decision, agent, mode, model, fault, incident, alert") {
+			t.Errorf("%s: %d %s", kinds, w.Code, w.Body)
+		}
+	}
+}
+
 func TestASlowReaderMissesEventsAndIsTold(t *testing.T) {
 	hub := NewHub(HubOptions{Buffer: 4})
 	sub := hub.subscribe(nil)

@@ -32,8 +32,8 @@ func (s *Server) registerApprovals(h huma.API) {
 	register(s, h, huma.Operation{
 		OperationID: "decide-approval", Method: http.MethodPost, Path: "/api/v1/approvals/{id}/decision",
 		Summary: "Approve an action, perhaps with narrower parameters, or deny it", Tags: []string{"governance"},
-		Description: "Who decides is who holds the token. Nobody decides their own proposal (403); what is decided, withdrawn or expired " +
-			"stays so (409). What is approved is signed and bound to exactly its parameters: MODIFIED ones may only be narrower than proposed (422).",
+		Description: "Who decides is who holds the token, with the role approver (403 without); where no principals are set up, on loopback, everybody " +
+			"is local and may. The proposer is the agent healing, so never who decides. What is decided, withdrawn or expired stays so (409). What is approved is signed and bound to exactly its parameters: MODIFIED ones may only be narrower than proposed (422).",
 	}, func(ctx context.Context, in *struct {
 		ID   string `path:"id" maxLength:"128"`
 		Body decision

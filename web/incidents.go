@@ -89,7 +89,7 @@ func (s *Server) registerPerson(h huma.API) {
 	}
 	type judgement struct {
 		Reason   reason `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the verdict."`
-		By       string `json:"by,omitempty" maxLength:"100" doc:"Who; 'api' if absent."`
+		By       string `json:"by,omitempty" maxLength:"100" doc:"Who, where no principals are set up; 'local' if absent. With principals it is who holds the token."`
 		Needless bool   `json:"needless" doc:"True: the incident would have ended without the action."`
 		ActionID string `json:"action_id,omitempty" maxLength:"128" doc:"Absent: every executed action of the incident."`
 	}

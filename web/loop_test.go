@@ -141,10 +141,10 @@ func TestFormsOfTheLoop(t *testing.T) {
 	}{
 		{"/actions/approvals", "request=r-1&decision=APPROVED&reason=fine", "/?done=approved", api.Change{By: "local", Reason: "APPROVED fine"}},
 		{"/actions/approvals", "request=r-1&decision=DENIED&reason=no", "/?done=denied", api.Change{By: "local", Reason: "DENIED no"}},
-		{"/actions/incidents", "incident=i-1&verb=retry&reason=mended", "/?done=retry", api.Change{By: "page", Reason: "retry mended"}},
-		{"/actions/incidents", "incident=i-1&verb=needless&reason=blip", "/?done=needless", api.Change{By: "page", Reason: " true blip"}},
-		{"/actions/healing", "verb=pause&reason=drill", "/?done=pause", api.Change{By: "page", Reason: "drill"}},
-		{"/actions/healing", "verb=resume&reason=over", "/?done=resume", api.Change{By: "page", Reason: "over"}},
+		{"/actions/incidents", "incident=i-1&verb=retry&reason=mended", "/?done=retry", api.Change{By: "local", Reason: "retry mended"}},
+		{"/actions/incidents", "incident=i-1&verb=needless&reason=blip", "/?done=needless", api.Change{By: "local", Reason: " true blip"}},
+		{"/actions/healing", "verb=pause&reason=drill", "/?done=pause", api.Change{By: "local", Reason: "drill"}},
+		{"/actions/healing", "verb=resume&reason=over", "/?done=resume", api.Change{By: "local", Reason: "over"}},
 	} {
 		f := &fake{}
 		w := call(newTestServer(t, f), "POST", test.path, test.body, "Content-Type", formType)

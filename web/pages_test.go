@@ -19,7 +19,7 @@ func TestFormsDoWhatTheySay(t *testing.T) {
 		check                func(*fake) bool
 	}{
 		{"/actions/mode", "mode=SAFE_MODE&reason=too+slow", "/?done=mode", func(f *fake) bool {
-			return f.mode == api.ModeSafe && f.changes[0] == api.Change{By: "page", Reason: "too slow"}
+			return f.mode == api.ModeSafe && f.changes[0] == api.Change{By: "local", Reason: "too slow"}
 		}},
 		{"/actions/agents/model/restart", "reason=by+the+page%27s+button", "/?done=restart", func(f *fake) bool { return len(f.changes) == 1 && f.changes[0].Reason == "by the page's button" }},
 		{"/actions/rollback", "reason=+worse+", "/?done=rollback", func(f *fake) bool { return len(f.changes) == 1 && f.changes[0].Reason == "worse" }},

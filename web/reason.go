@@ -28,5 +28,5 @@ func (f form) change() (api.Change, error) {
 	if text == "" {
 		return api.Change{}, api.RefuseFields(api.Field{Field: "reason", Problem: "missing", Want: wantReason})
 	}
-	return api.Change{By: "page", Reason: text}, nil
+	return api.Change{By: api.Local().Name, Reason: text}, nil
 }

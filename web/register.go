@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"reflect"
@@ -81,14 +82,11 @@ func whole[T any](items []T) *listOutput[T] {
 // reasonBody is the body of a change: who wants it and why, for the record.
 type reasonBody struct {
 	Reason reason `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the change."`
-	By     string `json:"by,omitempty" maxLength:"100" doc:"Who; 'api' if absent."`
+	By     string `json:"by,omitempty" maxLength:"100" doc:"Who, where no principals are set up; 'local' if absent. With principals it is who holds the token."`
 }
 
 func (b reasonBody) change() api.Change {
-	if b.By == "" {
-		b.By = "api"
-	}
-	return api.Change{By: b.By, Reason: string(b.Reason)}
+	return api.Change{By: cmp.Or(b.By, api.Local().Name), Reason: string(b.Reason)}
 }
 
 // invalidDuration refuses a field that is no positive duration.

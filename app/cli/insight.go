@@ -126,7 +126,7 @@ func (i *invocation) scoreboardCommand() *cobra.Command {
 		if i.output == "json" {
 			return i.printJSON(json.RawMessage(raw))
 		}
-		t := newTable("TYPE", "INCIDENTS", "OPEN", "MTTR P50", "P95", "N", "TARGET", "FROM ONSET P50", "P95", "N", "SUCCESS", "NEEDLESS ACTIONS")
+		t := newTable("TYPE", "INCIDENTS", "OPEN", "MTTR FROM DETECTION P50", "P95", "N", "TARGET", "MTTR FROM ONSET P50", "P95", "N", "SUCCESS", "NEEDLESS ACTIONS")
 		for _, r := range b.Items {
 			target := "-"
 			if r.TargetS > 0 {
