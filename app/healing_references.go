@@ -134,17 +134,20 @@ func scoresOf(m *registry.Model, rows []gate.LabelledRow) []float64 {
 func (s *system) enough(ctx context.Context, since time.Time, least, most int) ([]gate.LabelledRow, error) {
 	t := time.NewTicker(waitForRows)
 	defer t.Stop()
+	have := 0
 	for {
 		rows, err := s.labelled(ctx, since, most)
-		if err != nil {
+		switch {
+		case ctx.Err() != nil: // while reading, as likely as while waiting
+			return nil, fmt.Errorf("%d of %d outcomes since the change: %w", max(have, len(rows)), least, ctx.Err())
+		case err != nil:
 			return nil, err
-		}
-		if len(rows) >= least {
+		case len(rows) >= least:
 			return rows, nil
 		}
+		have = len(rows)
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d outcomes since the change: %w", len(rows), least, ctx.Err())
 		case <-t.C:
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"aura/agents/healing"
+	"aura/healing/incident"
 	"aura/mlops/dataset"
 	"aura/mlops/gate"
 )
@@ -22,7 +23,7 @@ const (
 const (
 	trainLeast, trainMost = 500, 20_000
 	oldRows               = 10_000
-	// trainComfortable rows are as many as a candidate is waited for that isn't above the champion's floor yet.
+	// trainComfortable rows are as many as a candidate is waited for that could still be a better one.
 	trainComfortable = 2000
 	// trainAgain is the least time between two attempts while outcomes are too few to tell.
 	trainAgain = 3 * time.Second
@@ -42,20 +43,21 @@ func (s *system) Retrain(ctx context.Context, t healing.Training) (healing.Train
 		if err != nil {
 			return healing.Trained{}, err
 		}
-		if !mayGain(out, len(rows)) || !wait(ctx, trainAgain, trainMargin) {
+		if !mayGain(t.Kind, out, len(rows)) || !wait(ctx, trainAgain, trainMargin) {
 			return s.conclude(ctx, t, out, rows)
 		}
 	}
 }
 
-// mayGain reports whether further outcomes may settle it, or make it better: a candidate that is the better one and not yet a
-// good one was trained on few rows of a new world.
-func mayGain(out *gate.Outcome, rows int) bool {
+// mayGain reports whether further outcomes may settle it, or make it better: the first candidate that is surely the better one
+// was trained on few rows of a new world. A drift can wait, for a champion that fails by it has an incident of its own; there
+// one that doesn't fail is taken at once.
+func mayGain(kind string, out *gate.Outcome, rows int) bool {
 	switch out.Verdict.Code {
 	case gate.TooFew, gate.Undecided:
 		return true
 	case gate.Promote:
-		return out.Candidate.Metrics.Accuracy < out.Floor && rows < trainComfortable
+		return rows < trainComfortable && (kind == incident.DataDrift || out.Candidate.Metrics.Accuracy < out.Floor)
 	}
 	return false
 }
