@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,7 +20,9 @@ import (
 	"aura/agents"
 	"aura/agents/bus"
 	"aura/agents/fault"
+	"aura/agents/healing"
 	"aura/app/config"
+	"aura/healing/detect"
 	"aura/healing/incident"
 	"aura/healing/policy"
 	"aura/store"
@@ -134,16 +138,37 @@ func TestQuietWhileTheBusIsGone(t *testing.T) {
 		for _, d := range []time.Duration{2 * time.Second, 20 * time.Second} {
 			b.down.Store(true)
 			time.Sleep(d)
+			if long := d > 5*time.Second; long && !strings.Contains(w.log.String(), "BUS_DOWN: monitoring reports nothing") {
+				w.t.Error("nothing is in the log while the bus is gone: no event can tell of it")
+			}
 			b.down.Store(false)
 			time.Sleep(40 * time.Second)
 			w.nothingDone(fmt.Sprintf("the bus was gone for %s", d))
 		}
+		w.toldOf("", 20*time.Second)
 	}, b.instead())
+}
+
+// toldOf fails unless a person was told that a target (any, if empty) can't be heard, and that is over by itself.
+func (w *world) toldOf(target string, outage time.Duration) {
+	w.t.Helper()
+	list := w.incidents()
+	told := func(in incident.Incident) bool {
+		return in.Kind == incident.BusDown && (target == "" || in.Target == target) && in.Escalations > 0 && in.State.Final()
+	}
+	if !slices.ContainsFunc(list, told) {
+		w.t.Errorf("nobody was told that %q was gone for %s, or it is not over\n%s", target, outage, story(list, w.begun))
+	}
+	calls := w.parts.Healer.calls.recent()
+	if !slices.ContainsFunc(calls, func(n healing.Notice) bool { return n.Kind == incident.BusDown && (target == "" || n.Target == target) }) {
+		w.t.Errorf("nobody was called for %q: %+v", target, calls)
+	}
 }
 
 func TestQuietWhileTheDatabaseIsGone(t *testing.T) {
 	t.Parallel()
-	virtually(t, nil, func(w *world) {
+	var e edge
+	virtually(t, func(c *config.Config) { c.Agents.Select = append(c.Agents.Select, webName) }, func(w *world) {
 		time.Sleep(30 * time.Second)
 		other, err := sql.Open("sqlite", "file:"+filepath.Join(w.cfg.Data.Dir, "aura.db"))
 		if err != nil {
@@ -156,14 +181,23 @@ func TestQuietWhileTheDatabaseIsGone(t *testing.T) {
 			if !w.waitFor(10*time.Second, func() bool { _, err = other.ExecContext(w.t.Context(), "BEGIN IMMEDIATE"); return err == nil }) {
 				w.t.Fatal(err)
 			}
+			gone := e.apply(fmt.Sprintf("gone-%s", d))
+			if gone.Code != http.StatusServiceUnavailable {
+				w.t.Errorf("while the database was gone an application was answered %d: %s", gone.Code, gone.Body)
+			}
 			time.Sleep(d)
 			if _, err := other.ExecContext(w.t.Context(), "ROLLBACK"); err != nil {
 				w.t.Fatal(err)
 			}
+			time.Sleep(time.Second)
+			if back := e.apply(fmt.Sprintf("gone-%s", d)); back.Code != http.StatusOK {
+				w.t.Errorf("a second after the database was back an application was answered %d: %s", back.Code, back.Body)
+			}
 			time.Sleep(40 * time.Second)
 			w.nothingDone(fmt.Sprintf("the database was gone for %s", d))
 		}
-	}, fx.Decorate(func(o store.Options) store.Options {
+		w.toldOf(detect.TargetStore, 20*time.Second)
+	}, e.instead(), fx.Decorate(func(o store.Options) store.Options {
 		// None: who waits for another's lock sleeps, and fake time can't pass while others wait for a mutex that it holds.
 		o.BusyTimeout = time.Microsecond
 		return o
