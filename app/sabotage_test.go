@@ -28,6 +28,16 @@ func long(t *testing.T) {
 	}
 }
 
+// sabotaged is the whole process in fake time, once it is known to be well.
+func sabotaged(t *testing.T, change func(*config.Config), do func(t *testing.T, a *App)) {
+	t.Helper()
+	virtually(t, change, func(w *world) {
+		awaitSignal(w.t, w.App, "LATENCY_SLO_BREACH", "service", "HEALTHY")
+		awaitSignal(w.t, w.App, "AGENT_DOWN", "model", "HEALTHY")
+		do(w.t, w.App)
+	})
+}
+
 // TestTheHealersFailToo: monitoring, governance and the healing agent itself crash, or hang, in the middle of a healing.
 // The supervisor gives each its next life, the healing goes on, and each change is made once.
 func TestTheHealersFailToo(t *testing.T) {
@@ -122,99 +132,99 @@ func decides(t *testing.T, a *App, mode string) {
 // TestACrashLoopEnds: an agent that dies each time it lives is not restarted for ever. The model agent's loop ends in safe
 // mode, where decisions go on; another one's ends with a person.
 func TestACrashLoopEnds(t *testing.T) {
-	long(t)
 	t.Parallel()
-	a := healed(t, nil)
-	inject(t, a, fault.Fault{Target: "model", Kind: fault.Crash, Share: 1, TTL: 2 * time.Minute, Times: 0})
-	for began := time.Now(); a.parts.View.Current().Mode != "SAFE_MODE"; time.Sleep(20 * time.Millisecond) {
-		if time.Since(began) > time.Minute {
-			t.Fatalf("never in safe mode; %v", changesByActions(t, a))
+	sabotaged(t, nil, func(t *testing.T, a *App) {
+		inject(t, a, fault.Fault{Target: "model", Kind: fault.Crash, Share: 1, TTL: 2 * time.Minute, Times: 0})
+		for began := time.Now(); a.parts.View.Current().Mode != "SAFE_MODE"; time.Sleep(20 * time.Millisecond) {
+			if time.Since(began) > time.Minute {
+				t.Fatalf("never in safe mode; %v", changesByActions(t, a))
+			}
 		}
-	}
-	decides(t, a, "SAFE_MODE")
-	time.Sleep(3 * time.Second) // real time: restarts may not go on
-	restarts := 0
-	for _, c := range changesByActions(t, a) {
-		if strings.HasPrefix(c, store.AgentSetting("model")) {
-			restarts++
+		decides(t, a, "SAFE_MODE")
+		time.Sleep(3 * time.Second) // restarts may not go on
+		restarts := 0
+		for _, c := range changesByActions(t, a) {
+			if strings.HasPrefix(c, store.AgentSetting("model")) {
+				restarts++
+			}
 		}
-	}
-	if restarts == 0 || restarts > 3 {
-		t.Errorf("%d restarts", restarts)
-	}
+		if restarts == 0 || restarts > 3 {
+			t.Errorf("%d restarts", restarts)
+		}
+	})
 }
 
 // TestACrashLoopOfAnotherAgentEndsWithAPerson: safe mode doesn't help where the feature agent dies.
 func TestACrashLoopOfAnotherAgentEndsWithAPerson(t *testing.T) {
-	long(t)
 	t.Parallel()
-	a := healed(t, nil)
-	inject(t, a, fault.Fault{Target: "feature", Kind: fault.Crash, Share: 1, TTL: 2 * time.Minute, Times: 0})
-	in := await(t, a, incident.Escalated)
-	if in.Kind != incident.AgentDown || in.Target != "feature" || len(a.parts.Healer.calls.recent()) == 0 {
-		t.Errorf("%s %s, %d calls", in.Kind, in.Target, len(a.parts.Healer.calls.recent()))
-	}
-	before := len(changesByActions(t, a))
-	time.Sleep(5 * time.Second) // real time: restarts may not go on
-	if after := len(changesByActions(t, a)); after != before || after > 3 {
-		t.Errorf("%d changes when a person was called, %d later", before, after)
-	}
-	a.parts.Faults.Clear()
+	sabotaged(t, nil, func(t *testing.T, a *App) {
+		inject(t, a, fault.Fault{Target: "feature", Kind: fault.Crash, Share: 1, TTL: 2 * time.Minute, Times: 0})
+		in := await(t, a, incident.Escalated)
+		if in.Kind != incident.AgentDown || in.Target != "feature" || len(a.parts.Healer.calls.recent()) == 0 {
+			t.Errorf("%s %s, %d calls", in.Kind, in.Target, len(a.parts.Healer.calls.recent()))
+		}
+		before := len(changesByActions(t, a))
+		time.Sleep(5 * time.Second) // restarts may not go on
+		if after := len(changesByActions(t, a)); after != before || after > 3 {
+			t.Errorf("%d changes when a person was called, %d later", before, after)
+		}
+		a.parts.Faults.Clear()
+	})
 }
 
 // TestALateFeatureAgentLeavesSafeMode: safe mode can't help, for it needs features too. It is undone, the next rung runs,
 // and when that doesn't help either a person is called, in MODEL mode.
 func TestALateFeatureAgentLeavesSafeMode(t *testing.T) {
-	long(t)
 	t.Parallel()
-	a := healed(t, nil)
-	inject(t, a, fault.Fault{Target: "feature", Kind: fault.Latency, Delay: 800 * time.Millisecond, Share: 1, TTL: 2 * time.Minute})
-	in := await(t, a, incident.Escalated)
-	if a.parts.View.Current().Mode != "MODEL" || in.Degraded || !in.ResolvedAt.IsZero() {
-		t.Errorf("mode %s, degraded %v, resolved %v", a.parts.View.Current().Mode, in.Degraded, in.ResolvedAt)
-	}
-	if in.Actions[0].Type != incident.EnableSafeMode || in.Actions[0].Result != incident.Undone || len(in.Actions) < 2 {
-		t.Errorf("%+v", in.Actions)
-	}
-	a.parts.Faults.Clear()
-	decides(t, a, "MODEL")
+	sabotaged(t, nil, func(t *testing.T, a *App) {
+		inject(t, a, fault.Fault{Target: "feature", Kind: fault.Latency, Delay: 800 * time.Millisecond, Share: 1, TTL: 2 * time.Minute})
+		in := await(t, a, incident.Escalated)
+		if a.parts.View.Current().Mode != "MODEL" || in.Degraded || !in.ResolvedAt.IsZero() {
+			t.Errorf("mode %s, degraded %v, resolved %v", a.parts.View.Current().Mode, in.Degraded, in.ResolvedAt)
+		}
+		if in.Actions[0].Type != incident.EnableSafeMode || in.Actions[0].Result != incident.Undone || len(in.Actions) < 2 {
+			t.Errorf("%+v", in.Actions)
+		}
+		a.parts.Faults.Clear()
+		decides(t, a, "MODEL")
+	})
 }
 
 // TestADamagedRollbackTarget: the version that was in charge before can't be loaded any more. Going back is refused and
 // recorded, the next rung runs, and decisions go on.
 func TestADamagedRollbackTarget(t *testing.T) {
-	long(t)
 	t.Parallel()
-	a := healed(t, func(c *config.Config) { c.Simulate.OutcomeDelay = time.Second })
-	inject(t, a, fault.Fault{Target: "model", Kind: fault.BadModel, Share: 1, TTL: 5 * time.Minute})
-	aliases, err := a.parts.Registry.Aliases(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := a.parts.Registry.Version(t.Context(), aliases[registry.Previous])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(filepath.Join(a.cfg.Data.Dir, v.File), 100); err != nil {
-		t.Fatal(err)
-	}
-	for began := time.Now(); a.parts.View.Current().Mode != "SAFE_MODE"; time.Sleep(20 * time.Millisecond) {
-		if time.Since(began) > time.Minute {
-			t.Fatal("the next rung never ran")
+	sabotaged(t, func(c *config.Config) { c.Simulate.OutcomeDelay = time.Second }, func(t *testing.T, a *App) {
+		inject(t, a, fault.Fault{Target: "model", Kind: fault.BadModel, Share: 1, TTL: 5 * time.Minute})
+		aliases, err := a.parts.Registry.Aliases(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	rows, err := a.parts.Store.Incidents(t.Context(), store.IncidentFilter{}, "", 1)
-	if err != nil || len(rows) != 1 {
-		t.Fatal(err)
-	}
-	var in incident.Incident
-	if err := json.Unmarshal(rows[0].Document, &in); err != nil {
-		t.Fatal(err)
-	}
-	if first := in.Actions[0]; first.Type != incident.RollbackModel || first.Result != incident.Refused || first.Reason == "" {
-		t.Errorf("%s %s: %s", first.Type, first.Result, first.Reason)
-	}
-	decides(t, a, "SAFE_MODE")
+		v, err := a.parts.Registry.Version(t.Context(), aliases[registry.Previous])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(filepath.Join(a.cfg.Data.Dir, v.File), 100); err != nil {
+			t.Fatal(err)
+		}
+		for began := time.Now(); a.parts.View.Current().Mode != "SAFE_MODE"; time.Sleep(20 * time.Millisecond) {
+			if time.Since(began) > time.Minute {
+				t.Fatal("the next rung never ran")
+			}
+		}
+		rows, err := a.parts.Store.Incidents(t.Context(), store.IncidentFilter{}, "", 1)
+		if err != nil || len(rows) != 1 {
+			t.Fatal(err)
+		}
+		var in incident.Incident
+		if err := json.Unmarshal(rows[0].Document, &in); err != nil {
+			t.Fatal(err)
+		}
+		if first := in.Actions[0]; first.Type != incident.RollbackModel || first.Result != incident.Refused || first.Reason == "" {
+			t.Errorf("%s %s: %s", first.Type, first.Result, first.Reason)
+		}
+		decides(t, a, "SAFE_MODE")
+	})
 }
 
 // TestAnEditedRowExecutesNothing: whoever writes APPROVED into the database of the running process gets nothing for it.
