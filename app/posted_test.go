@@ -233,7 +233,7 @@ func TestRetrainingNeverLearns(t *testing.T) {
 			if a := last(in, incident.TriggerRetraining); a.Result != incident.NotHeld || in.Escalations == 0 {
 				b.t.Errorf("the training: %s, %s; %d calls", a.Result, a.Reason, in.Escalations)
 			}
-			time.Sleep(3 * time.Minute) // nor later
+			time.Sleep(time.Minute) // nor later
 			b.nothingLearnt()
 		})
 	})
