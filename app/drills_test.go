@@ -116,7 +116,7 @@ func (d drawn) perform(t *testing.T) (out outcome) {
 		}
 		out.problems, out.unsound = append(out.problems, w.inCharge()...), w.sound()
 		out.took, out.steps, out.story = w.since(), result.Durations, story(w.incidents(), w.begun)
-	})
+	}, inBursts())
 	return out
 }
 
@@ -130,7 +130,7 @@ func (d drawn) control(t *testing.T, length time.Duration) (out outcome) {
 		out.needless = append(executed(w.incidents()), called(w.incidents())...)
 		out.needless, out.unsound = append(out.needless, w.inCharge()...), w.sound()
 		out.took, out.story = w.since(), story(w.incidents(), w.begun)
-	})
+	}, inBursts())
 	return out
 }
 

@@ -141,7 +141,7 @@ func TestAnHourOfDrills(t *testing.T) {
 				w.series(groups, half)
 				time.Sleep(half - w.since())
 				w.judge(true)
-			})
+			}, inBursts())
 		})
 	}
 	for _, seed := range []uint64{2, 3} {
@@ -150,7 +150,7 @@ func TestAnHourOfDrills(t *testing.T) {
 			virtually(t, atHourRate(seed), func(w *world) {
 				time.Sleep(half)
 				w.judge(false)
-			})
+			}, inBursts())
 		})
 	}
 }
@@ -200,7 +200,7 @@ func TestHours(t *testing.T) {
 					time.Sleep(time.Duration(h+1)*time.Hour - w.since())
 				}
 				w.judge(faults)
-			})
+			}, inBursts())
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -19,6 +20,8 @@ type Stream struct {
 	Rate float64
 	// OutcomeDelay is how long after its acceptance an application's outcome is reported.
 	OutcomeDelay time.Duration
+	// Every is how often it sends what is due, together; 20 ms where it is 0.
+	Every time.Duration
 	// Tamper, if not nil, changes outcomes as they are reported. Records are its matter in Next.
 	Tamper Tamper
 	Log    *slog.Logger
@@ -37,7 +40,7 @@ const (
 
 // Run streams until the source is exhausted and its last outcome is reported, or ctx ends.
 func (s *Stream) Run(ctx context.Context) error {
-	t := time.NewTicker(tick)
+	t := time.NewTicker(cmp.Or(s.Every, tick))
 	defer t.Stop()
 	start, sent, exhausted := time.Now(), 0.0, false
 	var batch []Application // what could not be submitted yet
