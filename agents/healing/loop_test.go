@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,7 +19,20 @@ import (
 	"aura/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain puts the stores where no disk syncs, if the system has such a place: fake time stands still meanwhile, and what
+// outlives a power cut is the store's own matter.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("/dev/shm", "aura-")
+	if err != nil {
+		goleak.VerifyTestMain(m)
+		return
+	}
+	_ = os.Setenv("TMPDIR", dir)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
 
 func (w *world) audited() {
 	w.t.Helper()
