@@ -116,19 +116,19 @@ func (r *AuditReport) settingRows(db *gorm.DB, w *witness, _ Vouch) error {
 			r.fails("config_history", id, "%s became %q by %s: the audit has no such change", h.Setting, h.Value, h.Owner)
 			return nil
 		}
-		newest[h.Setting] = storedSetting{h.Setting, h.Value, h.Generation, h.Owner, h.Reason, h.HeldBy, h.ChangedAt, 0}
+		newest[h.Setting] = storedSetting{h.Setting, h.Value, h.Generation, h.Owner, h.Reason, h.HeldBy, h.ChangedAt}
 	}
 	for id, e := range w.settings {
 		r.fails("config_history", id, "it is missing: record %d of the audit has this change of %s", e.Seq, e.Subject)
 		return nil
 	}
 	var now []storedSetting
-	if err := db.Omit("era").Order("setting").Find(&now).Error; err != nil {
+	if err := db.Order("setting").Find(&now).Error; err != nil {
 		return err
 	}
 	for _, s := range now {
 		r.Rows++
-		if s.Era = 0; s != newest[s.Setting] {
+		if s != newest[s.Setting] {
 			r.fails("desired_state", s.Setting, "it is %q by %s; its history says %q by %s", s.Value, s.Owner, newest[s.Setting].Value, newest[s.Setting].Owner)
 		}
 		delete(newest, s.Setting)

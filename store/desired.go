@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -16,31 +17,44 @@ const (
 	SettingReference = "reference"
 )
 
+// sqlDesired goes past gorm, prepared: the healing loop asks ten times a second.
+const sqlDesired = "SELECT setting, value, generation, owner, reason, held_by, changed_at, " +
+	"(SELECT COALESCE(MAX(id), 0) FROM config_history) FROM desired_state"
+
 // Desired reads desired state with its era, all of one instant.
 func (s *Store) Desired(ctx context.Context) (State, error) {
-	var rows []storedSetting
-	err := s.read(ctx).
-		Select("desired_state.*, (SELECT COALESCE(MAX(id), 0) FROM config_history) AS era").Find(&rows).Error
+	out, err := s.readDesired(ctx)
 	if err != nil {
 		return State{}, readErr("read desired state", err)
 	}
-	out := State{Settings: make(map[string]Setting, len(rows))}
-	for i := range rows {
-		v := rows[i].value()
-		out.Era, out.Settings[v.Setting] = rows[i].Era, v
-		switch v.Setting {
-		case SettingReference:
-			out.Reference, out.ReferenceGeneration = v.Value, v.Generation
-		case SettingMode:
-			out.ModeSetting, out.Mode, out.ModeGeneration = v, Mode(v.Value), v.Generation
-		case SettingChampion:
-			if out.Champion, err = strconv.Atoi(v.Value); err != nil {
-				return State{}, fmt.Errorf("store: champion: %w", err)
-			}
-			out.ChampionSetting, out.ChampionGeneration = v, v.Generation
+	out.ModeSetting, out.ChampionSetting = out.Settings[SettingMode], out.Settings[SettingChampion]
+	out.Mode, out.ModeGeneration = Mode(out.ModeSetting.Value), out.ModeSetting.Generation
+	out.Reference, out.ReferenceGeneration = out.Settings[SettingReference].Value, out.Settings[SettingReference].Generation
+	out.ChampionGeneration = out.ChampionSetting.Generation
+	if v, ok := out.Settings[SettingChampion]; ok {
+		if out.Champion, err = strconv.Atoi(v.Value); err != nil {
+			return State{}, fmt.Errorf("store: champion: %w", err)
 		}
 	}
 	return out, nil
+}
+
+func (s *Store) readDesired(ctx context.Context) (out State, err error) {
+	rows, err := s.desired.QueryContext(ctx)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	out.Settings = map[string]Setting{}
+	for rows.Next() {
+		var r storedSetting
+		err := rows.Scan(&r.Setting, &r.Value, &r.Generation, &r.Owner, &r.Reason, &r.HeldBy, &r.ChangedAt, &out.Era)
+		if err != nil {
+			return out, err
+		}
+		out.Settings[r.Setting] = r.value()
+	}
+	return out, rows.Err()
 }
 
 // Settings reads all of desired state.

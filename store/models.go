@@ -92,8 +92,6 @@ type storedSetting struct {
 	Reason     string
 	HeldBy     string
 	ChangedAt  int64
-	// of the history
-	Era int64 `gorm:"->"`
 }
 
 func (storedSetting) TableName() string { return "desired_state" }

@@ -59,9 +59,11 @@ type Store struct {
 	gorm   *gorm.DB
 	reads  *sql.DB
 	writes *sql.DB
-	w      *writer
-	ck     *checkpointer
-	purge  purgeCursors
+	// desired reads desired state; it ends with its pool.
+	desired *sql.Stmt
+	w       *writer
+	ck      *checkpointer
+	purge   purgeCursors
 	// raising lets one RaiseFloor look at a time.
 	raising sync.Mutex
 
@@ -93,6 +95,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	if s.gorm, err = openGORM(s.dialect, s.reads); err != nil {
 		return nil, err
+	}
+	if s.desired, err = s.reads.PrepareContext(ctx, sqlDesired); err != nil {
+		return nil, readErr("prepare a read", err)
 	}
 	if s.w, err = startWriter(ctx, s); err != nil {
 		return nil, err
