@@ -24,6 +24,19 @@ func (p parts) listen(log *slog.Logger) func(context.Context) {
 	}
 }
 
+// announceOutcomes sees to it that no joined outcome goes unannounced. Its mailbox is opened here, before anything is published.
+func (p parts) announceOutcomes(log *slog.Logger) func(context.Context) {
+	box, err := p.Transport.Mailbox(bus.MailboxOptions{Topic: event.FeedbackTopic, Overflow: bus.DropOldest})
+	outcomes := ingestion.NewOutcomes(ingestion.OutcomesOptions{Intake: p.Intake, Store: p.Store, Log: log.With("component", "outcomes")})
+	return func(ctx context.Context) {
+		if err != nil {
+			log.Error("outcomes can't be heard; what is lost of their announcements stays lost until the next start", "err", err)
+			return
+		}
+		outcomes.Run(ctx, box)
+	}
+}
+
 // purge deletes by age: what the simulator made soon, everything else late.
 func (p parts) purge(cfg config.Config, log *slog.Logger) func(context.Context) {
 	policy := store.Policy{Simulated: cfg.Retention.Simulated, Others: cfg.Retention.Applications}

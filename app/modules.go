@@ -117,6 +117,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		})),
 		p.Control.step(),
 		loop("decision listener", p.listen(log)),
+		loop("outcomes", p.announceOutcomes(log)),
 		p.Healer.step(),
 		p.Objective.step(),
 		{Name: "agents", Start: p.Supervisor.Start, Stop: p.Supervisor.Stop},

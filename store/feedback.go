@@ -7,7 +7,8 @@ import (
 
 // AddFeedback keeps outcomes and says how each counts; those Joined are to be published, once. The first outcome of an
 // application stands. Of two outcomes in one call the earlier in the slice is first. On an error some may be kept; the
-// same call again counts those as Duplicate, so it loses their publication and never doubles it.
+// same call again counts those as Duplicate. Whoever loses such an answer loses no publication: what is Joined stays
+// Unannounced until somebody calls it Announced.
 func (s *Store) AddFeedback(ctx context.Context, fs []Feedback) ([]FeedbackResult, error) {
 	for i, f := range fs {
 		if f.Outcome != Repaid && f.Outcome != Defaulted {
@@ -52,9 +53,9 @@ func (w *writer) addFeedback(f Feedback, out *FeedbackResult) error {
 			return fmt.Errorf("feedback: %w", err)
 		}
 	}
-	err = w.exec("INSERT INTO feedback (application, application_id, outcome, kind, observed_at, received_at) "+
-		"VALUES (?, ?, ?, ?, ?, ?)", a.ID, f.ApplicationID, string(f.Outcome), string(f.Kind), micros(f.ObservedAt),
-		micros(f.ReceivedAt))
+	err = w.exec("INSERT INTO feedback (application, application_id, outcome, kind, observed_at, received_at, to_announce) "+
+		"VALUES (?, ?, ?, ?, ?, ?, ?)", a.ID, f.ApplicationID, string(f.Outcome), string(f.Kind), micros(f.ObservedAt),
+		micros(f.ReceivedAt), toAnnounce(f.Kind))
 	if err != nil {
 		return fmt.Errorf("feedback: %w", err)
 	}
@@ -63,6 +64,13 @@ func (w *writer) addFeedback(f Feedback, out *FeedbackResult) error {
 	}
 	*out = FeedbackResult{Kind: f.Kind, Feedback: f}
 	return nil
+}
+
+func toAnnounce(k FeedbackKind) int {
+	if k == Joined {
+		return 1
+	}
+	return 0
 }
 
 // classify sets the kind of an outcome whose application is known, and its decision for Joined.
@@ -96,7 +104,7 @@ func (w *writer) joinEarly(d *Decision) (*Feedback, error) {
 	var outcome string
 	var observed, received int64
 	f := Feedback{Kind: Joined, Decision: d}
-	found, err := w.row("UPDATE feedback SET kind = 'joined' WHERE application = ? AND kind = 'early' "+
+	found, err := w.row("UPDATE feedback SET kind = 'joined', to_announce = 1 WHERE application = ? AND kind = 'early' "+
 		"RETURNING application_id, outcome, observed_at, received_at", []any{d.ID}, &f.ApplicationID, &outcome, &observed, &received)
 	if err != nil || !found {
 		return nil, err

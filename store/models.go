@@ -73,6 +73,7 @@ type storedFeedback struct {
 	Kind          string
 	ObservedAt    int64
 	ReceivedAt    int64
+	ToAnnounce    int64
 }
 
 func (storedFeedback) TableName() string { return "feedback" }

@@ -65,6 +65,37 @@ func testFeedbackEarlyJoinedOnce(t *testing.T, s *Store) {
 	equal(t, "counted once", c.Feedback[Joined], int64(1))
 }
 
+// testFeedbackUnannounced: what is joined, at once or by its decision, is unannounced until somebody says otherwise.
+func testFeedbackUnannounced(t *testing.T, s *Store) {
+	ctx := t.Context()
+	g := generations(t, s)
+	a := accept(t, s, app(t, "U-1", "1"))[0].Application
+	b := accept(t, s, app(t, "U-2", "1"))[0].Application
+	da := decide(t, s, verdict(a, g, .5))[0].Decision
+	addFeedback(t, s, outcome("U-2", Defaulted), outcome("U-1", Repaid), outcome("U-1", Repaid), outcome("nobody", Repaid))
+	left, err := s.Unannounced(ctx, 10)
+	must(t, err)
+	equal(t, "joined", len(left), 1)
+	equal(t, "with its decision", *left[0].Decision, da)
+	equal(t, "outcome", left[0].Outcome, Repaid)
+	decide(t, s, verdict(b, g, .5))
+	left, err = s.Unannounced(ctx, 10)
+	must(t, err)
+	equal(t, "joined by the decision too", len(left), 2)
+	one, err := s.Unannounced(ctx, 1)
+	must(t, err)
+	equal(t, "limit", len(one), 1)
+	must(t, s.Announced(ctx, []string{a.ID, "nobody"}))
+	left, err = s.Unannounced(ctx, 10)
+	must(t, err)
+	equal(t, "left", len(left), 1)
+	equal(t, "the other", left[0].Decision.ID, b.ID)
+	must(t, s.Announced(ctx, []string{a.ID, b.ID}))
+	left, err = s.Unannounced(ctx, 10)
+	must(t, err)
+	equal(t, "none left", len(left), 0)
+}
+
 func testUndecided(t *testing.T, s *Store) {
 	ctx := t.Context()
 	g := generations(t, s)

@@ -31,6 +31,7 @@ func suite(t *testing.T, open opener) {
 		"SetModeAndHold":             testSetModeAndHold,
 		"FeedbackKinds":              testFeedbackKinds,
 		"FeedbackEarlyJoinedOnce":    testFeedbackEarlyJoinedOnce,
+		"FeedbackUnannounced":        testFeedbackUnannounced,
 		"Undecided":                  testUndecided,
 		"FloorWhileAccepting":        testFloorWhileAccepting,
 		"RecentDecisions":            testRecentDecisions,
