@@ -85,3 +85,15 @@ func TestOddFiguresOfTheLoop(t *testing.T) {
 		}
 	}
 }
+
+// TestTheLimitsNameIsOverTheLines: a line that crosses it must not strike it through.
+func TestTheLimitsNameIsOverTheLines(t *testing.T) {
+	from := time.Date(2026, 11, 25, 9, 0, 0, 0, time.UTC)
+	picture := Series{
+		Title: "Latency", From: from, To: from.Add(time.Minute), Limit: 300, LimitText: "300 ms",
+		Lines: []Curve{{Name: "p99", Points: []Point{{from, 100}, {from.Add(time.Minute), 900}}}},
+	}.SVG()
+	if name, line := strings.LastIndex(picture, "is-limit"), strings.LastIndex(picture, "<path"); name < line {
+		t.Errorf("the name is drawn at %d, a line at %d", name, line)
+	}
+}

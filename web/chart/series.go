@@ -78,10 +78,12 @@ func (c Series) SVG() string {
 	if c.Limit > 0 {
 		y := c.y(c.Limit, low, high)
 		s.path("limit", fmt.Sprintf("M%s %sH%s", number(seriesLeft), number(y), number(c.width()-seriesRight)))
-		s.text("tick is-limit", c.width()-seriesRight, y-4, c.LimitText)
 	}
 	for _, l := range c.Lines {
 		c.line(&s, l, low, high)
+	}
+	if c.Limit > 0 { // over the lines, which would strike it through
+		s.text("tick is-limit", c.width()-seriesRight, c.y(c.Limit, low, high)-4, c.LimitText)
 	}
 	return s.close()
 }
