@@ -43,6 +43,8 @@ type core struct {
 	said     string    // states of the last report, to see a change
 	scene    detect.Scene
 	storeAt  time.Time // when the store last answered
+	// unanswered: the store failed to answer when last asked, and is asked again at the next step.
+	unanswered bool
 	watches  map[string]*watch
 	shadow   *shadowView
 	version  int // the validated figures are of
@@ -95,7 +97,7 @@ func (c *core) step(ctx context.Context, out *agents.Outbox) error {
 		return err
 	}
 	say := now.Sub(c.lastSay) >= reportEvery
-	if say {
+	if say || c.unanswered {
 		c.learn(ctx, now)
 	}
 	s := c.view(ctx, now)
@@ -170,6 +172,7 @@ func (c *core) learn(ctx context.Context, now time.Time) {
 			c.lease = renewed // one that could not be renewed in time is still ours, until another life takes it
 		}
 	}
+	c.unanswered = err != nil
 	var refused *store.Refused
 	switch {
 	case errors.As(err, &refused):

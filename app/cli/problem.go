@@ -59,7 +59,7 @@ func (s *client) refused(response *http.Response, body []byte) error {
 			fmt.Fprintf(&b, ", got %s", f.Got)
 		}
 		if f.Want != "" {
-			fmt.Fprintf(&b, ", want %s", f.Want)
+			fmt.Fprintf(&b, ", expected: %s", f.Want)
 		}
 	}
 	remedy := codes[response.StatusCode].remedy

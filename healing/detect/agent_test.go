@@ -214,6 +214,8 @@ func TestStoreGoneAndBack(t *testing.T) {
 	s.run(20 * time.Second)
 	up, s.perSlot, s.labels = false, 0, 0
 	s.run(2 * time.Second)
+	s.want(BusDown, "", Healthy) // one slow answer: nobody is called
+	s.run(2 * time.Second)
 	s.allUnknown(TargetStore)
 	up, s.perSlot, s.labels = true, 5, 5
 	for range 50 {

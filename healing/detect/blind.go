@@ -54,7 +54,7 @@ func (m *Monitor) settle(now time.Time) {
 		return
 	case now.Sub(st.OwnBeat) > limit:
 		st.BlindOf, st.BlindWhy = TargetBus, "monitoring doesn't hear its own beat"
-	case !st.StoreBeat.IsZero() && now.Sub(st.StoreBeat) > limit:
+	case !st.StoreBeat.IsZero() && now.Sub(st.StoreBeat) > storeSilence*limit:
 		st.BlindOf, st.BlindWhy = TargetStore, "the store doesn't answer"
 	default:
 		if m.blind() && st.BlindOf != TargetMonitoring && st.Blind.State != "" {
@@ -87,6 +87,10 @@ func (m *Monitor) restartClocks(now time.Time) {
 // blind reports whether nothing can be known now: before the first step too.
 func (m *Monitor) blind() bool { return m.state.Blind.State != Healthy }
 
+// storeSilence times the limit of a beat is how long the store may be silent: it is asked once a second, and one slow answer
+// on a busy machine is no outage that a person must come for.
+const storeSilence = 2
+
 // briefPauses times the pause limit is a pause that a person is told of.
 const briefPauses = 5
 
@@ -111,7 +115,7 @@ func (m *Monitor) busSignal(now time.Time, late bool) Signal {
 		s.Evidence["cause"] = "monitoring has not stepped for " + now.Sub(st.LastStep).Round(time.Millisecond).String()
 	case m.blind():
 		if s.Target = st.BlindOf; s.Target == TargetStore {
-			s.Value = now.Sub(st.StoreBeat).Seconds()
+			s.Value, s.Threshold = now.Sub(st.StoreBeat).Seconds(), storeSilence*s.Threshold
 		}
 		s.Evidence["cause"] = st.BlindWhy
 	}

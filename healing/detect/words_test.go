@@ -64,7 +64,7 @@ func TestEachKindSaysWhatWasSeen(t *testing.T) {
 		"store": {BusDown, "", func(s *service) {
 			last := s.now
 			s.store = func(time.Time) time.Time { return last }
-		}, `^the store doesn't answer for 1\.6 s against 1\.5$`},
+		}, `^the store doesn't answer for 3\.1 s against 3$`},
 		"paused": {BusDown, "", func(s *service) { s.now = s.now.Add(20 * time.Second) }, `^monitoring itself paused for 20\.1s against \S+s$`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -169,7 +169,7 @@ func (x *step) passOver() string {
 	for _, fact := range r.Requires {
 		// What the signal doesn't know the agent tests when the policy is asked (REFUSED).
 		if holds, known := x.in.Signal.Facts[fact]; known && !holds {
-			return "it needs " + fact + ", and that is not so"
+			return "its precondition " + fact + " does not hold"
 		}
 	}
 	if x.in.inFlight(Touches(r.Action, x.in.paramsOf(r))) {

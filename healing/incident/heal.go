@@ -27,7 +27,7 @@ func (x *step) settle() string {
 	judged, called := in.current(), in.personCalled()
 	if judged != nil && judged.Verdict != nil {
 		in.SelfRecovered = judged.Verdict.SelfRecovered
-		why = fmt.Sprintf("healthy: [%.4g, %.4g], n = %d", judged.Verdict.Lower, judged.Verdict.Upper, judged.Verdict.N)
+		why = "healthy: " + judged.Verdict.interval()
 	} else { // nobody verified an action; the signal alone shows it
 		judged, in.SelfRecovered = nil, !in.Degraded || called
 	}
@@ -59,7 +59,7 @@ func (x *step) restored() string {
 	a := in.current()
 	x.end(a, Verified, "the model decides and the signal is healthy")
 	in.Degraded, in.RestoredAt, in.CurrentID = false, x.now, ""
-	return fmt.Sprintf("the model is back: [%.4g, %.4g], n = %d", a.Verdict.Lower, a.Verdict.Upper, a.Verdict.N)
+	return "the model is back: " + a.Verdict.interval()
 }
 
 // cancel ends an incident whose cause went away before anything of ours stood. No action earns credit.
@@ -285,7 +285,7 @@ func (x *step) relapse() string {
 	if !in.DetectedAt.IsZero() {
 		in.Relapses = newest(append(in.Relapses, x.now))
 		in.Detections = newest(append(in.Detections, in.DetectedAt))
-		why = fmt.Sprintf("it came back, the %d. time", len(in.Relapses))
+		why = fmt.Sprintf("it came back (relapse %d)", len(in.Relapses))
 	}
 	in.ResolvedAt, in.RestoredAt, in.SelfRecovered = time.Time{}, time.Time{}, false
 	x.reorder()

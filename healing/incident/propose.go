@@ -89,7 +89,7 @@ func (x *step) proposeRestore() string {
 	a.Rung = -1
 	a.Before = x.in.Shadow.Numbers
 	x.in.Escalation = ""
-	return "DISABLE_SAFE_MODE: the shadow shows the model healthy for " + x.in.Shadow.ObservedAt.Sub(x.in.ShadowSince).String()
+	return "DISABLE_SAFE_MODE: the shadow shows the model healthy for " + x.in.Shadow.ObservedAt.Sub(x.in.ShadowSince).Round(100*time.Millisecond).String()
 }
 
 // newAction appends an action and makes it the current one.

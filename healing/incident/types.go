@@ -2,6 +2,7 @@ package incident
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -197,6 +198,11 @@ type Verdict struct {
 	SelfRecovered bool               `json:"self_recovered,omitempty"`
 	Numbers       map[string]float64 `json:"numbers,omitempty"`
 	Reason        string             `json:"reason,omitempty"`
+}
+
+// interval tells what was judged, for people.
+func (v *Verdict) interval() string {
+	return fmt.Sprintf("between %.4g and %.4g, %d samples", v.Lower, v.Upper, v.N)
 }
 
 // TakeOver is a more specific cause for the same incident.
