@@ -45,11 +45,11 @@ type core struct {
 	storeAt  time.Time // when the store last answered
 	// unanswered: the store failed to answer when last asked, and is asked again at the next step.
 	unanswered bool
-	watches  map[string]*watch
-	shadow   *shadowView
-	version  int // the validated figures are of
-	accuracy float64
-	rows     int
+	watches    map[string]*watch
+	shadow     *shadowView
+	version    int // the validated figures are of
+	accuracy   float64
+	rows       int
 }
 
 func newCore(m *Monitoring, l agents.Life) *core {

@@ -184,7 +184,7 @@ func TestRefusals(t *testing.T) {
 		{
 			422, media, `{"title":"Unprocessable Entity","detail":"invalid: ttl","errors":[{"field":"ttl","problem":"range","got":"1h","want":"at most 15m"}]}`,
 			2,
-			[]string{"invalid: ttl", "ttl: range, got 1h, want at most 15m", "correct"},
+			[]string{"invalid: ttl", "ttl: range, got 1h, expected: at most 15m", "correct"},
 		},
 		{400, media, `{"title":"Bad Request"}`, 2, []string{"Bad Request", "correct"}},
 		{401, media, `{"title":"Unauthorized"}`, 5, []string{"AURA_TOKEN"}},
