@@ -218,6 +218,12 @@ func TestStoreGoneAndBack(t *testing.T) {
 	s.run(2 * time.Second)
 	s.allUnknown(TargetStore)
 	up, s.perSlot, s.labels = true, 5, 5
+	s.run(time.Second)
+	s.allUnknown(TargetStore) // the healer, which could not write it down, still sees it
+	if g := s.signal(BusDown, ""); g.Value < 3 {
+		t.Errorf("the outage that is just over: %+v", g)
+	}
+	s.run(time.Second)
 	for range 50 {
 		s.run(step)
 		s.quiet()

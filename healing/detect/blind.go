@@ -45,7 +45,11 @@ func (m *Monitor) notice(now time.Time, s Slot) {
 func (m *Monitor) settle(now time.Time) {
 	st := &m.state
 	limit := m.config.Agent.Missing
-	switch {
+	switch silence := now.Sub(st.StoreBeat); {
+	case !st.StoreBeat.IsZero() && silence > storeSilence*limit:
+		st.BlindOf, st.BlindWhy, st.Silence = TargetStore, "the store doesn't answer", silence
+		// The healer could write nothing down meanwhile: the outage stays in sight until it can have done so.
+		st.Settle, st.Brief = now.Add(limit), false
 	case now.Before(st.Settle) && st.Brief:
 		st.Blind.set(Unknown, now)
 		return
@@ -54,15 +58,13 @@ func (m *Monitor) settle(now time.Time) {
 		return
 	case now.Sub(st.OwnBeat) > limit:
 		st.BlindOf, st.BlindWhy = TargetBus, "monitoring doesn't hear its own beat"
-	case !st.StoreBeat.IsZero() && now.Sub(st.StoreBeat) > storeSilence*limit:
-		st.BlindOf, st.BlindWhy = TargetStore, "the store doesn't answer"
 	default:
 		if m.blind() && st.BlindOf != TargetMonitoring && st.Blind.State != "" {
 			// What was missed meanwhile must not count against anybody.
 			m.restartClocks(now)
 		}
 		st.Blind.set(Healthy, now)
-		st.BlindOf, st.BlindWhy = "", ""
+		st.BlindOf, st.BlindWhy, st.Silence = "", "", 0
 		return
 	}
 	st.Blind.set(Confirmed, now)
@@ -115,7 +117,7 @@ func (m *Monitor) busSignal(now time.Time, late bool) Signal {
 		s.Evidence["cause"] = "monitoring has not stepped for " + now.Sub(st.LastStep).Round(time.Millisecond).String()
 	case m.blind():
 		if s.Target = st.BlindOf; s.Target == TargetStore {
-			s.Value, s.Threshold = now.Sub(st.StoreBeat).Seconds(), storeSilence*s.Threshold
+			s.Value, s.Threshold = st.Silence.Seconds(), storeSilence*s.Threshold
 		}
 		s.Evidence["cause"] = st.BlindWhy
 	}
