@@ -163,6 +163,9 @@ func TestACrashLoopOfAnotherAgentEndsWithAPerson(t *testing.T) {
 		if in.Kind != incident.AgentDown || in.Target != "feature" || len(a.parts.Healer.calls.recent()) == 0 {
 			t.Errorf("%s %s, %d calls", in.Kind, in.Target, len(a.parts.Healer.calls.recent()))
 		}
+		if in.EnteredAt.Sub(in.DetectedAt) > 5*time.Second || !strings.Contains(in.Reason, "aura agent restart feature") {
+			t.Errorf("called after %v: %s", in.EnteredAt.Sub(in.DetectedAt), in.Reason)
+		}
 		before := len(changesByActions(t, a))
 		time.Sleep(5 * time.Second) // restarts may not go on
 		if after := len(changesByActions(t, a)); after != before || after > 3 {

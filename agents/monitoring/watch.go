@@ -110,6 +110,7 @@ func (c *core) verdicts(ctx context.Context, now time.Time, signals []detect.Sig
 		v := detect.WatchVerdict{IncidentID: w.IncidentID, ActionID: w.ActionID, Worse: w.worse(signals, explained)}
 		switch {
 		case w.rates != nil:
+			w.rates.Heed(signals)
 			v.Verdict = w.rates.Verdict(now)
 		case w.drift != nil:
 			v.PSI, v.Verdict = true, w.drift.Verdict(now, w.ref, c.Config.Drift, c.View.Current().Champion)

@@ -16,6 +16,7 @@ type agentView struct {
 	Since time.Time `json:"down_since"`
 	Why   string    `json:"why,omitempty"`
 	Life  int64     `json:"down_incarnation,omitempty"`
+	Died  time.Time `json:"died,omitzero"` // when that life did
 	Good  int       `json:"good,omitempty"`
 	track
 }
@@ -53,6 +54,9 @@ func (v *agentView) beaten(began time.Time, enough int) {
 	switch v.Beat.State {
 	case AgentCrashed, AgentHung, AgentQuarantined:
 		v.convict(v.Beat.State, began)
+		if v.Life != v.Beat.Incarnation {
+			v.Died = began
+		}
 		v.Life, v.Why = v.Beat.Incarnation, v.Beat.Cause // the next life's beats have another one, or none
 	case AgentRunning, AgentSlow:
 		if v.Down == "" {
@@ -63,7 +67,7 @@ func (v *agentView) beaten(began time.Time, enough int) {
 			return
 		}
 		if v.Good++; v.Good >= enough {
-			v.Down, v.Why, v.Good, v.Life = "", "", 0, 0
+			v.Down, v.Why, v.Good, v.Life, v.Died = "", "", 0, 0, time.Time{}
 		}
 	}
 }
@@ -187,6 +191,9 @@ func (m *Monitor) agentSignal(now time.Time, v *agentView) Signal {
 	switch {
 	case v.Down != "":
 		s.Evidence["cause"], s.Onset = v.Down, v.Since
+		if v.Life != 0 {
+			s.Evidence[evidenceDied], s.Evidence[evidenceDiedAt] = v.Life, v.Died
+		}
 		s.Evidence["down_for_s"], s.Evidence["deadline_ms"] = now.Sub(v.Since).Seconds(), milliseconds(v.Beat.Deadline)
 	case v.State == Confirmed:
 		s.Evidence["cause"], s.Onset = downFailing, v.track.Since
@@ -198,6 +205,12 @@ func (m *Monitor) agentSignal(now time.Time, v *agentView) Signal {
 	}
 	return s
 }
+
+// Of an agent that is down: which life died, and when.
+const (
+	evidenceDied   = "died_incarnation"
+	evidenceDiedAt = "died_at"
+)
 
 func severity(s State) int {
 	switch s {

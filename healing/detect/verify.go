@@ -75,6 +75,8 @@ type Verification struct {
 	Instance string    `json:"instance,omitempty"`
 	From     int64     `json:"from,omitempty"`
 	Moved    bool      `json:"moved,omitempty"`
+	// Died says how the life that the action began ended.
+	Died string `json:"died,omitempty"`
 }
 
 // NewVerification starts a verification of LATENCY_SLO_BREACH, PERF_DROP or AGENT_DOWN for data from since on. d gives the
@@ -206,6 +208,30 @@ func (v *Verification) beats(now time.Time, s Slot) {
 	}
 }
 
+// Heed takes what the detectors say beside the slots: an agent whose new life has died is not healed, however long one
+// would wait. The notice of death may have come before the verification began; the signal still tells.
+func (v *Verification) Heed(signals []Signal) {
+	for _, s := range signals {
+		if v.Kind != AgentDown || s.Kind != AgentDown || s.Target != v.Target || v.Options.Incarnation == 0 || s.State != Confirmed {
+			continue
+		}
+		at, _ := s.Evidence[evidenceDiedAt].(time.Time)
+		if int64(s.number(evidenceDied)) <= v.Options.Incarnation || at.Before(v.Since) {
+			continue
+		}
+		v.Died, v.Fell = "its new life crashed again", true
+		switch s.text("cause") {
+		case AgentHung:
+			v.Died = "its new life hung again"
+		case AgentQuarantined:
+			v.Died = "its new life ended in quarantine"
+		}
+		if why := s.text("detail"); why != "" {
+			v.Died += ": " + why
+		}
+	}
+}
+
 // Verdict says what is known now. HEALTHY and BROKEN are final; PENDING may become a failure by its owner's timeout.
 func (v *Verification) Verdict(now time.Time) Verdict {
 	r := Verdict{Finding: Pending, Since: v.Since, At: now, N: v.Test.N, Bad: v.Test.Bad, High: 1, LLR: v.Test.LLR}
@@ -219,6 +245,8 @@ func (v *Verification) Verdict(now time.Time) Verdict {
 		stays = v.Stay.N > 0 && v.accepts() // a second of outcomes alone says nothing of accuracy
 	}
 	switch {
+	case v.Died != "":
+		r.Finding, r.Reason = Broken, v.Died
 	case v.Fell:
 		r.Finding = Broken
 		r.Reason = fmt.Sprintf("%d of %d samples from after the action are bad", r.Bad, r.N) + v.why()

@@ -26,6 +26,7 @@ func (s *service) verify(v *Verification, limit time.Duration) (Verdict, time.Du
 			s.t.Fatal(err)
 		}
 		*v = again
+		v.Heed(s.m.Signals(s.now))
 		if r := v.Verdict(s.now); r.Finding != Pending {
 			return r, s.now.Sub(from)
 		}
@@ -164,6 +165,58 @@ func TestVerifyAgent(t *testing.T) {
 	v = newVerification(t, AgentDown, "model", s.now, s.desired, VerifyOptions{})
 	if r, _ := s.verify(v, 10*time.Second); r.Finding != Pending {
 		t.Errorf("a beat every 800 ms: %+v", r)
+	}
+}
+
+// TestVerifyANewLifeThatDies: a restart that ends in another crash or hang has failed at once, also where the verification
+// begins after the notice of it. The death that was restarted, one from before the restart, or another agent's, says nothing.
+func TestVerifyANewLifeThatDies(t *testing.T) {
+	die := func(s *service, agent, state string) {
+		beats := s.beats
+		s.beats = func(now time.Time) []Beat {
+			all := beats(now)
+			for i := range all {
+				if all[i].Agent == agent {
+					all[i].State, all[i].Cause = state, "no forest"
+				}
+			}
+			return all
+		}
+	}
+	for name, c := range map[string]struct {
+		before  int64 // the life that is dead before the restart
+		agent   string
+		state   string
+		late    bool // the verification begins after the notice
+		want    Finding
+		because string
+	}{
+		"crash":                {1, "model", AgentCrashed, false, Broken, "its new life crashed again: no forest"},
+		"crash, heard before":  {1, "model", AgentCrashed, true, Broken, "its new life crashed again: no forest"},
+		"hang":                 {1, "model", AgentHung, false, Broken, "its new life hung again: no forest"},
+		"quarantine":           {1, "model", AgentQuarantined, true, Broken, "its new life ended in quarantine: no forest"},
+		"another agent":        {1, "feature", AgentCrashed, false, Cured, ""},
+		"a life died before":   {2, "model", AgentRunning, false, Cured, ""},
+		"its first life alone": {1, "model", AgentRunning, false, Cured, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t, 61, 1000)
+			beats := s.beats
+			s.life = c.before
+			die(s, "model", AgentCrashed)
+			s.run(time.Second)
+			restarted := s.now
+			s.beats, s.life = beats, c.before+1
+			die(s, c.agent, c.state)
+			if c.late {
+				s.run(step)
+			}
+			v := newVerification(t, AgentDown, "model", restarted, s.desired, VerifyOptions{Incarnation: 1})
+			r, took := s.verify(v, 3*time.Second)
+			if r.Finding != c.want || c.because != "" && (r.Reason != c.because || took > step) {
+				t.Errorf("%+v after %v", r, took)
+			}
+		})
 	}
 }
 

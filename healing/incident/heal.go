@@ -143,6 +143,14 @@ func (x *step) call(e Escalation, more string) string {
 	return "a person was called: " + string(e) + orNothing(": ", more)
 }
 
+// endLadder says what a person would do next, where that is one command.
+func (x *step) endLadder() string {
+	if x.in.Kind != AgentDown {
+		return x.call(EscLadderEnd, "")
+	}
+	return x.call(EscLadderEnd, "once its cause is mended: aura agent restart "+x.in.Target+" --reason mended")
+}
+
 func (x *step) noDecision() string { return x.call(EscNoDecision, "") }
 
 func (x *step) callAgain() string { return x.call(x.in.Escalation, "safe mode still stands") }

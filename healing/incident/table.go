@@ -42,7 +42,7 @@ var table = []transition{
 	{From: from(Detected), When: "a kind that only a person handles", Guard: (*step).notifyOnly, To: Escalated, Do: because(EscNotifyOnly)},
 	{From: from(Detected), When: "a bug in the data is named", Guard: (*step).dataBug, To: Escalated, Do: because(EscDataBug)},
 	{From: from(Detected), When: "too many relapses", Guard: (*step).tooManyRelapses, To: Escalated, Do: because(EscFlapping)},
-	{From: from(Detected), When: "the ladder is at its end", Guard: (*step).ladderEnd, To: Escalated, Do: because(EscLadderEnd)},
+	{From: from(Detected), When: "the ladder is at its end", Guard: (*step).ladderEnd, To: Escalated, Do: (*step).endLadder},
 	{From: from(Detected), When: "the rung can't run", Guard: (*step).mustPassOver, To: Detected, Do: (*step).recordPassOver},
 	{From: from(Detected), When: "confirmed, target free, not paused", Guard: (*step).mayAct, To: Proposed, Do: (*step).proposeRung},
 	{From: from(Detected), When: "deadline", Guard: (*step).expired, To: Escalated, Do: because(EscWaited)},
