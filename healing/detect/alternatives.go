@@ -12,6 +12,8 @@ type Alternatives struct {
 	Weights []float64
 	// Ratio[j][b] is the likelihood ratio of bin b under alternative j, Log its logarithm.
 	Ratio, Log [][]float64
+	// Null[j] is the mean of an event's Log[j] without a change, which is negative.
+	Null []float64
 }
 
 // Shares returns p0[b] = (count[b] + 1/2) / (m + nb/2), the reference shares of §K.2.
@@ -48,14 +50,15 @@ func (b *bets) add(name string, weight float64, f func(k int) float64) {
 		q[k] = max(f(k), 0)
 		sum += q[k]
 	}
-	ratio, log := make([]float64, len(q)), make([]float64, len(q))
+	ratio, log, null := make([]float64, len(q)), make([]float64, len(q)), 0.0
 	for k := range q {
 		ratio[k] = (0.98*q[k]/sum + 0.02*b.p0[k]) / b.p0[k]
 		log[k] = math.Log(ratio[k])
+		null += b.p0[k] * log[k]
 	}
 	b.Names = append(b.Names, name)
 	b.Weights = append(b.Weights, weight)
-	b.Ratio, b.Log = append(b.Ratio, ratio), append(b.Log, log)
+	b.Ratio, b.Log, b.Null = append(b.Ratio, ratio), append(b.Log, log), append(b.Null, null)
 }
 
 func (b *bets) locationAndScale() {

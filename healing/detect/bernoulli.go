@@ -14,7 +14,8 @@ func NewBernoulli(p0 float64, rates []float64) *Alternatives {
 		a.Names = append(a.Names, fmt.Sprintf("rate %.3g", p))
 		a.Weights = append(a.Weights, 1/float64(len(rates)))
 		a.Ratio = append(a.Ratio, ratio)
-		a.Log = append(a.Log, []float64{math.Log(ratio[0]), math.Log(ratio[1])})
+		log := []float64{math.Log(ratio[0]), math.Log(ratio[1])}
+		a.Log, a.Null = append(a.Log, log), append(a.Null, (1-p0)*log[0]+p0*log[1])
 	}
 	return a
 }

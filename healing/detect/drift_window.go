@@ -23,6 +23,24 @@ func (d *drift) trim(least int64) {
 	}
 }
 
+// over reports whether the newest rows, all from after the onset, show no change any more: none that keeps R of its
+// alternative at held or above.
+func (d *drift) over(bets *columnBets, held float64) bool {
+	bins := len(d.Blocks[0].Counts) - 2
+	counts := make([]uint32, bins+2)
+	for i := len(d.Blocks) - 1; i >= 0 && sumCounts(counts[:bins+1]) < overRows; i-- {
+		if d.Blocks[i].From.Before(d.Onset) {
+			return false
+		}
+		add(counts, d.Blocks[i].Counts)
+	}
+	present, missing := sumCounts(counts[:bins]), counts[bins]
+	outside := min(counts[bins+1], present)
+	return present+missing >= overRows && d.Values.Refuted(bets.values, counts[:bins], held) &&
+		d.Missing.Refuted(bets.missing, []uint32{present, missing}, held) &&
+		d.Outside.Refuted(bets.outside, []uint32{present - outside, outside}, held)
+}
+
 // estimate computes PSI of values, and of missing against present, over the window. While SUSPECT the whole window since
 // the onset counts, else the newest rows that suffice.
 func (d *drift) estimate(c *Column, rule DriftConfig, z float64) {

@@ -101,6 +101,25 @@ func (d *ESR) Best(a *Alternatives) (name string, onset time.Time) {
 	return a.Names[best], time.UnixMicro(d.Low[best]).UTC()
 }
 
+// Refuted reports whether counts of n events speak against every alternative whose R is at least held: under it they are
+// less likely than without a change by half of what is to be expected without one, or more.
+func (d *ESR) Refuted(a *Alternatives, counts []uint32, held float64) bool {
+	n := float64(sumCounts(counts))
+	for j, r := range d.R {
+		if r < held {
+			continue
+		}
+		sum := 0.0
+		for b, c := range counts {
+			sum += float64(c) * a.Log[j][b]
+		}
+		if sum > n*a.Null[j]/2 {
+			return false
+		}
+	}
+	return true
+}
+
 // fits reports whether a restored state is one of a detector of a.
 func (d *ESR) fits(a *Alternatives) bool {
 	k := len(a.Ratio)

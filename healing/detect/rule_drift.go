@@ -6,6 +6,7 @@ const (
 	blockRows  = 50   // least rows of a block of the PSI window, so that checkpoints stay small
 	suspectMax = 2000 // rows the window grows to while SUSPECT: a small drift needs more than 500 to be sure
 	keepRows   = 1000 // sampled rows kept for naming data bugs
+	overRows   = 1000 // newest rows that end an alarm if they show no change
 	nameEvery  = time.Second
 )
 
@@ -160,7 +161,7 @@ func (m *Monitor) stepColumn(now time.Time, name string, index int, c *Column, c
 	d.Warming = c.Present()+c.Missing < m.config.Drift.MinReference
 	if counts != nil && sumCounts(counts[:bins+1]) > 0 {
 		d.take(now, bets, counts)
-		m.alarm(bets, d)
+		m.alarm(now, bets, d)
 		d.trim(m.config.Drift.MinSamples)
 		d.estimate(c, m.config.Drift, z)
 	}
@@ -183,11 +184,18 @@ func (d *drift) take(now time.Time, bets *columnBets, counts []uint32) {
 	d.Blocks = append(d.Blocks, driftBlock{From: now, Counts: append([]uint32(nil), counts...)})
 }
 
-// alarm sets what the three detectors say together. An alarm stays until R has fallen to a hundredth.
-func (m *Monitor) alarm(bets *columnBets, d *drift) {
+// alarm sets what the three detectors say together. An alarm stays until R has fallen to a hundredth, or its newest rows
+// show no change: after a large one R needs long to fall, in a bin that is rare without it hours.
+func (m *Monitor) alarm(now time.Time, bets *columnBets, d *drift) {
 	values, missing, outside := d.Values.Statistic(bets.values), d.Missing.Statistic(bets.missing), d.Outside.Statistic(bets.outside)
 	top := max(values, missing, outside)
 	was := d.Alarmed
+	if was && d.over(bets, m.threshold/100) {
+		newest := d.Blocks
+		d.restart(0, now)
+		d.Blocks = newest
+		return
+	}
 	d.Alarmed = !d.Warming && (top >= m.threshold || was && top >= m.threshold/100)
 	if !d.Alarmed {
 		d.Onset, d.Change = time.Time{}, ""
