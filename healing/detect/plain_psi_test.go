@@ -38,7 +38,7 @@ func TestComparisonIsThePlainPSI(t *testing.T) {
 			s.Add(row)
 		}
 		want := PSI(BinCounts(column(rows), deciles), BinCounts(column(drawn), deciles))
-		if got := r.Compare(s, 0)[0]; got.N != 3000 || math.Abs(got.Value-want) > 1e-9 {
+		if got := r.Compare(s, 0, 1)[0]; got.N != 3000 || math.Abs(got.Value-want) > 1e-9 {
 			t.Errorf("%s: PSI %.9f of %d rows, want %.9f of 3000", name, got.Value, got.N, want)
 		}
 	}

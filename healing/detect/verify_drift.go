@@ -11,6 +11,8 @@ type DriftCheck struct {
 	Since  time.Time `json:"since"`
 	At     time.Time `json:"at"`
 	Sketch *Sketch   `json:"sketch"`
+	// Unscored are the newest rows that came in safe mode, without one between them that the model was asked to decide.
+	Unscored int64 `json:"unscored"`
 }
 
 // NewDriftCheck starts a check against r for rows counted after since.
@@ -24,8 +26,14 @@ func (c *DriftCheck) Step(now time.Time, s Slot) error {
 	if !s.At.After(c.Since) {
 		return nil
 	}
+	if s.Desired.Mode != ModeSafe {
+		c.Unscored = 0
+	}
 	for _, k := range s.Sketches {
 		if k.Reference == c.Sketch.Reference {
+			if s.Desired.Mode == ModeSafe {
+				c.Unscored += int64(k.N)
+			}
 			if err := c.Sketch.Merge(k); err != nil {
 				return fmt.Errorf("detect: drift check: %w", err)
 			}
@@ -34,49 +42,65 @@ func (c *DriftCheck) Step(now time.Time, s Slot) error {
 	return nil
 }
 
-// Verdict judges the rows so far.
+// Verdict judges the rows so far. What has too few values of its own is left out, as chance alone makes its PSI large: where
+// the model decides its scores are waited for; where as many rows as are needed came in safe mode, the features say it all.
 func (c *DriftCheck) Verdict(now time.Time, r *Reference, rule DriftConfig, version int) Verdict {
 	v := Verdict{Finding: Pending, Since: c.Since, At: now, N: int64(c.Sketch.N)}
 	if v.N < rule.MinSamples {
 		v.Reason = fmt.Sprintf("%d of %d rows", v.N, rule.MinSamples)
 		return v
 	}
-	name, raw := "", 0.0
-	for _, p := range r.Compare(c.Sketch, version) {
-		if p.Corrected >= v.Value || name == "" {
-			name, raw, v.Value, v.Low = p.Target, p.PSIEstimate.Value, p.Corrected, p.Lower
+	var worst TargetPSI
+	var scores int64
+	for _, p := range r.Compare(c.Sketch, version, rule.MinSamples) {
+		if p.Target == TargetScore {
+			scores = p.N
+		}
+		if p.N >= rule.MinSamples && (worst.Target == "" || p.Corrected >= worst.Corrected) {
+			worst = p
 		}
 	}
-	v.Finding = Cured
-	if v.Value >= rule.Clear {
+	v.Value, v.Low = worst.Corrected, worst.Lower
+	v.Reason = fmt.Sprintf("PSI of %s %.3f after correction for %d values (measured %.3f), limit %.3g",
+		worst.Target, worst.Corrected, worst.N, worst.Value, rule.Clear)
+	short := r.Scores[version] != nil && scores < rule.MinSamples
+	switch {
+	case v.Value >= rule.Clear:
 		v.Finding = Broken
+	case short && c.Unscored < rule.MinSamples:
+		v.Reason = fmt.Sprintf("%d of %d scores; largest %s", scores, rule.MinSamples, v.Reason)
+	case short:
+		v.Finding, v.Reason = Cured, "largest "+v.Reason+"; safe mode gives no scores"
+	default:
+		v.Finding, v.Reason = Cured, "largest "+v.Reason
 	}
-	v.Reason = fmt.Sprintf("largest PSI %.3f (%s) on %d rows, %.3f corrected for their number", raw, name, v.N, v.Value)
 	return v
 }
 
-// TargetPSI is the PSI of one feature (its values, or missing against present, whichever is larger) or of the scores.
+// TargetPSI is the PSI of one feature (its values, or missing against present, whichever is larger) or of the scores. N
+// counts what it is of.
 type TargetPSI struct {
 	Target string `json:"target"`
 	PSIEstimate
 }
 
-// Compare returns the PSI of each feature of a sketch, and of the scores of a version where there are any, against r.
-func (r *Reference) Compare(s *Sketch, version int) []TargetPSI {
+// Compare returns the PSI of each feature of a sketch, and of the scores of a version where there are any, against r. A
+// feature with fewer than least values is compared by missing against present alone.
+func (r *Reference) Compare(s *Sketch, version int, least int64) []TargetPSI {
 	z := upperNormal(0.01 / float64(len(r.Features)+1))
 	var all []TargetPSI
 	for i := range r.Features {
 		if i < len(s.Features) {
-			all = append(all, r.Features[i].compare(s.Features[i], z))
+			all = append(all, r.Features[i].compare(s.Features[i], z, least))
 		}
 	}
 	if c := r.Scores[version]; c != nil && s.Scores[version] != nil {
-		all = append(all, c.compare(s.Scores[version], z))
+		all = append(all, c.compare(s.Scores[version], z, least))
 	}
 	return all
 }
 
-func (c *Column) compare(counts []uint32, z float64) TargetPSI {
+func (c *Column) compare(counts []uint32, z float64, least int64) TargetPSI {
 	wide := make([]int64, len(counts))
 	for i, n := range counts {
 		wide[i] = int64(n)
@@ -84,7 +108,7 @@ func (c *Column) compare(counts []uint32, z float64) TargetPSI {
 	bins := c.Bins()
 	p := EstimatePSI(c.grouped(c.Counts), c.grouped(wide[:bins]), z)
 	absent := EstimatePSI([]int64{c.Present(), c.Missing}, []int64{int64(total(wide[:bins])), wide[bins]}, z)
-	if absent.Corrected > p.Corrected || p.N == 0 {
+	if absent.Corrected > p.Corrected || p.N < least {
 		p = absent
 	}
 	return TargetPSI{c.Name, p}
@@ -97,7 +121,7 @@ func (r *Reference) Matches(rows [][]float64, least int, limit float64) (ok bool
 	for _, row := range rows {
 		s.Add(row)
 	}
-	for i, p := range r.Compare(s, 0) {
+	for i, p := range r.Compare(s, 0, 1) {
 		if i == 0 || p.Corrected > worst.Corrected {
 			worst = p
 		}

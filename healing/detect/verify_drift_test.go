@@ -1,0 +1,109 @@
+package detect
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+// checked makes a check that has seen n rows, and so many scores of version 1, in a slot each of a tenth.
+func checked(t *testing.T, r *Reference, mode string, n, scores int, row func() []float64, score func() float64) *DriftCheck {
+	t.Helper()
+	c := NewDriftCheck(r, at)
+	for i := range 10 {
+		k := NewSketch(r)
+		for range (n + 9 - i) / 10 {
+			k.Add(row())
+		}
+		for range (scores + 9 - i) / 10 {
+			k.AddScore(1, score())
+		}
+		slot := Slot{At: at.Add(time.Duration(i+1) * step), Desired: Desired{Mode: mode, Champion: 1}}
+		slot.Sketches = []*Sketch{k}
+		if err := c.Step(slot.At, slot); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+// TestFewScoresBreakNothing: the PSI of some 20 scores is large by chance. They are waited for while the model decides, and
+// not in a safe mode that gives none.
+func TestFewScoresBreakNothing(t *testing.T) {
+	rule := DefaultConfig().Drift
+	large := 0
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 31))
+		rows, given := make([][]float64, 1000), make([]float64, 1000)
+		for i := range rows {
+			rows[i], given[i] = normalRow(r), r.Float64()
+		}
+		ref, err := BuildReference("r", serviceFields, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ref.SetScores(1, given)
+		row := func() []float64 { return normalRow(r) }
+		for _, mode := range []string{"MODEL", ModeSafe} {
+			c := checked(t, ref, mode, 501, 20, row, r.Float64)
+			for _, p := range ref.Compare(c.Sketch, 1, 1) {
+				if p.Target == TargetScore && p.Corrected >= rule.Clear {
+					large++
+				}
+			}
+			want, text := Pending, "20 of 500 scores; largest PSI of "
+			if mode == ModeSafe {
+				want, text = Cured, "safe mode gives no scores"
+			}
+			if v := c.Verdict(at, ref, rule, 1); v.Finding != want || !strings.Contains(v.Reason, text) {
+				t.Errorf("seed %d, %s: %+v", seed, mode, v)
+			}
+			// The model decides again: its scores are waited for.
+			if err := c.Step(at.Add(2*time.Second), Slot{At: at.Add(2 * time.Second), Desired: Desired{Mode: "MODEL"}}); err != nil {
+				t.Fatal(err)
+			}
+			if v := c.Verdict(at, ref, rule, 1); v.Finding != Pending {
+				t.Errorf("seed %d, after %s: %+v", seed, mode, v)
+			}
+		}
+		if v := checked(t, ref, "MODEL", 501, 501, row, r.Float64).Verdict(at, ref, rule, 1); v.Finding != Cured || v.Value >= rule.Clear {
+			t.Errorf("seed %d: %+v", seed, v)
+		}
+	}
+	if large < 5 {
+		t.Errorf("by chance PSI of 20 scores was over the limit %d times of 400: the test is blind", large)
+	}
+}
+
+// TestWhatDriftsIsBroken: a feature without waiting for scores, scores of which there are enough, and a feature that has
+// hardly any values left by what is missing.
+func TestWhatDriftsIsBroken(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 32))
+	rows, given := make([][]float64, 1000), make([]float64, 1000)
+	for i := range rows {
+		rows[i], given[i] = normalRow(r), r.Float64()
+	}
+	ref, err := BuildReference("r", serviceFields, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref.SetScores(1, given)
+	usual := func() []float64 { return normalRow(r) }
+	for name, c := range map[string]struct {
+		scores int
+		row    func() []float64
+		score  func() float64
+		of     string
+	}{
+		"a feature":       {20, func() []float64 { v := normalRow(r); v[2] += 15_000; return v }, r.Float64, "PSI of income "},
+		"the scores":      {500, usual, func() float64 { return r.Float64() / 2 }, "PSI of score "},
+		"a missing share": {500, func() []float64 { v := normalRow(r); v[1] = math.NaN(); return v }, r.Float64, "PSI of debt_ratio "},
+	} {
+		v := checked(t, ref, "MODEL", 500, c.scores, c.row, c.score).Verdict(at, ref, DefaultConfig().Drift, 1)
+		if v.Finding != Broken || !strings.HasPrefix(v.Reason, c.of) || !strings.HasSuffix(v.Reason, ", limit 0.1") {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
