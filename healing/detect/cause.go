@@ -47,6 +47,7 @@ const (
 	aftermath  = 5 * time.Second  // how long after an agent is back its backlog may be late
 	sameOnset  = 10 * time.Second // drifts of several features that began together are one change of population
 	changeBack = 10 * time.Minute
+	echo       = time.Minute     // how long after a drift is over outcomes of what was decided under it may come
 	patience   = 2 * time.Minute // how long a loss of accuracy waits for the healing of the drift that explains it
 )
 
@@ -54,7 +55,7 @@ const (
 // deterministic. Rules: a bus that can't be heard explains everything; an agent that is down (or just back) explains
 // latency; a drift of one feature explains those that began with it, the scores', and a loss of accuracy that began
 // later, unless the model changed in between, or nobody heals the drift, or its healing takes long: then what can be done
-// about the accuracy must not wait for it.
+// about the accuracy must not wait for it. About a broken feed nothing can be done but mend it.
 func Rank(signals []Signal, scene Scene) []Cause {
 	var causes []Cause
 	for _, s := range signals {
@@ -164,9 +165,7 @@ func (r *ranking) perf(i int) (of, reason string) {
 	if r.scene.Open[s.Fingerprint()] {
 		return "", "an incident of its own is open"
 	}
-	if s.State == Confirmed && r.scene.Now.Sub(s.Since) > patience {
-		return "", "it has been low for long, whatever it came from"
-	}
+	long := s.State == Confirmed && r.scene.Now.Sub(s.Since) > patience
 	left := ""
 	for _, c := range r.causes[:i] {
 		d := c.Signal
@@ -176,16 +175,39 @@ func (r *ranking) perf(i int) (of, reason string) {
 		if began(s).Before(began(d).Add(-sameOnset)) || r.modelChanged(began(d), began(s)) {
 			continue
 		}
+		if d.Bug != nil { // no model is at fault, and none may learn from it: who mends the feed mends this
+			return d.Fingerprint(), "accuracy fell after the feed broke: " + d.Bug.String()
+		}
+		if long {
+			continue
+		}
 		if r.scene.Left[d.Fingerprint()] {
 			left = d.Target
 			continue
 		}
 		return d.Fingerprint(), "accuracy fell after " + d.Target + " drifted"
 	}
-	if left != "" {
+	if d := r.over(began(s)); d != nil {
+		return d.Fingerprint(), "accuracy fell while " + d.Target + " had drifted, which is just over"
+	}
+	switch {
+	case long:
+		return "", "it has been low for long, whatever it came from"
+	case left != "":
 		return "", "nobody heals the drift of " + left
 	}
 	return "", "no drift explains it"
+}
+
+// over finds a drift of a feature that has just ended, without a new reference, and that a loss of accuracy fell into.
+func (r *ranking) over(onset time.Time) *Signal {
+	for i := range r.all {
+		d := &r.all[i]
+		if d.Kind == DataDrift && d.Target != TargetScore && d.State != Confirmed && onset.Before(d.Recovered) && r.scene.Now.Sub(d.Recovered) < echo {
+			return d
+		}
+	}
+	return nil
 }
 
 // modelChanged reports whether another model came between (or just after, as onsets are estimates).

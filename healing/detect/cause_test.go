@@ -15,6 +15,10 @@ func TestRank(t *testing.T) {
 	drift, sd := DataDrift, time.Second
 	bug := signal(drift, "income", Confirmed, 0)
 	bug.Bug = &Bug{Kind: BugUnit, Feature: "income", Factor: 12, Share: 1}
+	broken := signal(drift, "income", Confirmed, -130*sd)
+	broken.Bug = bug.Bug
+	over, longOver := signal(drift, "income", Healthy, 0), signal(drift, "income", Healthy, 0)
+	over.Recovered, longOver.Recovered = at.Add(20*sd), at.Add(-30*sd)
 	back := signal(AgentDown, "model", Healthy, 0)
 	back.Recovered = at.Add(27 * sd)
 	long := back
@@ -97,6 +101,28 @@ func TestRank(t *testing.T) {
 			want: map[string]string{
 				"DATA_DRIFT:income": "", "DATA_DRIFT:a": "DATA_DRIFT:income", "DATA_DRIFT:score": "DATA_DRIFT:income", "PERF_DROP:model": "DATA_DRIFT:income",
 			},
+		},
+		"accuracy under a broken feed that is left to a person, for long": {
+			signals: []Signal{signal(PerfDrop, "model", Confirmed, -125*sd), broken},
+			scene:   Scene{Open: map[string]bool{"DATA_DRIFT:income": true}, Left: map[string]bool{"DATA_DRIFT:income": true}},
+			want:    map[string]string{"DATA_DRIFT:income": "", "PERF_DROP:model": "DATA_DRIFT:income"},
+		},
+		"accuracy that fell under a drift that is just over": {
+			signals: []Signal{signal(PerfDrop, "model", Suspect, 10*sd), over},
+			want:    map[string]string{"PERF_DROP:model": "DATA_DRIFT:income"},
+		},
+		"accuracy that fell after a drift was over": {
+			signals: []Signal{signal(PerfDrop, "model", Suspect, 21*sd), over},
+			want:    map[string]string{"PERF_DROP:model": ""},
+		},
+		"accuracy that is low long after a drift was over": {
+			signals: []Signal{signal(PerfDrop, "model", Suspect, -45*sd), longOver},
+			want:    map[string]string{"PERF_DROP:model": ""},
+		},
+		"another model under a broken feed": {
+			signals: []Signal{signal(PerfDrop, "model", Confirmed, 10*sd), bug},
+			scene:   Scene{Changes: model},
+			want:    map[string]string{"DATA_DRIFT:income": "", "PERF_DROP:model": ""},
 		},
 		"nothing can be heard": {
 			signals: []Signal{signal(BusDown, "bus", Confirmed, 0), signal(AgentDown, "model", Confirmed, 0)},
