@@ -25,8 +25,10 @@ const (
 	oldRows               = 10_000
 	// trainComfortable rows are as many as a candidate is waited for that could still be a better one.
 	trainComfortable = 2000
-	// trainAgain is the least time between two attempts while outcomes are too few to tell.
-	trainAgain = 3 * time.Second
+	// trainAgain is the least time between two attempts while outcomes are too few to tell. The next comes when the time since
+	// the change, and so about the number of outcomes, has grown by one in trainGrown: each look is another chance to be wrong,
+	// and at hardly more outcomes it tells nothing new.
+	trainAgain, trainGrown = 3 * time.Second, 4
 	// trainMargin is what is left of an action's time when it stops waiting for more outcomes.
 	trainMargin = 10 * time.Second
 )
@@ -43,7 +45,7 @@ func (s *system) Retrain(ctx context.Context, t healing.Training) (healing.Train
 		if err != nil {
 			return healing.Trained{}, err
 		}
-		if !mayGain(t.Kind, out, len(rows)) || !wait(ctx, trainAgain, trainMargin) {
+		if !mayGain(t.Kind, out, len(rows)) || !wait(ctx, untilNext(ctx, now().Sub(t.Since)), trainMargin) {
 			return s.conclude(ctx, t, out, rows)
 		}
 	}
@@ -60,6 +62,15 @@ func mayGain(kind string, out *gate.Outcome, rows int) bool {
 		return rows < trainComfortable && (kind == incident.DataDrift || out.Candidate.Metrics.Accuracy < out.Floor)
 	}
 	return false
+}
+
+// untilNext is how long the next attempt waits, so long after the change: less where an action's time is nearly over.
+func untilNext(ctx context.Context, since time.Duration) time.Duration {
+	d := since / trainGrown
+	if at, ok := ctx.Deadline(); ok {
+		d = min(d, time.Until(at)-trainMargin)
+	}
+	return max(d, trainAgain)
 }
 
 // wait returns false where ctx doesn't live so long and margin longer.

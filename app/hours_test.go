@@ -23,8 +23,15 @@ type performed struct {
 // an incident that is none of theirs.
 func (w *world) together(drills ...drill.Drill) (problems []string) {
 	out := make([]performed, len(drills))
+	var longest time.Duration
+	for _, d := range drills {
+		longest = max(longest, d.Heal+d.Restore)
+	}
 	var runs sync.WaitGroup
 	for i, d := range drills {
+		if len(drills) > 1 { // all is as it was once the other fault, too, has been healed and is over
+			d.Restore = longest
+		}
 		runs.Go(func() {
 			result, err := (&drill.Runner{System: newDrillSystem(w.parts, w.cfg)}).Run(w.t.Context(), d)
 			if err != nil {

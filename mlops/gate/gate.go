@@ -7,7 +7,8 @@
 //
 // The newest rows by acceptance are the hold-out. No candidate was trained on one of them, and the candidate that is handed
 // back is the very model that was judged: it is not fitted again with them. Bounds are one-sided at 95 %, shared by
-// all candidates (Bonferroni), because the best of several is chosen on the same rows.
+// all candidates (Bonferroni), because the best of several is chosen on the same rows. That the champion is as good is claimed at
+// 99 %: while outcomes come in it is asked again and again, and the first lucky sample would end it.
 //
 // Retrain blocks for the time of its fits (a second for 5,000 rows) and uses Options.Workers goroutines, which have ended
 // when it returns. Same input, same verdict, to the bit. Tests use mlops/synth, whose true probabilities are known.
@@ -66,9 +67,11 @@ type Limits struct {
 	ScorePSI     float64 // champion against challenger; default 0.10
 	AIR          float64 // adverse impact ratio; default 0.80, or not down by more than AIRDrop
 	AIRDrop      float64 // default 0.02
-	Kept         float64 // AUC: the champion is as good if no candidate can be better by this; default 0.02
-	Unexplained  float64 // accuracy or AUC that outcomes may lack of what the champion expects; default 0.05
-	Steps        int     // trees x depth, the most nodes a score visits (10 ns each); default 5,000
+	Kept         float64 // AUC: the champion is as good if no candidate can be better by this, at 99 %; default 0.02
+	// KeptRows are the labelled rows without which that isn't said: candidates of fewer are too weak to challenge; default 1,000.
+	KeptRows    int
+	Unexplained float64 // accuracy or AUC that outcomes may lack of what the champion expects; default 0.05
+	Steps       int     // trees x depth, the most nodes a score visits (10 ns each); default 5,000
 }
 
 // Code says in one word how a retraining ended.
@@ -164,6 +167,7 @@ func (l Limits) withDefaults() Limits {
 	count(&l.MinEach, 50)
 	count(&l.MaxRows, 20_000)
 	count(&l.Steps, 5000)
+	count(&l.KeptRows, 1000)
 	set(&l.HoldoutShare, 0.3)
 	set(&l.NotWorse, 0.01)
 	set(&l.Brier, 0.02)

@@ -98,6 +98,33 @@ func check(t *testing.T, checks []Check, part string) Check {
 	return Check{}
 }
 
+// TestTheChampionIsNotKeptTooSoon: candidates of few rows can't challenge it, and that they don't proves nothing.
+func TestTheChampionIsNotKeptTooSoon(t *testing.T) {
+	m, old := champion(t)
+	o := Options{Seed: 3, Trees: 50}
+	sure := 0
+	for seed := range uint64(8) {
+		out := retrain(t, m, population(900, seed, nil, nil), old, o)
+		v := out.Verdict
+		if v.Code != Undecided {
+			continue // PROMOTE by luck
+		}
+		if equal := check(t, v.Checks, "may gain"); equal.OK && check(t, v.Checks, "accuracy of the champion").OK && check(t, v.Checks, "surely gains").OK {
+			sure++
+			if v.NeedRows != 1000 || !strings.Contains(v.Reason, "900 labelled rows") {
+				t.Errorf("%d rows are needed: %s", v.NeedRows, v.Reason)
+			}
+			out = retrain(t, m, population(900, seed, nil, nil), old, Options{Seed: 3, Trees: 50, Limits: Limits{KeptRows: 900}})
+			if out.Verdict.Code != Kept {
+				t.Errorf("with as many as are needed: %s", show(out))
+			}
+		}
+	}
+	if sure == 0 {
+		t.Error("no sample was sure but for its size")
+	}
+}
+
 func TestVerdicts(t *testing.T) {
 	m, old := champion(t)
 	for _, c := range []struct {
@@ -106,7 +133,7 @@ func TestVerdicts(t *testing.T) {
 		want Code
 	}{
 		{"no change", population(1000, 7, nil, nil), Kept},
-		{"another population, the champion decides it as well", population(2000, 7, score550, nil), Kept},
+		{"another population, the champion decides it as well", population(3000, 7, score550, nil), Kept},
 		{"another population, the champion decides it worse", population(3000, 7, map[string]synth.Shift{"debt_ratio": {Scale: 1.8}}, nil), Promote},
 		{"another world", population(1000, 7, nil, concept), Promote},
 		{"40 % of outcomes are wrong", population(1000, 7, nil, noise(0.4)), Labels},

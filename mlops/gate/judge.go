@@ -16,7 +16,7 @@ func (c *contest) judge(candidates []contender) error {
 	for i := range candidates {
 		k := &candidates[i]
 		gain := aucDifference(k.p, p, c.bad)
-		k.score.Gain, k.score.GainLow, k.score.GainHigh = gain.value, finite(gain.low(z)), finite(gain.high(z95))
+		k.score.Gain, k.score.GainLow, k.score.GainHigh = gain.value, finite(gain.low(z)), finite(gain.high(z99))
 		t := trial{contest: c, k: k, champion: p, gain: gain, brier: brierGain(k.p, p, c.bad), z: z}
 		k.gain, k.brier = gain, t.brier
 		if err := t.run(); err != nil {
@@ -93,13 +93,14 @@ func (c *contest) credible(p []float64, candidates []contender) bool {
 func (c *contest) kept(candidates []contender) {
 	gain, brier, acc, z := math.Inf(-1), math.Inf(-1), c.out.Champion.Holdout.Accuracy, bound(len(candidates))
 	for i := range candidates {
-		gain = max(gain, candidates[i].gain.high(z95)) // "none gains" is a claim about each: no correction for their number
+		gain = max(gain, candidates[i].gain.high(z99)) // "none gains" is a claim about each: no correction for their number
 		brier = max(brier, candidates[i].brier.low(z)/c.out.Champion.Holdout.Brier)
 	}
 	healthy := c.check("accuracy of the champion", acc, c.floor, acc >= c.floor)
 	equal := c.check("AUC that a candidate may gain, upper bound", gain, c.o.Limits.Kept, gain < c.o.Limits.Kept)
 	calibrated := c.check("Brier score that a candidate surely gains, relative", brier, c.o.Limits.Brier, brier <= c.o.Limits.Brier)
-	if healthy && equal && calibrated {
+	have := len(c.fit) + len(c.held)
+	if enough := c.check("labelled rows that tell whether the champion is as good", float64(have), float64(c.o.Limits.KeptRows), have >= c.o.Limits.KeptRows); enough && healthy && equal && calibrated {
 		c.end(Kept, "the champion decides the newest %d outcomes as well as a model trained on them would: accuracy %.3f, AUC %.3f, no candidate can be better by %.3f",
 			len(c.held), acc, c.out.Champion.Holdout.AUC, c.o.Limits.Kept)
 		return
@@ -108,6 +109,9 @@ func (c *contest) kept(candidates []contender) {
 	switch {
 	case healthy && !calibrated:
 		why = fmt.Sprintf("its Brier score can surely be better by %.0f %%", 100*brier)
+	case healthy && equal:
+		c.out.Verdict.NeedRows = c.o.Limits.KeptRows
+		why = fmt.Sprintf("candidates of %d labelled rows are too weak to tell, %d are needed", have, c.o.Limits.KeptRows)
 	case healthy:
 		c.out.Verdict.NeedRows = c.need(candidates)
 		why = fmt.Sprintf("%d outcomes leave room for a gain of %.3f AUC; some %d labelled rows would tell", len(c.held), gain, c.out.Verdict.NeedRows)
@@ -121,11 +125,11 @@ func (c *contest) need(candidates []contender) int {
 	have, most := float64(len(c.fit)+len(c.held)), 1.0
 	for i := range candidates {
 		g := candidates[i].gain
-		keep := c.o.Limits.Kept - g.value
+		keep, z := c.o.Limits.Kept-g.value, z99
 		if keep <= 0 { // more likely better: until its lower bound is above 0
-			keep = g.value
+			keep, z = g.value, bound(len(candidates))
 		}
-		most = max(most, z95*g.se/keep)
+		most = max(most, z*g.se/keep)
 	}
 	return int(min(have*most*most, float64(c.o.Limits.MaxRows)))
 }

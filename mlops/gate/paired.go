@@ -8,8 +8,11 @@ import (
 	"aura/mlops/forest"
 )
 
-// z95 is the 95 % point of the normal distribution.
-const z95 = 1.6448536269514722
+// z95 and z99 are points of the normal distribution.
+const (
+	z95 = 1.6448536269514722
+	z99 = 2.3263478740408408
+)
 
 // bound returns the one-sided normal quantile at 95 %, shared by k comparisons (Bonferroni).
 func bound(k int) float64 {
