@@ -331,6 +331,9 @@ func signalOf(r detect.Report, s detect.Signal, of string) incident.Signal {
 			out.WindowFrom = s.Since
 		}
 	}
+	if s.State == detect.Warming && s.Evidence["clear"] == true { // too small a reference for an alarm, not for the rule
+		out.State = incident.Healthy
+	}
 	if s.Bug != nil {
 		out.DataBug = s.Bug.String()
 	}

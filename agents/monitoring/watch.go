@@ -113,7 +113,8 @@ func (c *core) verdicts(ctx context.Context, now time.Time, signals []detect.Sig
 			w.rates.Heed(signals)
 			v.Verdict = w.rates.Verdict(now)
 		case w.drift != nil:
-			v.PSI, v.Verdict = true, w.drift.Verdict(now, w.ref, c.Config.Drift, c.View.Current().Champion)
+			v.PSI = true
+			v.Verdict = w.drift.Verdict(now, w.ref, c.Config.Drift, c.View.Current().Champion, w.Target, w.others(signals, c.scene.Open))
 		default:
 			continue
 		}
@@ -136,13 +137,30 @@ func consequences(causes []detect.Cause) map[string]bool {
 	return out
 }
 
+// others are the features beside the one verified that drift for themselves: confirmed, or with an incident of their own.
+func (w *watch) others(signals []detect.Signal, open map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	for _, s := range signals {
+		if feature(s) && s.Target != w.Target && (s.State == detect.Confirmed || open[s.Fingerprint()]) {
+			out[s.Target] = true
+		}
+	}
+	return out
+}
+
+// feature reports whether a signal is the drift of a feature.
+func feature(s detect.Signal) bool {
+	return s.Kind == detect.DataDrift && s.Target != detect.TargetScore
+}
+
 // worse is another signal that is confirmed now, wasn't when the verification began, and may be the action's doing: it did
-// not begin before the action, and nothing else explains it. A second fault must not undo what healed the first.
+// not begin before the action, and nothing else explains it. A second fault must not undo what healed the first; who applies
+// is no action's doing, and a feature that drifts has an incident of its own.
 func (w *watch) worse(signals []detect.Signal, explained map[string]bool) string {
 	own := string(w.Kind) + ":" + w.Target
 	for _, s := range signals {
 		name := s.Fingerprint()
-		if s.State != detect.Confirmed || name == own || w.before[name] || explained[name] {
+		if s.State != detect.Confirmed || name == own || w.before[name] || explained[name] || feature(s) {
 			continue
 		}
 		if earlier := !s.Onset.IsZero() && s.Onset.Before(w.Since); !earlier {

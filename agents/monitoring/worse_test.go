@@ -20,6 +20,9 @@ func TestWorse(t *testing.T) {
 			Value: 1000, Threshold: 300,
 		}
 	}
+	drift := func(target string) detect.Signal {
+		return detect.Signal{Kind: detect.DataDrift, Target: target, State: detect.Confirmed, Since: acted.Add(time.Second)}
+	}
 	back := agentDown("feature", detect.Healthy, time.Second)
 	back.Recovered = acted.Add(time.Second)
 	unknown := latency(time.Second)
@@ -37,6 +40,9 @@ func TestWorse(t *testing.T) {
 		{name: "nobody can say when it began", signals: []detect.Signal{unknown}, want: "LATENCY_SLO_BREACH:service"},
 		{name: "was there before", signals: []detect.Signal{latency(time.Second)}, before: map[string]bool{"LATENCY_SLO_BREACH:service": true}},
 		{name: "its own", signals: []detect.Signal{agentDown("model", detect.Confirmed, time.Second)}},
+		{name: "others apply", signals: []detect.Signal{drift("income")}},
+		{name: "scores that no feature explains", signals: []detect.Signal{drift("score")}, want: "DATA_DRIFT:score"},
+		{name: "scores that follow a feature", signals: []detect.Signal{drift("income"), drift("score")}},
 		{
 			name:    "latency behind an agent that hung before the action",
 			signals: []detect.Signal{agentDown("feature", detect.Confirmed, -time.Second), latency(time.Second)},

@@ -40,7 +40,7 @@ func (m *Monitor) driftSignal(now time.Time, s Signal, d *drift, c *Column) Sign
 		"detector": d.Values.Statistic(bets.values), "detector_missing": d.Missing.Statistic(bets.missing),
 		"detector_never_seen": d.Outside.Statistic(bets.outside), "detector_threshold": m.threshold,
 		"reference": m.reference.ID, "reference_rows": c.Present() + c.Missing, "warming": d.Warming,
-		"min_samples": m.config.Drift.MinSamples, "events": d.Values.Events,
+		"min_samples": m.config.Drift.MinSamples, "events": d.Values.Events, "clear": d.clear(m.config.Drift),
 	}
 	if d.Change != "" {
 		s.Evidence["change"] = d.Change

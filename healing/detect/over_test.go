@@ -63,3 +63,25 @@ func TestASmallDriftStaysSuspect(t *testing.T) {
 		}
 	}
 }
+
+// TestASmallReferenceJudgesByTheRule: its detectors are WARMING; whether PSI is under its limit is said all the same.
+func TestASmallReferenceJudgesByTheRule(t *testing.T) {
+	s := newService(t, 950, 2000)
+	says := func(n time.Duration, want State, clear bool) {
+		t.Helper()
+		s.run(n)
+		g := s.signal(DataDrift, "income")
+		if g.State != want || g.Evidence["clear"] != clear {
+			t.Errorf("%s, clear %v, want %s, %v: %+v", g.State, g.Evidence["clear"], want, clear, g)
+		}
+	}
+	s.perSlot = 20
+	says(time.Second, Unknown, false)
+	says(5*time.Second, Warming, true)
+	s.row = func(r *rand.Rand) []float64 { v := normalRow(r); v[2] += 8000; return v } // a PSI between the two limits
+	says(5*time.Second, Warming, false)
+	s.row = func(r *rand.Rand) []float64 { v := normalRow(r); v[2] += 20_000; return v }
+	says(5*time.Second, Confirmed, false)
+	s.row = normalRow
+	says(5*time.Second, Warming, true)
+}

@@ -251,6 +251,12 @@ func (d *drift) worst(rule DriftConfig) PSIEstimate {
 	return d.PSI
 }
 
+// clear reports whether the rule alone says that there is no drift: PSI is under its limit on enough values.
+func (d *drift) clear(rule DriftConfig) bool {
+	enough := max(d.PSI.N, d.Absent.N) >= rule.MinSamples
+	return enough && d.Absent.Corrected < rule.Clear && (d.PSI.N < rule.MinSamples || d.PSI.Corrected < rule.Clear)
+}
+
 // shown is the PSI that people are shown, as it was measured: that of missing against present where it says more. worst,
 // which is judged by, may be the one of missing though nothing is: its bound is the closer one, of next to nothing.
 func (d *drift) shown(rule DriftConfig) PSIEstimate {

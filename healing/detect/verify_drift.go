@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -42,39 +43,62 @@ func (c *DriftCheck) Step(now time.Time, s Slot) error {
 	return nil
 }
 
-// Verdict judges the rows so far. What has too few values of its own is left out, as chance alone makes its PSI large: where
-// the model decides its scores are waited for; where as many rows as are needed came in safe mode, the features say it all.
-func (c *DriftCheck) Verdict(now time.Time, r *Reference, rule DriftConfig, version int) Verdict {
+// otherRows is how many times the rule's minimum of rows what is not the drift verified may be over the limit: by then it is
+// confirmed and has an incident of its own, or the reference doesn't fit it.
+const otherRows = 4
+
+// Verdict judges the rows so far, for a drift of target. Others, that drift for themselves, are left out, and with them the
+// scores, which follow any feature. So is what has too few values, as chance alone makes its PSI large: where the model
+// decides its scores are waited for; where enough rows came in safe mode, the features say it all.
+func (c *DriftCheck) Verdict(now time.Time, r *Reference, rule DriftConfig, version int, target string, others map[string]bool) Verdict {
 	v := Verdict{Finding: Pending, Since: c.Since, At: now, N: int64(c.Sketch.N)}
 	if v.N < rule.MinSamples {
 		v.Reason = fmt.Sprintf("%d of %d rows", v.N, rule.MinSamples)
 		return v
 	}
-	var worst TargetPSI
+	var own, worst TargetPSI
 	var scores int64
+	withScores := r.Scores[version] != nil && (len(others) == 0 || target == TargetScore)
 	for _, p := range r.Compare(c.Sketch, version, rule.MinSamples) {
 		if p.Target == TargetScore {
 			scores = p.N
 		}
-		if p.N >= rule.MinSamples && (worst.Target == "" || p.Corrected >= worst.Corrected) {
+		if p.N < rule.MinSamples || others[p.Target] || p.Target == TargetScore && !withScores {
+			continue
+		}
+		if p.Target == target {
+			own = p
+		}
+		if worst.Target == "" || p.Corrected >= worst.Corrected {
 			worst = p
 		}
 	}
-	v.Value, v.Low = worst.Corrected, worst.Lower
-	v.Reason = fmt.Sprintf("PSI of %s %.3f after correction for %d values (measured %.3f), limit %.3g",
-		worst.Target, worst.Corrected, worst.N, worst.Value, rule.Clear)
-	short := r.Scores[version] != nil && scores < rule.MinSamples
+	if own.Corrected >= rule.Clear {
+		worst = own
+	}
+	v.Value, v.Low, v.Reason = worst.Corrected, worst.Lower, worst.words(rule.Clear)
+	short := withScores && scores < rule.MinSamples
 	switch {
-	case v.Value >= rule.Clear:
+	case own.Corrected >= rule.Clear, worst.Corrected >= rule.Clear && v.N >= otherRows*rule.MinSamples:
 		v.Finding = Broken
+	case worst.Corrected >= rule.Clear:
+		v.Reason += "; not of " + target + ": waiting for what comes of it"
 	case short && c.Unscored < rule.MinSamples:
 		v.Reason = fmt.Sprintf("%d of %d scores; largest %s", scores, rule.MinSamples, v.Reason)
-	case short:
-		v.Finding, v.Reason = Cured, "largest "+v.Reason+"; safe mode gives no scores"
 	default:
 		v.Finding, v.Reason = Cured, "largest "+v.Reason
+		if short {
+			v.Reason += "; safe mode gives no scores"
+		}
+		if len(others) > 0 {
+			v.Reason += "; without what drifts for itself: " + strings.Join(sortedKeys(others), ", ")
+		}
 	}
 	return v
+}
+
+func (p TargetPSI) words(limit float64) string {
+	return fmt.Sprintf("PSI of %s %.3f after correction for %d values (measured %.3f), limit %.3g", p.Target, p.Corrected, p.N, p.Value, limit)
 }
 
 // TargetPSI is the PSI of one feature (its values, or missing against present, whichever is larger) or of the scores. N

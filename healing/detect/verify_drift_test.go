@@ -57,18 +57,18 @@ func TestFewScoresBreakNothing(t *testing.T) {
 			if mode == ModeSafe {
 				want, text = Cured, "safe mode gives no scores"
 			}
-			if v := c.Verdict(at, ref, rule, 1); v.Finding != want || !strings.Contains(v.Reason, text) {
+			if v := c.Verdict(at, ref, rule, 1, "income", nil); v.Finding != want || !strings.Contains(v.Reason, text) {
 				t.Errorf("seed %d, %s: %+v", seed, mode, v)
 			}
 			// The model decides again: its scores are waited for.
 			if err := c.Step(at.Add(2*time.Second), Slot{At: at.Add(2 * time.Second), Desired: Desired{Mode: "MODEL"}}); err != nil {
 				t.Fatal(err)
 			}
-			if v := c.Verdict(at, ref, rule, 1); v.Finding != Pending {
+			if v := c.Verdict(at, ref, rule, 1, "income", nil); v.Finding != Pending {
 				t.Errorf("seed %d, after %s: %+v", seed, mode, v)
 			}
 		}
-		if v := checked(t, ref, "MODEL", 501, 501, row, r.Float64).Verdict(at, ref, rule, 1); v.Finding != Cured || v.Value >= rule.Clear {
+		if v := checked(t, ref, "MODEL", 501, 501, row, r.Float64).Verdict(at, ref, rule, 1, "income", nil); v.Finding != Cured || v.Value >= rule.Clear {
 			t.Errorf("seed %d: %+v", seed, v)
 		}
 	}
@@ -77,9 +77,9 @@ func TestFewScoresBreakNothing(t *testing.T) {
 	}
 }
 
-// TestWhatDriftsIsBroken: a feature without waiting for scores, scores of which there are enough, and a feature that has
-// hardly any values left by what is missing.
-func TestWhatDriftsIsBroken(t *testing.T) {
+// TestWhoseDriftItIs: only the drift that is verified breaks at once, without waiting for scores, and where hardly any values
+// are left by what is missing. What else is over the limit is waited for, and left out once it drifts for itself.
+func TestWhoseDriftItIs(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 32))
 	rows, given := make([][]float64, 1000), make([]float64, 1000)
 	for i := range rows {
@@ -91,18 +91,30 @@ func TestWhatDriftsIsBroken(t *testing.T) {
 	}
 	ref.SetScores(1, given)
 	usual := func() []float64 { return normalRow(r) }
+	richer := func() []float64 { v := normalRow(r); v[2] += 15_000; return v }
+	lower := func() float64 { return r.Float64() / 2 }
 	for name, c := range map[string]struct {
-		scores int
-		row    func() []float64
-		score  func() float64
-		of     string
+		rows, scores int
+		row          func() []float64
+		score        func() float64
+		target       string
+		others       map[string]bool
+		want         Finding
+		reason       string
 	}{
-		"a feature":       {20, func() []float64 { v := normalRow(r); v[2] += 15_000; return v }, r.Float64, "PSI of income "},
-		"the scores":      {500, usual, func() float64 { return r.Float64() / 2 }, "PSI of score "},
-		"a missing share": {500, func() []float64 { v := normalRow(r); v[1] = math.NaN(); return v }, r.Float64, "PSI of debt_ratio "},
+		"its own":                        {500, 20, richer, r.Float64, "income", nil, Broken, "PSI of income "},
+		"its own, others too":            {500, 20, richer, r.Float64, "income", map[string]bool{"debt_ratio": true}, Broken, "PSI of income "},
+		"its own is missing":             {500, 500, func() []float64 { v := normalRow(r); v[1] = math.NaN(); return v }, r.Float64, "debt_ratio", nil, Broken, "PSI of debt_ratio "},
+		"the scores":                     {500, 500, usual, lower, TargetScore, nil, Broken, "PSI of score "},
+		"another feature":                {500, 500, richer, lower, "credit_score", nil, Pending, "not of credit_score: waiting"},
+		"another feature, for long":      {2000, 2000, richer, lower, "credit_score", nil, Broken, "limit 0.1"},
+		"another feature, for itself":    {500, 500, richer, lower, "credit_score", map[string]bool{"income": true}, Cured, "for itself: income"},
+		"scores that nothing explains":   {500, 500, usual, lower, "income", nil, Pending, "PSI of score "},
+		"its scores, with other drifts":  {500, 500, richer, lower, TargetScore, map[string]bool{"income": true}, Broken, "PSI of score "},
+		"few scores, with another drift": {500, 20, richer, lower, "credit_score", map[string]bool{"income": true}, Cured, "for itself: income"},
 	} {
-		v := checked(t, ref, "MODEL", 500, c.scores, c.row, c.score).Verdict(at, ref, DefaultConfig().Drift, 1)
-		if v.Finding != Broken || !strings.HasPrefix(v.Reason, c.of) || !strings.HasSuffix(v.Reason, ", limit 0.1") {
+		v := checked(t, ref, "MODEL", c.rows, c.scores, c.row, c.score).Verdict(at, ref, DefaultConfig().Drift, 1, c.target, c.others)
+		if v.Finding != c.want || !strings.Contains(v.Reason, c.reason) {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}

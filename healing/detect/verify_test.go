@@ -262,7 +262,7 @@ func TestVerifyDrift(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if v := c.Verdict(s.now, r, rule, 1); v.Finding != Pending {
+		if v := c.Verdict(s.now, r, rule, 1, "credit_score", nil); v.Finding != Pending {
 			t.Errorf("decided on %d rows: %+v", c.Sketch.N, v)
 		}
 		for range 2 {
@@ -270,7 +270,7 @@ func TestVerifyDrift(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		return c.Verdict(s.now, r, rule, 1)
+		return c.Verdict(s.now, r, rule, 1, "credit_score", nil)
 	}
 	if v := check(s.ref); v.Finding != Broken || v.Value < 1 {
 		t.Errorf("against the old reference: %+v", v)
