@@ -21,7 +21,8 @@ type IncidentRow struct {
 	State       string
 	Fingerprint string
 	Target      string
-	// Zero times are kept as NULL. DetectedAt must be set. All are kept in whole microseconds, UTC.
+	// Zero times are kept as NULL. DetectedAt must be set; ResolvedAt is that of a recovery: Status says whether it is open.
+	// All are kept in whole microseconds, UTC.
 	OnsetAt, DetectedAt, ResolvedAt time.Time
 	// Degraded says that the service still decides in safe mode; RestoredAt when that was over.
 	Degraded   bool

@@ -11,9 +11,10 @@ func (s *Store) Incident(ctx context.Context, id string) (IncidentRow, error) {
 	return oneIncident(s.read(ctx).Where("incident_id = ?", id))
 }
 
-// LastResolved returns the incident of the fingerprint that was resolved last, for a relapse; ErrNotFound.
+// LastResolved returns the incident of the fingerprint that was resolved last, for a relapse; ErrNotFound. A suspicion that
+// was never confirmed has no time of it.
 func (s *Store) LastResolved(ctx context.Context, fingerprint string) (IncidentRow, error) {
-	return oneIncident(s.read(ctx).Where("fingerprint = ? AND status = ?", fingerprint, IncidentResolved).
+	return oneIncident(s.read(ctx).Where("fingerprint = ? AND status = ? AND resolved_at IS NOT NULL", fingerprint, IncidentResolved).
 		Order("resolved_at DESC, incident_id DESC"))
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"aura/healing/incident"
 	"aura/healing/policy"
@@ -16,10 +17,16 @@ import (
 // What a step writes: rows of the incident, its actions, requests, memories and audit entries.
 
 func rowOf(in incident.Incident, version int64) store.IncidentRow {
+	document := encode(in)
+	if in.State == incident.Cancelled && in.DetectedAt.IsZero() {
+		// A suspicion that was never confirmed has ended, and recovered from nothing: who takes resolved_at minus
+		// detected_at for a recovery must not count it.
+		in.ResolvedAt = time.Time{}
+	}
 	return store.IncidentRow{
 		ID: in.ID, Type: in.Kind, Status: string(in.Status), State: string(in.State), Fingerprint: in.Fingerprint, Target: in.Target,
 		OnsetAt: in.OnsetAt, DetectedAt: in.Detected(), ResolvedAt: in.ResolvedAt, Degraded: in.Degraded, RestoredAt: in.RestoredAt,
-		Version: version, Document: encode(in),
+		Version: version, Document: document,
 	}
 }
 

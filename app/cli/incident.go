@@ -97,7 +97,10 @@ func (i *invocation) incidentList() *cobra.Command {
 
 // recovery is how long an incident took from detection; of an open one nothing.
 func recovery(n api.Incident) string {
-	if n.ResolvedAt.IsZero() {
+	switch {
+	case n.Unconfirmed():
+		return "never confirmed"
+	case n.ResolvedAt.IsZero():
 		return "-"
 	}
 	text := seconds(n.ResolvedAt.Sub(n.DetectedAt).Seconds())

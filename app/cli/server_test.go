@@ -114,6 +114,7 @@ func TestRequestsAndOutput(t *testing.T) {
 		{"fault ls", "GET", "/api/v1/faults", "", api.List[api.Fault]{Items: []api.Fault{fault}}, []string{"f1", "2s"}},
 		{"fault stop f1", "DELETE", "/api/v1/faults/f1", "", nil, []string{"1 fault(s) ended"}},
 		{"incident ls --status open --type perf_drop", "GET", "/api/v1/incidents?limit=50&status=OPEN&type=PERF_DROP", "", api.List[api.Incident]{Items: []api.Incident{incident.Incident}}, []string{"i-1", "LATENCY_SLO_BREACH", "4.0s (safe mode)", "ENABLE_SAFE_MODE (VERIFIED)"}},
+		{"incident ls --limit 1", "GET", "/api/v1/incidents?limit=1", "", api.List[api.Incident]{Items: []api.Incident{{ID: "i-2", Status: "RESOLVED", State: "CANCELLED", DetectedAt: time.Now()}}}, []string{"never confirmed"}},
 		{"incident show i-1", "GET", "/api/v1/incidents/i-1", "", incident, []string{"RESOLVED (DEGRADED)", "HEALTHY: a median of 20 ms", "it protects at once", "1.5s", "signal confirmed", "not asked    1.0s", "REFUSED    it needs previous_better: the signal says no", "not decided  1.0s", "APPROVED     2.0s"}},
 		{"incident watch i-1 --for 10s", "GET", "/api/v1/incidents/i-1", "", ended, []string{"+1.5s", "DETECTED", "signal confirmed"}},
 		{"incident retry i-1 --reason mended", "POST", "/api/v1/incidents/i-1/retry", `{"reason":"mended","by":"ann"}`, incident, []string{"RESOLVED (DEGRADED)"}},

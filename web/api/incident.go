@@ -12,7 +12,7 @@ type Incident struct {
 	Reason     string    `json:"reason" doc:"Why the state was entered."`
 	OnsetAt    time.Time `json:"onset_at,omitzero" doc:"When the trouble began, as the detector estimates it."`
 	DetectedAt time.Time `json:"detected_at"`
-	ResolvedAt time.Time `json:"resolved_at,omitzero"`
+	ResolvedAt time.Time `json:"resolved_at,omitzero" doc:"When the signal was healthy again. None of what failed, and of a suspicion that ended unconfirmed."`
 	Degraded   bool      `json:"degraded" doc:"Safe mode stands."`
 	RestoredAt time.Time `json:"restored_at,omitzero" doc:"When the model decided again."`
 	UpdatedAt  time.Time `json:"updated_at"`
@@ -44,6 +44,9 @@ func (i Incident) Verbs() []string {
 
 // Open reports whether the incident is still worked on.
 func (i Incident) Open() bool { return i.Status == "OPEN" || i.Status == "MITIGATING" }
+
+// Unconfirmed reports whether it was a suspicion that ended as one: there was nothing to recover from.
+func (i Incident) Unconfirmed() bool { return i.State == "CANCELLED" && i.ResolvedAt.IsZero() }
 
 // IncidentDetail is all that is known of an incident.
 type IncidentDetail struct {

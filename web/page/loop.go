@@ -89,7 +89,10 @@ func judged(needless *bool) string {
 
 // took is how long an incident lasted from detection.
 func took(n api.Incident) string {
-	if n.ResolvedAt.IsZero() {
+	switch {
+	case n.Unconfirmed():
+		return "never confirmed"
+	case n.ResolvedAt.IsZero():
 		return none
 	}
 	return span(n.ResolvedAt.Sub(n.DetectedAt).Seconds())

@@ -92,6 +92,22 @@ func TestThePageShowsTheLoop(t *testing.T) {
 	}
 }
 
+// TestWhatASuspicionTook: one that was never confirmed recovered from nothing, and its band in the chart ends all the same.
+func TestWhatASuspicionTook(t *testing.T) {
+	n := api.Incident{Type: "AGENT_DOWN", Status: "RESOLVED", State: "CANCELLED", DetectedAt: now.Add(-time.Minute), UpdatedAt: now.Add(-30 * time.Second)}
+	if got := took(n); got != "never confirmed" {
+		t.Errorf("took %q", got)
+	}
+	band := func() string {
+		return string(view{Model: Model{Overview: api.Overview{At: now, Incidents: []api.Incident{n}}}}.LatencyChart())
+	}
+	unconfirmed := band()
+	n.ResolvedAt = n.UpdatedAt
+	if got := took(n); got != "30 s" || band() != unconfirmed {
+		t.Errorf("took %q; the band differs: %v", got, band() != unconfirmed)
+	}
+}
+
 // TestALeaveIsOnlyClaimedWhereItWasGiven: what governance was never asked for was denied by nobody.
 func TestALeaveIsOnlyClaimedWhereItWasGiven(t *testing.T) {
 	p, err := New()

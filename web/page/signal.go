@@ -79,11 +79,13 @@ func (v view) LatencyChart() template.HTML {
 		if !n.OnsetAt.IsZero() && n.OnsetAt.Before(from) {
 			from = n.OnsetAt
 		}
-		class := "past"
+		class, to := "past", n.ResolvedAt
 		if n.Open() {
 			class = "open"
+		} else if to.IsZero() {
+			to = n.UpdatedAt // it ended without a recovery
 		}
-		c.Bands = append(c.Bands, chart.Band{From: from, To: n.ResolvedAt, Text: short(28, n.Type), Class: class})
+		c.Bands = append(c.Bands, chart.Band{From: from, To: to, Text: short(28, n.Type), Class: class})
 	}
 	wide := c.SVG()
 	c.Narrow = true
