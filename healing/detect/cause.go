@@ -199,8 +199,12 @@ func (r *ranking) perf(i int) (of, reason string) {
 	return "", "no drift explains it"
 }
 
-// over finds a drift of a feature that has just ended, without a new reference, and that a loss of accuracy fell into.
+// over finds a drift of a feature that has just ended, without a new reference, and that a loss of accuracy fell into. A model
+// that has changed since explains the loss better, whatever the estimate of its onset.
 func (r *ranking) over(onset time.Time) *Signal {
+	if r.modelChanged(onset, r.scene.Now) {
+		return nil
+	}
 	for i := range r.all {
 		d := &r.all[i]
 		if d.Kind == DataDrift && d.Target != TargetScore && d.State != Confirmed && onset.Before(d.Recovered) && r.scene.Now.Sub(d.Recovered) < echo {
@@ -210,10 +214,10 @@ func (r *ranking) over(onset time.Time) *Signal {
 	return nil
 }
 
-// modelChanged reports whether another model came between (or just after, as onsets are estimates).
+// modelChanged reports whether another model came between (or just before or after, as onsets are estimates).
 func (r *ranking) modelChanged(from, to time.Time) bool {
 	return slices.ContainsFunc(r.scene.Changes, func(c Change) bool {
-		return c.Kind == "model" && !c.At.Before(from) && !c.At.After(to.Add(sameOnset))
+		return c.Kind == "model" && !c.At.Before(from.Add(-sameOnset)) && !c.At.After(to.Add(sameOnset))
 	})
 }
 

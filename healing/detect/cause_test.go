@@ -111,6 +111,16 @@ func TestRank(t *testing.T) {
 			signals: []Signal{signal(PerfDrop, "model", Suspect, 10*sd), over},
 			want:    map[string]string{"PERF_DROP:model": "DATA_DRIFT:income"},
 		},
+		"another model that came as the drift began, by whose estimate it came just before": {
+			signals: []Signal{signal(PerfDrop, "model", Confirmed, 10*sd), signal(drift, "income", Confirmed, 0)},
+			scene:   Scene{Changes: []Change{{Kind: "model", Target: "champion", At: at.Add(-sd / 10)}}},
+			want:    map[string]string{"DATA_DRIFT:income": "", "PERF_DROP:model": ""},
+		},
+		"accuracy under another model, beside a drift that is just over": {
+			signals: []Signal{signal(PerfDrop, "model", Suspect, 0), over},
+			scene:   Scene{Changes: []Change{{Kind: "model", Target: "champion", At: at.Add(25 * sd)}}},
+			want:    map[string]string{"PERF_DROP:model": ""},
+		},
 		"accuracy that fell after a drift was over": {
 			signals: []Signal{signal(PerfDrop, "model", Suspect, 21*sd), over},
 			want:    map[string]string{"PERF_DROP:model": ""},
