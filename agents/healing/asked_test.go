@@ -9,8 +9,8 @@ import (
 	"aura/store"
 )
 
-// TestTheColumnClaimsNoDecisionThatNobodyMade: agl_decision of actions that ended without one.
-func TestTheColumnClaimsNoDecisionThatNobodyMade(t *testing.T) {
+// TestTheRecordClaimsNoDecisionThatNobodyMade: agl_decision of actions that ended without one, in column and document.
+func TestTheRecordClaimsNoDecisionThatNobodyMade(t *testing.T) {
 	type outcome struct {
 		action, decision string
 		asked            bool
@@ -69,6 +69,9 @@ func TestTheColumnClaimsNoDecisionThatNobodyMade(t *testing.T) {
 				}
 				if got.why = test.first.why; got != test.first {
 					w.t.Errorf("%+v, want %+v", got, test.first)
+				}
+				if said := in.Actions[0].AGL; said != test.first.decision {
+					w.t.Errorf("its document says %q, the column %q", said, test.first.decision)
 				}
 				w.audited()
 			})

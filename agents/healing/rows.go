@@ -64,9 +64,6 @@ func (c *core) actionRows(e *entry, out incident.Incident, w *store.IncidentWrit
 }
 
 func actionRow(incidentID string, a incident.Action) store.ActionRow {
-	if a.Result != "" && a.AGL == incident.AGLPending {
-		a.AGL = "" // it ended before governance was asked, or had answered: there is no decision
-	}
 	r := store.ActionRow{
 		ID: a.ID, IncidentID: incidentID, Type: a.Type, Target: target(a.Type, a.Params), Rung: a.Rung,
 		// Leaving safe mode is the inverse of entering it and uses no budget either.

@@ -183,6 +183,9 @@ func (x *step) end(a *Action, r Result, why string) {
 		return
 	}
 	a.Result, a.Reason, a.EndedAt = r, why, x.now
+	if a.AGL == AGLPending {
+		a.AGL = "" // it ended before governance was asked, or had answered: there is no decision
+	}
 	if m := memoryOf(*x.in, *a); m != nil {
 		x.fx = append(x.fx, *m)
 	}

@@ -30,7 +30,6 @@ func (x *step) recordPassOver() string {
 	why := x.passOver()
 	r, _ := x.in.rung()
 	a := x.newAction(r.Action, x.in.paramsOf(r), Forward)
-	a.AGL = "" // never asked
 	x.end(a, Refused, why)
 	x.in.CurrentID = ""
 	x.in.RungIndex++

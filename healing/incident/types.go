@@ -110,10 +110,10 @@ type Action struct {
 	Digest       string             `json:"digest,omitempty"` // of action, params and inverse, from the policy decision
 	Purpose      Purpose            `json:"purpose"`
 	Rung         int                `json:"rung"`
-	Protect      bool               `json:"protect,omitempty"` // it stands while the next rungs heal
-	Follows      bool               `json:"follows,omitempty"` // a later action of its rung
-	AGL          string             `json:"agl_decision"`
-	Rule         string             `json:"rule,omitempty"` // that decided
+	Protect      bool               `json:"protect,omitempty"`      // it stands while the next rungs heal
+	Follows      bool               `json:"follows,omitempty"`      // a later action of its rung
+	AGL          string             `json:"agl_decision,omitempty"` // empty where it ended without one
+	Rule         string             `json:"rule,omitempty"`         // that decided
 	Approver     string             `json:"approver,omitempty"`
 	Asks         int                `json:"asks"`
 	Envelope     json.RawMessage    `json:"envelope,omitempty"` // the signed decision, for the executor
