@@ -145,7 +145,7 @@ func TestQuietWhileTheBusIsGone(t *testing.T) {
 			time.Sleep(40 * time.Second)
 			w.nothingDone(fmt.Sprintf("the bus was gone for %s", d))
 		}
-		w.toldOf("", 20*time.Second)
+		w.toldOf(detect.TargetBus, 20*time.Second)
 	}, b.instead())
 }
 

@@ -37,6 +37,7 @@ type core struct {
 	lease    store.Lease
 	monitor  *detect.Monitor
 	slot     detect.Slot
+	oldest   time.Time // when the oldest of the own beats in it was sent
 	ownBeat  time.Time
 	lastStep time.Time
 	lastSay  time.Time // of the last report
@@ -63,6 +64,9 @@ func (c *core) hear(e *event.AgentMetrics) {
 	now := c.Now()
 	if e.Agent == Name && e.Incarnation == c.life.Incarnation {
 		c.ownBeat = now
+		if c.oldest.IsZero() || e.At.Before(c.oldest) {
+			c.oldest = e.At
+		}
 	}
 	b := detect.Beat{
 		Agent: e.Agent, Instance: e.Instance, Incarnation: e.Incarnation, State: e.State, At: e.At,
@@ -114,7 +118,7 @@ func (c *core) step(ctx context.Context, out *agents.Outbox) error {
 }
 
 func (c *core) newSlot() {
-	c.slot = detect.Slot{}
+	c.slot, c.oldest = detect.Slot{}, time.Time{}
 }
 
 // lead sees to it that this life holds the lease and has its state; another holder is no error, it judges.
@@ -223,6 +227,8 @@ func (c *core) desired(ctx context.Context) detect.Desired {
 func (c *core) view(ctx context.Context, now time.Time) detect.Slot {
 	s := c.slot
 	s.At, s.OwnBeat, s.StoreBeat = now, c.ownBeat, c.storeAt
+	// Beats that waited in the mailbox show that the bus was there, and this agent late.
+	s.Awake = c.awake(now) && !c.oldest.IsZero() && now.Sub(c.oldest) <= c.Config.Pause
 	s.Desired = c.desired(ctx)
 	c.scene.Now, c.scene.Mode = now, s.Desired.Mode
 	return s

@@ -67,7 +67,9 @@ type Monitoring struct {
 	Options
 
 	mu         sync.Mutex
-	core       *core // of the newest life
+	core       *core         // of the newest life
+	looked     time.Time     // when somebody last looked
+	unlooked   time.Duration // the longest time that nobody did, since the last step
 	report     detect.Report
 	histograms map[string]detect.Histogram
 	rows       int64
@@ -129,12 +131,29 @@ func (m *Monitoring) saw(s detect.Slot) {
 }
 
 // Look says whether monitoring is blind: it has not reported for longer than limit. Nothing on the bus can tell that.
+//
+// Who calls it regularly lets monitoring tell a bus that was gone from its own pause: then nobody looks either.
 func (m *Monitoring) Look(now time.Time, limit time.Duration) (blind bool, since time.Time) {
+	m.mu.Lock()
+	if !m.looked.IsZero() {
+		m.unlooked = max(m.unlooked, now.Sub(m.looked))
+	}
+	m.looked = now
+	m.mu.Unlock()
 	r := m.Report()
 	if r.At.IsZero() || now.Sub(r.At) <= limit {
 		return false, time.Time{}
 	}
 	return true, r.At
+}
+
+// awake reports whether the process ran on since this was last asked, as those who looked at it show.
+func (m *Monitoring) awake(now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	longest := max(m.unlooked, now.Sub(m.looked))
+	m.unlooked = 0
+	return !m.looked.IsZero() && longest <= m.Config.Pause
 }
 
 func (m *Monitoring) publish(r detect.Report, histograms map[string]detect.Histogram) {

@@ -346,6 +346,29 @@ func TestNextLifeGoesOnFromTheCheckpoint(t *testing.T) {
 	})
 }
 
+// TestWhoRanOnWasAwake: a process that was stopped was not looked at either, whoever comes first when it goes on.
+func TestWhoRanOnWasAwake(t *testing.T) {
+	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		looks []float64 // seconds before the step
+		want  bool
+	}{
+		"nobody ever looked":          {nil, false},
+		"looked at all the time":      {[]float64{3, 2.5, 2, 1.5, 1, .5, 0}, true},
+		"stopped, stepped first":      {[]float64{30, 20}, false},
+		"stopped, looked at first":    {[]float64{20.5, 20, 0}, false},
+		"looked at for the last time": {[]float64{3, 2.5, 2}, false},
+	} {
+		m := &Monitoring{Options: Options{Config: detect.DefaultConfig()}}
+		for _, before := range test.looks {
+			m.Look(at.Add(-time.Duration(before*float64(time.Second))), time.Second)
+		}
+		if got := m.awake(at); got != test.want {
+			t.Errorf("%s: awake %v", name, got)
+		}
+	}
+}
+
 func TestSilenceIsSeen(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.pass(3 * time.Second)

@@ -201,6 +201,24 @@ func TestBusDownMakesEverythingUnknown(t *testing.T) {
 	s.want(LatencyBreach, TargetService, Healthy)
 }
 
+// TestABusThatTookEverythingIsNoPause: without its own beat monitoring doesn't step. Where the process is known to have run
+// on, what it couldn't hear was the bus.
+func TestABusThatTookEverythingIsNoPause(t *testing.T) {
+	for target, awake := range map[string]bool{TargetBus: true, TargetMonitoring: false} {
+		s := newService(t, 27, 12_000)
+		s.run(20 * time.Second)
+		s.now = s.now.Add(20 * time.Second)
+		s.touch = func(slot *Slot, _ time.Time) { slot.Awake = awake }
+		s.run(step)
+		s.allUnknown(target)
+		if g := s.signal(BusDown, ""); awake && g.Words() != "nothing came over the bus for 20.1 s against 1" {
+			t.Errorf("%s", g.Words())
+		}
+		s.run(5 * time.Second)
+		s.want(BusDown, "", Healthy)
+	}
+}
+
 func TestStoreGoneAndBack(t *testing.T) {
 	s := newService(t, 26, 12_000)
 	up := true

@@ -20,6 +20,8 @@ func (m *Monitor) notice(now time.Time, s Slot) {
 		st.BlindOf, st.BlindWhy = TargetMonitoring, pausedText(gap, m.config.Pause)
 		if gap < 0 {
 			st.BlindWhy = fmt.Sprintf("the clock went back by %v", (-gap).Round(time.Millisecond))
+		} else if s.Awake && !st.Resumed {
+			st.BlindOf, st.BlindWhy, st.Silence = TargetBus, "nothing came over the bus", gap
 		}
 		// Another holder took over, or the machine was busy for a moment: nothing is known, but nobody needs to come.
 		st.Brief = st.Resumed || gap >= 0 && gap < briefPauses*m.config.Pause
@@ -57,7 +59,7 @@ func (m *Monitor) settle(now time.Time) {
 		st.Blind.set(Confirmed, now)
 		return
 	case now.Sub(st.OwnBeat) > limit:
-		st.BlindOf, st.BlindWhy = TargetBus, "monitoring doesn't hear its own beat"
+		st.BlindOf, st.BlindWhy, st.Silence = TargetBus, "monitoring doesn't hear its own beat", 0
 	default:
 		if m.blind() && st.BlindOf != TargetMonitoring && st.Blind.State != "" {
 			// What was missed meanwhile must not count against anybody.
@@ -116,8 +118,15 @@ func (m *Monitor) busSignal(now time.Time, late bool) Signal {
 		s.State, s.Target, s.Since = Confirmed, TargetMonitoring, st.LastStep
 		s.Evidence["cause"] = "monitoring has not stepped for " + now.Sub(st.LastStep).Round(time.Millisecond).String()
 	case m.blind():
-		if s.Target = st.BlindOf; s.Target == TargetStore {
-			s.Value, s.Threshold = st.Silence.Seconds(), storeSilence*s.Threshold
+		s.Target = st.BlindOf
+		if st.Silence > 0 {
+			s.Value = st.Silence.Seconds()
+		}
+		switch {
+		case s.Target == TargetStore:
+			s.Threshold *= storeSilence
+		case st.Silence > 0: // no slot at all
+			s.Threshold = m.config.Pause.Seconds()
 		}
 		s.Evidence["cause"] = st.BlindWhy
 	}

@@ -29,7 +29,7 @@ type monitorState struct {
 	BlindWhy  string                `json:"blind_why,omitempty"`
 	Resumed   bool                  `json:"-"`
 	Brief     bool                  `json:"brief,omitempty"`
-	Silence   time.Duration         `json:"silence,omitempty"` // of the store, in this outage
+	Silence   time.Duration         `json:"silence,omitempty"` // of the store, or of all, in this outage
 	Settle    time.Time             `json:"settle"`
 	OwnBeat   time.Time             `json:"own_beat"`
 	StoreBeat time.Time             `json:"store_beat"`
