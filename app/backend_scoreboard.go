@@ -86,35 +86,28 @@ func (t *tally) add(r store.IncidentRow, in incident.Incident, faults []faultRec
 	if !ended {
 		t.open++
 	}
-	acted, lately, credit := int64(0), false, false
 	for _, a := range in.Actions {
 		if a.ExecutedAt.IsZero() || a.Purpose != incident.Forward {
 			continue
 		}
-		acted++
-		lately = lately || !a.ExecutedAt.Before(in.DetectedAt)
-		credit = credit || a.Result == incident.Verified && a.NoCredit == ""
+		t.executed++
 		needless, said := t.verdicts[a.ID]
 		if said && needless || !said && a.NoCredit == incident.NoCreditSelf {
 			t.needless++
 		}
 	}
-	t.executed += acted
-	if !ended || in.State == incident.Superseded || in.SelfRecovered && acted == 0 {
-		return // a person took it over, or it ended before anything was done: neither success nor failure of ours
-	}
-	t.ended++
-	healed := !in.SelfRecovered || !lately && credit // healed, and came back only to end before anything was done
-	if r.Status == store.IncidentResolved && in.Escalations == 0 && healed {
-		t.healed++
-	}
-	t.recovered(r, in, faults)
-}
-
-// recovered counts how long each recovery took: the first from detection, the others from their relapse.
-func (t *tally) recovered(r store.IncidentRow, in incident.Incident, faults []faultRecord) {
 	before := time.Time{} // the end of the recovery before
 	for _, e := range episodesOf(r, in) {
+		if !e.recovered && !e.acted {
+			continue // it ended before anything was done: neither success nor failure of ours
+		}
+		t.ended++
+		if e.recovered && !e.called {
+			t.healed++
+		}
+		if !e.recovered {
+			continue
+		}
 		t.detection = append(t.detection, e.end.Sub(e.begin).Seconds())
 		if f, ok := explains(faults, r, e.begin); ok && f.At.After(before) {
 			t.onset = append(t.onset, e.end.Sub(f.At).Seconds())
@@ -123,8 +116,13 @@ func (t *tally) recovered(r store.IncidentRow, in incident.Incident, faults []fa
 	}
 }
 
-// episode is one recovery of an incident.
-type episode struct{ begin, end time.Time }
+// episode is one time that an incident was detected and has ended; after a relapse comes another.
+type episode struct {
+	begin, end time.Time
+	recovered  bool // by an action
+	acted      bool // an action was executed, or it failed for want of one
+	called     bool // a person was
+}
 
 // credited: an action of ours ended the incident then.
 func credited(in incident.Incident, at time.Time) bool {
@@ -133,28 +131,45 @@ func credited(in incident.Incident, at time.Time) bool {
 	})
 }
 
-// episodesOf are an incident's recoveries. What ended by itself is none; one whose end the timeline has dropped is left out.
+// episodesOf are the times that an incident was detected and has ended, but for those that a person took over. One whose end
+// the timeline has dropped is left out.
 func episodesOf(r store.IncidentRow, in incident.Incident) []episode {
 	begins := append(slices.Clone(in.Detections), r.DetectedAt)
 	var out []episode
 	for i, begin := range begins {
-		last := i == len(begins)-1
-		if last && r.Status == store.IncidentResolved && !in.SelfRecovered {
-			out = append(out, episode{begin, r.ResolvedAt})
-		}
-		if last {
+		if i == len(begins)-1 {
+			ended := r.Status == store.IncidentResolved || r.Status == store.IncidentFailed
+			if ended && in.State != incident.Superseded {
+				e := episode{begin: begin, end: r.ResolvedAt}.with(in, i == 0, time.Time{})
+				e.recovered = r.Status == store.IncidentResolved && !in.SelfRecovered
+				e.acted = e.acted || r.Status == store.IncidentFailed
+				out = append(out, e)
+			}
 			break
 		}
-		for _, e := range in.Timeline {
-			if ended := e.State == incident.Resolved || e.State == incident.Degraded || e.State == incident.Cancelled; ended && !e.At.Before(begin) && e.At.Before(begins[i+1]) {
-				if e.State != incident.Cancelled && credited(in, e.At) {
-					out = append(out, episode{begin, e.At})
-				}
+		for _, step := range in.Timeline {
+			if over := step.State == incident.Resolved || step.State == incident.Degraded || step.State == incident.Cancelled; over && !step.At.Before(begin) && step.At.Before(begins[i+1]) {
+				e := episode{begin: begin, end: step.At}.with(in, i == 0, begins[i+1])
+				e.recovered = step.State != incident.Cancelled && credited(in, step.At)
+				out = append(out, e)
 				break
 			}
 		}
 	}
 	return out
+}
+
+// with tells what was done in an episode, which the next one ends, if there is one. What the suspicion before the first
+// detection brought belongs to it.
+func (e episode) with(in incident.Incident, first bool, next time.Time) episode {
+	within := func(at time.Time) bool {
+		return (first || !at.Before(e.begin)) && (next.IsZero() || at.Before(next))
+	}
+	e.acted = slices.ContainsFunc(in.Actions, func(a incident.Action) bool {
+		return a.Purpose == incident.Forward && !a.ExecutedAt.IsZero() && within(a.ExecutedAt)
+	})
+	e.called = slices.ContainsFunc(in.Timeline, func(s incident.Entry) bool { return s.State == incident.Escalated && within(s.At) })
+	return e
 }
 
 func (t *tally) score() api.Score {

@@ -76,8 +76,14 @@ func TestRelapsesCountFromThemselves(t *testing.T) {
 	}
 	row.Status, in.State = store.IncidentFailed, incident.Failed
 	tl = &tally{}
-	if tl.add(row, in, nil); len(tl.detection) != 1 || tl.detection[0] != 3 || tl.healed != 0 {
-		t.Errorf("%+v: what failed after its relapse recovered once before", tl)
+	if tl.add(row, in, nil); len(tl.detection) != 1 || tl.detection[0] != 3 || tl.healed != 1 || tl.ended != 2 {
+		t.Errorf("%+v: what failed after its relapse recovered once before: one success of two", tl)
+	}
+	in.Timeline = append(in.Timeline, incident.Entry{At: after(403), State: incident.Escalated})
+	row.Status, in.State = store.IncidentResolved, incident.Resolved
+	tl = &tally{}
+	if tl.add(row, in, nil); len(tl.detection) != 2 || tl.healed != 1 || tl.ended != 2 {
+		t.Errorf("%+v: a person was called the second time, not the first", tl)
 	}
 }
 

@@ -108,7 +108,7 @@ type Score struct {
 	Open          int     `json:"open"`
 	FromDetection Times   `json:"mttr_from_detection" doc:"Each recovery by an action; one after a relapse counts from the relapse."`
 	FromOnset     Times   `json:"mttr_from_onset" doc:"Only recoveries that an injected fault's record explains, by kind, target and time; it is joined afterwards."`
-	Success       Share   `json:"success" doc:"Resolved by an action without a person, of those that ended and that nobody took over. One that ended by itself is no success; it is left out where nothing was done."`
+	Success       Share   `json:"success" doc:"Recoveries by an action without a person's call, of the times that an incident was detected, ended, and nobody took it over: a relapse counts anew, as in the MTTR. One that ended by itself is no success; it is left out where nothing was done."`
 	Needless      Share   `json:"needless_actions" doc:"Executed ones whose incident would have ended without them, by control or by verdict of a person, of all executed."`
 	TargetS       float64 `json:"target_s,omitempty" doc:"Of recovery, from detection."`
 }
