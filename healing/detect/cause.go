@@ -53,9 +53,10 @@ const (
 
 // Rank orders the active signals: causes first, the most specific before the others, then consequences. It is
 // deterministic. Rules: a bus that can't be heard explains everything; an agent that is down (or just back) explains
-// latency; a drift of one feature explains those that began with it, the scores', and a loss of accuracy that began
-// later, unless the model changed in between, or nobody heals the drift, or its healing takes long: then what can be done
-// about the accuracy must not wait for it. About a broken feed nothing can be done but mend it.
+// latency, and the latency for which safe mode stands a model agent that gets nowhere; a drift of one feature explains those
+// that began with it, the scores', and a loss of accuracy that began later, unless the model changed in between, or nobody
+// heals the drift, or its healing takes long: then what can be done about the accuracy must not wait for it. About a broken
+// feed nothing can be done but mend it.
 func Rank(signals []Signal, scene Scene) []Cause {
 	var causes []Cause
 	for _, s := range signals {
@@ -135,6 +136,8 @@ func (r *ranking) explain(i int) (of, reason string) {
 		return r.latency()
 	case s.Kind == PerfDrop:
 		return r.perf(i)
+	case r.bypassed(s):
+		return latencyOfService, "it is slow, and decisions go round it"
 	case s.Kind == DataDrift && s.Bug == nil:
 		return r.drift(i)
 	case s.Bug != nil:
@@ -157,6 +160,15 @@ func (r *ranking) latency() (of, reason string) {
 		}
 	}
 	return "", "no agent on the path is down"
+}
+
+var latencyOfService = Signal{Kind: LatencyBreach, Target: TargetService}.Fingerprint()
+
+// bypassed reports whether an agent gets nowhere, and is suspected for that alone, because it is slow: safe mode stands for
+// its latency. One that hangs, dies or fails is confirmed to.
+func (r *ranking) bypassed(s Signal) bool {
+	return s.Kind == AgentDown && s.Target == "model" && s.State == Suspect && s.text("cause") == causeStuck &&
+		r.scene.Mode == ModeSafe && r.scene.Open[latencyOfService]
 }
 
 // perf looks for a confirmed drift of a feature that began before, with no other model since.

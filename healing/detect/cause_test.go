@@ -21,6 +21,8 @@ func TestRank(t *testing.T) {
 	over.Recovered, longOver.Recovered = at.Add(20*sd), at.Add(-30*sd)
 	back := signal(AgentDown, "model", Healthy, 0)
 	back.Recovered = at.Add(27 * sd)
+	stuck := signal(AgentDown, "model", Suspect, 0)
+	stuck.Evidence = map[string]any{"cause": causeStuck}
 	long := back
 	long.Recovered = at.Add(20 * sd)
 	model := []Change{{Kind: "model", Target: "champion", At: at.Add(9 * sd), By: "operator"}}
@@ -41,6 +43,26 @@ func TestRank(t *testing.T) {
 		"an agent off the path explains nothing": {
 			signals: []Signal{signal(LatencyBreach, "service", Confirmed, 0), signal(AgentDown, "governance", Confirmed, sd)},
 			want:    map[string]string{"AGENT_DOWN:governance": "", "LATENCY_SLO_BREACH:service": ""},
+		},
+		"in safe mode for its latency the model agent gets nowhere": {
+			signals: []Signal{stuck},
+			scene:   Scene{Mode: ModeSafe, Open: map[string]bool{"LATENCY_SLO_BREACH:service": true}},
+			want:    map[string]string{"AGENT_DOWN:model": "LATENCY_SLO_BREACH:service"},
+		},
+		"in safe mode for something else the model agent gets nowhere": {
+			signals: []Signal{stuck},
+			scene:   Scene{Mode: ModeSafe, Open: map[string]bool{"PERF_DROP:model": true}},
+			want:    map[string]string{"AGENT_DOWN:model": ""},
+		},
+		"the model agent gets nowhere before safe mode": {
+			signals: []Signal{stuck, signal(LatencyBreach, "service", Confirmed, 0)},
+			scene:   Scene{Open: map[string]bool{"LATENCY_SLO_BREACH:service": true}},
+			want:    map[string]string{"AGENT_DOWN:model": "", "LATENCY_SLO_BREACH:service": "AGENT_DOWN:model"},
+		},
+		"in safe mode for its latency the model agent dies": {
+			signals: []Signal{signal(AgentDown, "model", Confirmed, 0)},
+			scene:   Scene{Mode: ModeSafe, Open: map[string]bool{"LATENCY_SLO_BREACH:service": true}},
+			want:    map[string]string{"AGENT_DOWN:model": ""},
 		},
 		"a backlog just after a restart": {
 			signals: []Signal{signal(LatencyBreach, "service", Confirmed, 0), back},

@@ -75,6 +75,7 @@ func (v *agentView) beaten(began time.Time, enough int) {
 const (
 	downMissing = "MISSING"
 	downFailing = "FAILING"
+	causeStuck  = "no progress though messages wait"
 )
 
 func (v *agentView) convict(why string, began time.Time) {
@@ -198,7 +199,7 @@ func (m *Monitor) agentSignal(now time.Time, v *agentView) Signal {
 	case v.State == Confirmed:
 		s.Evidence["cause"], s.Onset = downFailing, v.track.Since
 	case v.State == Suspect && age <= m.config.Agent.Suspect:
-		s.Evidence["cause"] = "no progress though messages wait"
+		s.Evidence["cause"] = causeStuck
 	}
 	if why := cmp.Or(v.Why, v.Beat.Cause); why != "" {
 		s.Evidence["detail"] = why
