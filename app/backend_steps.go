@@ -50,12 +50,16 @@ func stepsOf(in incident.Incident) []api.Step {
 	return t.list
 }
 
-// seen says what was detected, as the signal was then.
+// seen says what was detected, as the signal was then, and what drifts with it.
 func seen(in incident.Incident) string {
-	if in.Seen == nil {
-		return spoken(in.Signal)
+	s := in.Signal
+	if in.Seen != nil {
+		s = incident.Signal{Words: in.Seen.Words, Value: in.Seen.Value, Threshold: in.Seen.Threshold, N: in.Seen.N}
 	}
-	return spoken(incident.Signal{Words: in.Seen.Words, Value: in.Seen.Value, Threshold: in.Seen.Threshold, N: in.Seen.N})
+	if with := in.AlsoDrifting(); with != "" {
+		return spoken(s) + "; " + with
+	}
+	return spoken(s)
 }
 
 // spoken is a signal in words; one that was kept without any has its figures.

@@ -22,6 +22,10 @@ func TestTheDetectStepSaysWhatWasSeen(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+	in.Seen, in.With = &incident.Seen{Words: "a PSI of 0.4"}, []incident.Drift{{Target: "income", PSI: 0.41}}
+	if got, want := app.StepsOf(in)[0].Text, "a PSI of 0.4; also drifting with it: income (PSI 0.41)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 // The six steps say how far a healing is, whatever became of it.

@@ -39,3 +39,35 @@ func TestWarmingIsOverByTheRule(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatDriftsTogether: features that drift with the one that an incident is about are told, not the scores, which follow,
+// nor what is only suspected. A reference is made of rows from after the last of them began.
+func TestWhatDriftsTogether(t *testing.T) {
+	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	of := func(target string, s detect.State, of string, onset time.Duration) detect.Cause {
+		return detect.Cause{Of: of, Signal: detect.Signal{Kind: detect.DataDrift, Target: target, State: s, Value: 0.4, Onset: at.Add(onset)}}
+	}
+	own := of("credit_score", detect.Confirmed, "", 0)
+	r := detect.Report{At: at.Add(time.Minute), Causes: []detect.Cause{
+		own, of("income", detect.Confirmed, "DATA_DRIFT:credit_score", 8*time.Second), of("debt_ratio", detect.Suspect, "DATA_DRIFT:credit_score", time.Second),
+		of("loan_amount", detect.Confirmed, "DATA_DRIFT:years", 2*time.Second), of(detect.TargetScore, detect.Confirmed, "DATA_DRIFT:credit_score", 9*time.Second),
+	}}
+	got := signalOf(r, own.Signal, "")
+	if len(got.With) != 1 || got.With[0] != (incident.Drift{Target: "income", PSI: 0.4, OnsetAt: at.Add(8 * time.Second)}) {
+		t.Errorf("with it %+v", got.With)
+	}
+	in := incident.Incident{OpenedAt: at.Add(3 * time.Second)}
+	for _, c := range []struct {
+		change func()
+		want   time.Duration
+	}{
+		{func() {}, 3 * time.Second},
+		{func() { in.OnsetAt = at }, 0},
+		{func() { in.With = got.With }, 8 * time.Second},
+		{func() { in.OnsetAt = at.Add(10 * time.Second) }, 10 * time.Second},
+	} {
+		if c.change(); !Since(in).Equal(at.Add(c.want)) {
+			t.Errorf("since %v, want %v: %+v", Since(in).Sub(at), c.want, in)
+		}
+	}
+}

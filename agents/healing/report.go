@@ -334,6 +334,12 @@ func signalOf(r detect.Report, s detect.Signal, of string) incident.Signal {
 	if s.State == detect.Warming && s.Evidence["clear"] == true { // too small a reference for an alarm, not for the rule
 		out.State = incident.Healthy
 	}
+	for _, cause := range r.Causes {
+		with := cause.Signal
+		if cause.Of == out.Fingerprint && with.Kind == detect.DataDrift && with.Target != detect.TargetScore && with.State == detect.Confirmed {
+			out.With = append(out.With, incident.Drift{Target: with.Target, PSI: with.Value, OnsetAt: with.Onset})
+		}
+	}
 	if s.Bug != nil {
 		out.DataBug = s.Bug.String()
 	}

@@ -57,15 +57,22 @@ func (c *core) execute(in incident.Incident, f incident.Effect) {
 }
 
 // Since is the best estimate of when the change began that an incident is about. After a relapse it is the present change:
-// rows from before it belong to what was healed.
+// rows from before it belong to what was healed. Where several features drift it is when the last of them began: rows from
+// before it are of no population that lasts.
 func Since(in incident.Incident) time.Time {
+	since := in.OnsetAt
 	switch {
-	case len(in.Relapses) > 0 && in.Signal.OnsetAt.After(in.OnsetAt):
-		return in.Signal.OnsetAt
-	case !in.OnsetAt.IsZero():
-		return in.OnsetAt
+	case len(in.Relapses) > 0 && in.Signal.OnsetAt.After(since):
+		since = in.Signal.OnsetAt
+	case since.IsZero():
+		since = in.Detected()
 	}
-	return in.Detected()
+	for _, d := range in.With {
+		if d.OnsetAt.After(since) {
+			since = d.OnsetAt
+		}
+	}
+	return since
 }
 
 // result is the event for what came of an execution; false where nothing can be said yet and it is to be tried again.

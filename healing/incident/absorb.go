@@ -3,6 +3,7 @@ package incident
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -124,6 +125,9 @@ func (x *step) absorbSignal(s Signal) bool {
 	case in.HealthySince.IsZero() || gap: // silence in between is not health
 		in.HealthySince = s.ObservedAt
 	}
+	if s.State == Confirmed && in.State != Verifying && in.State != Undoing {
+		in.drifting(s.With)
+	}
 	if s.OnsetAt.IsZero() {
 		s.OnsetAt = in.Signal.OnsetAt
 	}
@@ -132,6 +136,18 @@ func (x *step) absorbSignal(s Signal) bool {
 	}
 	in.Signal = s
 	return true
+}
+
+// drifting notes other features, each as it was when it was seen last.
+func (in *Incident) drifting(with []Drift) {
+	for _, d := range with {
+		i := slices.IndexFunc(in.With, func(known Drift) bool { return known.Target == d.Target })
+		if i < 0 {
+			in.With = append(in.With, d)
+			continue
+		}
+		in.With[i] = d
+	}
 }
 
 func (x *step) absorbShadow(s Shadow) bool {

@@ -242,7 +242,7 @@ func (x *step) takeOver() string {
 	in.Kind, in.Target, in.Fingerprint = t.Signal.Kind, t.Signal.Target, t.Signal.Fingerprint
 	in.Covers = slices.DeleteFunc(in.Covers, func(f string) bool { return f == in.Fingerprint })
 	in.Ladder, in.OrderReason, in.RungIndex, in.Queue = t.Ladder, t.OrderReason, 0, nil
-	in.Signal, in.HealthySince, in.Escalation, in.ResolvedAt = t.Signal, time.Time{}, "", time.Time{}
+	in.Signal, in.HealthySince, in.Escalation, in.ResolvedAt, in.With = t.Signal, time.Time{}, "", time.Time{}, nil
 	if in.DetectedAt.IsZero() {
 		in.DetectedAt = x.now
 	}
@@ -298,7 +298,7 @@ func (x *step) relapse() string {
 		in.Detections = newest(append(in.Detections, in.DetectedAt))
 		why = fmt.Sprintf("it came back (relapse %d)", len(in.Relapses))
 	}
-	in.ResolvedAt, in.RestoredAt, in.SelfRecovered = time.Time{}, time.Time{}, false
+	in.ResolvedAt, in.RestoredAt, in.SelfRecovered, in.With = time.Time{}, time.Time{}, false, nil
 	x.reorder()
 	in.RungIndex, in.Queue, in.Escalation = 0, nil, ""
 	in.DetectedAt, in.OnsetAt = x.now, in.Signal.OnsetAt

@@ -233,7 +233,7 @@ func clone(in Incident) Incident {
 	out.Ladder, out.ModeChanges = slices.Clone(in.Ladder), slices.Clone(in.ModeChanges)
 	out.Relapses, out.Detections = slices.Clone(in.Relapses), slices.Clone(in.Detections)
 	out.Timeline = slices.Clip(in.Timeline) // appending copies it
-	out.Actions = slices.Clone(in.Actions)
+	out.Actions, out.With = slices.Clone(in.Actions), slices.Clone(in.With)
 	for i := range out.Actions {
 		if u := out.Actions[i].Undo; u != nil {
 			copied := *u

@@ -80,6 +80,9 @@ func (x *step) proposeNext() string {
 	if x.ev.Outcome != "" {
 		why += ": the outcome was " + x.ev.Outcome + orNothing(": ", x.ev.Reason)
 	}
+	if next.Type == AcceptReference {
+		why += orNothing("; ", x.in.AlsoDrifting())
+	}
 	return why
 }
 

@@ -3,6 +3,7 @@ package incident
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -21,6 +22,7 @@ type Incident struct {
 	OnsetAt       time.Time  `json:"onset_at,omitzero"`    // estimated start of the fault
 	DetectedAt    time.Time  `json:"detected_at,omitzero"` // CONFIRMED, the last time that it came; zero while only suspected (see Detected)
 	Seen          *Seen      `json:"seen,omitempty"`       // the signal then
+	With          []Drift    `json:"with,omitempty"`       // other features that drift with it
 	EnteredAt     time.Time  `json:"entered_at"`           // of the state
 	DeadlineAt    time.Time  `json:"deadline_at,omitzero"` // of the state; zero only when final
 	SentAt        time.Time  `json:"sent_at,omitzero"`     // the state's effects were last emitted
@@ -75,6 +77,22 @@ type Seen struct {
 	Threshold float64 `json:"threshold"`
 	N         int64   `json:"n"`
 	Words     string  `json:"words,omitempty"`
+}
+
+// Drift is another feature that drifts with the one that an incident is about.
+type Drift struct {
+	Target  string    `json:"target"`
+	PSI     float64   `json:"psi"`
+	OnsetAt time.Time `json:"onset_at,omitzero"`
+}
+
+// AlsoDrifting names the other features for a person, "" for none.
+func (in Incident) AlsoDrifting() string {
+	list := make([]string, len(in.With))
+	for i, d := range in.With {
+		list[i] = fmt.Sprintf("%s (PSI %.2f)", d.Target, d.PSI)
+	}
+	return orNothing("also drifting with it: ", strings.Join(list, ", "))
 }
 
 // Rung is one step of the ladder, as the playbook has it.
@@ -170,6 +188,7 @@ type Signal struct {
 	WindowFrom  time.Time          `json:"window_from,omitzero"` // the data judged was accepted after
 	OnsetAt     time.Time          `json:"onset_at,omitzero"`
 	Facts       map[string]bool    `json:"facts,omitempty"` // what rungs may require, such as previous_better
+	With        []Drift            `json:"with,omitempty"`  // confirmed drifts that are a consequence of this one
 	Numbers     map[string]float64 `json:"numbers,omitempty"`
 	Evidence    json.RawMessage    `json:"evidence,omitempty"`
 	DataBug     string             `json:"data_bug,omitempty"` // named bug of the input: a person's matter
