@@ -7,6 +7,9 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +124,25 @@ func TestFaultsOfTheSourceAreRefusedByField(t *testing.T) {
 	} {
 		if text := r.refused(body); !strings.Contains(text, want) {
 			t.Errorf("%v: %s, want %q", body, text, want)
+		}
+	}
+	page, answer := get(t, r.URL())
+	buttons := regexp.MustCompile(`name="drill" value="([a-z-]+)"`).FindAllStringSubmatch(answer, -1)
+	if page != 200 || len(buttons) != 9 {
+		t.Fatalf("status %d, buttons %v", page, buttons)
+	}
+	for _, b := range buttons {
+		if slices.Contains([]string{"crash", "hang", "latency", "bad-model"}, b[1]) {
+			continue
+		}
+		answer, err := http.PostForm(r.URL()+"/actions/drill", url.Values{"drill": {b[1]}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != 200 || !strings.Contains(string(text), "The fault is injected") {
+			t.Errorf("the page's button %s: status %d, %v: %s", b[1], answer.StatusCode, err, regexp.MustCompile("Not done:.*").FindString(string(text)))
 		}
 	}
 	if text := run(t, nil).refused(map[string]any{"target": "source", "kind": "label-flip", "ttl": "1m"}); !strings.Contains(text, "simulator") {

@@ -49,6 +49,21 @@ func (p *Problem) Error() string             { return p.Title + ": " + p.Detail 
 func (p *Problem) GetStatus() int            { return p.Status }
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
+// sentence says on one line what is wrong and what to do.
+func (p *Problem) sentence() string {
+	words := make([]string, len(p.Errors))
+	for i, f := range p.Errors {
+		words[i] = f.Field + " " + f.Problem
+		if f.Want != "" {
+			words[i] += ": " + f.Want
+		}
+	}
+	if len(words) == 0 {
+		return p.Detail
+	}
+	return strings.Join(words, "; ")
+}
+
 // GetHeaders returns Retry-After where there is one.
 func (p *Problem) GetHeaders() http.Header {
 	h := http.Header{}

@@ -83,7 +83,7 @@ var drillFaults = map[string]api.FaultRequest{
 	"crash":       {Kind: "crash", Target: "model", Share: 1, TTL: "30s"},
 	"hang":        {Kind: "hang", Target: "model", Share: 1, TTL: "30s"},
 	"drift":       {Kind: "drift", Target: "source", Share: 1, TTL: "3m", FaultChange: api.FaultChange{Feature: "credit_score", Mean: mean(550)}},
-	"unit":        {Kind: "unit", Target: "source", Share: 1, TTL: "2m", FaultChange: api.FaultChange{Feature: "income", Factor: .001}},
+	"unit":        {Kind: "unit", Target: "source", Share: 1, TTL: "2m", FaultChange: api.FaultChange{Feature: "income", Factor: 1.0 / 12}},
 	"stuck":       {Kind: "stuck", Target: "source", Share: 1, TTL: "2m", FaultChange: api.FaultChange{Feature: "credit_score", Value: mean(700)}},
 	"label-noise": {Kind: "label-noise", Target: "source", Share: .4, TTL: "5m"},
 	"label-flip":  {Kind: "label-flip", Target: "source", Share: 1, TTL: "1m"},
@@ -111,7 +111,7 @@ func (s *Server) actionNamed(do func(context.Context, form) (done string, err er
 		done, err := do(ctx, form{r.PostForm, chi.RouteContext(r.Context())})
 		if err != nil {
 			p := problem(ctx, s.options.Logger, err)
-			s.showPage(w, r, p.Status, page.Notice{Text: p.Detail, Bad: true})
+			s.showPage(w, r, p.Status, page.Notice{Text: p.sentence(), Bad: true})
 			return
 		}
 		http.Redirect(w, r, "/?done="+done, http.StatusSeeOther)

@@ -201,7 +201,7 @@ var drills = []Drill{
 	{"bad-model", "bad-model", "", "Bad model", "a worse model takes charge"},
 	{"label-flip", "label-flip", "", "Label flip", "outcomes are inverted for 1 min"},
 	{"label-noise", "label-noise", "", "Label noise", "two outcomes in five are wrong for 5 min"},
-	{"unit", "unit", "income", "Wrong unit", "income in thousands for 2 min"},
+	{"unit", "unit", "income", "Wrong unit", "income by the month for 2 min"},
 	{"stuck", "stuck", "credit_score", "Stuck value", "credit_score is always 700 for 2 min"},
 }
 
