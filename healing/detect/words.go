@@ -62,9 +62,9 @@ func (s Signal) agentWords() string {
 		if reason := s.text("reason"); reason != "" {
 			return agent + " was " + reason
 		}
-		return fmt.Sprintf("a beat of %s %.1f s ago, at most %.3g", agent, s.Value, s.Threshold)
+		return fmt.Sprintf("a beat of %s %.1f s ago, at most %.3g s", agent, s.Value, s.Threshold)
 	case downMissing:
-		return fmt.Sprintf("no beat of %s for %.1f s against %.3g", agent, s.Value, s.Threshold)
+		return fmt.Sprintf("no beat of %s for %.1f s against %.3g s", agent, s.Value, s.Threshold)
 	case downFailing:
 		return fmt.Sprintf("%.0f of %d attempts of %s failed in %v, more than %.0f %%", s.number("failures"), s.N, agent, s.Window, 100*s.number("fail_share"))
 	case AgentHung:
@@ -82,11 +82,11 @@ func (s Signal) busWords() string {
 	cause := s.text("cause")
 	switch {
 	case cause == "":
-		return fmt.Sprintf("monitoring's own beat %.1f s ago, at most %.3g", s.Value, s.Threshold)
+		return fmt.Sprintf("monitoring's own beat %.1f s ago, at most %.3g s", s.Value, s.Threshold)
 	case s.Target == TargetMonitoring:
 		return cause // it has its numbers
 	}
-	return fmt.Sprintf("%s for %.1f s against %.3g", cause, s.Value, s.Threshold)
+	return fmt.Sprintf("%s for %.1f s against %.3g s", cause, s.Value, s.Threshold)
 }
 
 // spoken is a time in ms, in seconds where it is long.

@@ -56,15 +56,15 @@ func TestEachKindSaysWhatWasSeen(t *testing.T) {
 				return true
 			})
 		}, `^the model agent hangs: handler did not return \(features\), since 2\.4 s against a deadline of 2000 ms$`},
-		"missing": {AgentDown, "model", func(s *service) { s.change(func(*Beat) bool { return false }) }, `^no beat of the model agent for 1\.6 s against 1\.5$`},
+		"missing": {AgentDown, "model", func(s *service) { s.change(func(*Beat) bool { return false }) }, `^no beat of the model agent for 1\.6 s against 1\.5 s$`},
 		"failing": {AgentDown, "model", func(s *service) {
 			s.touch = func(slot *Slot, _ time.Time) { slot.Attempt("model", 2, 2) }
 		}, `^\d+ of \d+ attempts of the model agent failed in 2s, more than 50 %$`},
-		"mute": {BusDown, "", func(s *service) { s.mute = true }, `^monitoring doesn't hear its own beat for 1\.6 s against 1\.5$`},
+		"mute": {BusDown, "", func(s *service) { s.mute = true }, `^monitoring doesn't hear its own beat for 1\.6 s against 1\.5 s$`},
 		"store": {BusDown, "", func(s *service) {
 			last := s.now
 			s.store = func(time.Time) time.Time { return last }
-		}, `^the store doesn't answer for 3\.1 s against 3$`},
+		}, `^the store doesn't answer for 3\.1 s against 3 s$`},
 		"paused": {BusDown, "", func(s *service) { s.now = s.now.Add(20 * time.Second) }, `^monitoring itself paused for 20\.1s against \S+s$`},
 	} {
 		t.Run(name, func(t *testing.T) {

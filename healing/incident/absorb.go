@@ -133,6 +133,9 @@ func (x *step) absorbSignal(s Signal) bool {
 	}
 	if in.OnsetAt.IsZero() || in.State == Suspected && !s.OnsetAt.IsZero() {
 		in.OnsetAt = s.OnsetAt
+		if in.OnsetAt.After(in.OpenedAt) { // an estimate; the first alarm was there already
+			in.OnsetAt = in.OpenedAt
+		}
 	}
 	in.Signal = s
 	return true

@@ -27,7 +27,7 @@ func (x *step) settle() string {
 	judged, called := in.current(), in.personCalled()
 	if judged != nil && judged.Verdict != nil {
 		in.SelfRecovered = judged.Verdict.SelfRecovered
-		why = "healthy: " + judged.Verdict.interval()
+		why = "healthy: " + judged.Verdict.told()
 	} else { // nobody verified an action; the signal alone shows it
 		judged, in.SelfRecovered = nil, !in.Degraded || called
 	}
@@ -59,7 +59,7 @@ func (x *step) restored() string {
 	a := in.current()
 	x.end(a, Verified, "the model decides and the signal is healthy")
 	in.Degraded, in.RestoredAt, in.CurrentID = false, x.now, ""
-	return "the model is back: " + a.Verdict.interval()
+	return "the model is back: " + a.Verdict.told()
 }
 
 // cancel ends an incident whose cause went away before anything of ours stood. No action earns credit.

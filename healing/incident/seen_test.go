@@ -29,3 +29,27 @@ func TestWhatWasDetectedStays(t *testing.T) {
 		t.Errorf("seen %+v, told as %+v", s.in.Seen, s.in.Timeline[1])
 	}
 }
+
+// TestTheOnsetIsNotAfterTheFirstAlarm: a detector's estimate may change until the alarm is confirmed.
+func TestTheOnsetIsNotAfterTheFirstAlarm(t *testing.T) {
+	for name, test := range map[string]struct{ estimate, want time.Duration }{
+		"earlier": {-4 * time.Second, -4 * time.Second}, "later": {300 * time.Millisecond, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &script{t: t, now: t0}
+			first := s.signal(LatencySLOBreach, Suspect)
+			first.OnsetAt = t0
+			var err error
+			if s.in, _, err = Open(Start{ID: "i1", Signal: first}, s.now); err != nil {
+				t.Fatal(err)
+			}
+			s.wait(time.Second)
+			bad := s.signal(LatencySLOBreach, Confirmed)
+			bad.OnsetAt = t0.Add(test.estimate)
+			s.step(Event{Type: EvSignal, Signal: &bad})
+			if got := s.in.OnsetAt.Sub(t0); got != test.want {
+				t.Errorf("onset %v after the first alarm, want %v", got, test.want)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -219,9 +220,9 @@ type Verdict struct {
 	Reason        string             `json:"reason,omitempty"`
 }
 
-// interval tells what was judged, for people.
-func (v *Verdict) interval() string {
-	return fmt.Sprintf("between %.4g and %.4g, %d samples", v.Lower, v.Upper, v.N)
+// told is what was judged, for people.
+func (v *Verdict) told() string {
+	return cmp.Or(v.Reason, fmt.Sprintf("between %.4g and %.4g, %d samples", v.Lower, v.Upper, v.N))
 }
 
 // TakeOver is a more specific cause for the same incident.
