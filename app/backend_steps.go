@@ -45,7 +45,7 @@ func stepsOf(in incident.Incident) []api.Step {
 	ended := a.Result != "" || in.State.Final()
 	t.add("propose", false, a.ProposedAt, whyOf(in, a))
 	t.approve(a, ended)
-	t.add("execute", ended && a.ExecutedAt.IsZero(), a.ExecutedAt, ifSet(a.ExecutedAt.IsZero() && ended, a.Reason))
+	t.add("execute", ended && a.ExecutedAt.IsZero(), a.ExecutedAt, ifSet(a.ExecutedAt.IsZero() && ended && a.AGL != incident.AGLDenied, a.Reason))
 	t.verify(a)
 	return t.list
 }
@@ -129,12 +129,14 @@ func (t *steps) approve(a *incident.Action, ended bool) {
 	said := a.AGL == incident.AGLApproved || a.AGL == incident.AGLModified || a.AGL == incident.AGLDenied
 	at, text := time.Time{}, ""
 	if said {
+		text = cmp.Or(a.Approver, "rule "+a.Rule)
 		if at = a.DecidedAt; at.IsZero() {
 			at = a.ProposedAt
-		}
-		text = "rule " + a.Rule
-		if a.Approver != "" {
-			text = a.Approver
+			if a.AGL == incident.AGLDenied && !a.EndedAt.IsZero() { // nobody decided: the wait itself ended
+				at, text = a.EndedAt, cmp.Or(a.Reason, text)
+			}
+		} else if a.AGL == incident.AGLDenied {
+			text = cmp.Or(a.Reason, text)
 		}
 	} else if t.over = t.over || ended; a.AGL == incident.AGLEscalated && !ended {
 		text = "held for a person" // what ended before the verdict needs none any more
@@ -150,7 +152,7 @@ func (t *steps) approve(a *incident.Action, ended bool) {
 func (t *steps) verify(a *incident.Action) {
 	text := a.Reason
 	if v := a.Verdict; v != nil && a.Result == "" {
-		text = fmt.Sprintf("%s: [%.4g, %.4g], n = %d", v.State, v.Lower, v.Upper, v.N)
+		text = cmp.Or(v.Reason, fmt.Sprintf("%s: [%.4g, %.4g], n = %d", v.State, v.Lower, v.Upper, v.N))
 	}
 	at := a.EndedAt
 	if a.ExecutedAt.IsZero() {

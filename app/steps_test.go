@@ -65,6 +65,7 @@ func TestStepsOfAnIncident(t *testing.T) {
 		"healed":        {with(incident.Resolved, ended(incident.Verified)), "done done done done done done"},
 		"did not hold":  {with(incident.Detected, ended(incident.Undone)), "done done done done failed done"},
 		"denied":        {with(incident.Escalated, incident.Action{AGL: incident.AGLDenied, DecidedAt: after(3), Result: incident.Denied}), "done done failed skipped skipped skipped"},
+		"expired":       {with(incident.Escalated, incident.Action{AGL: incident.AGLDenied, Rule: "supervised", EndedAt: after(9), Result: incident.Denied, Reason: "nobody decided in time"}), "done done failed skipped skipped skipped"},
 		"withdrawn":     {with(incident.Cancelled, incident.Action{AGL: incident.AGLEscalated, Result: incident.Withdrawn}), "done done skipped skipped skipped skipped"},
 		"refused late":  {with(incident.Detected, incident.Action{AGL: incident.AGLApproved, DecidedAt: after(3), Result: incident.Refused}), "done done done failed skipped skipped"},
 		"not asked":     {with(incident.Detected, incident.Action{AGL: incident.AGLPending, Result: incident.Refused, Reason: "it needs previous_better"}), "done done skipped skipped skipped skipped"},
@@ -82,6 +83,9 @@ func TestStepsOfAnIncident(t *testing.T) {
 				}
 				last = *s.SinceOnsetS
 			}
+		}
+		if steps := app.StepsOf(test.in); name == "expired" && (*steps[2].SinceOnsetS != 9 || !strings.Contains(text, "approve: nobody decided in time\nexecute: \n")) {
+			t.Errorf("%s after %v:\n%s", name, *steps[2].SinceOnsetS, text)
 		}
 		if asked := !strings.Contains(text, "approve: not asked\nexecute: it needs previous_better"); asked != (name != "not asked") {
 			t.Errorf("%s: asked %v:\n%s", name, asked, text)

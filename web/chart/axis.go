@@ -75,7 +75,7 @@ func (c Series) amount(v float64) string {
 
 // clock writes the time axis: whole steps of the clock, at most some eight.
 func (c Series) clock(s *svg) {
-	steps := []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
+	steps := []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
 	step := steps[len(steps)-1]
 	for _, d := range steps {
 		if c.To.Sub(c.From) <= time.Duration(c.width()/88)*d {

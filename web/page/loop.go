@@ -1,8 +1,10 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -76,7 +78,7 @@ func span(s float64) string {
 	case math.Abs(s) < 120:
 		return fmt.Sprintf("%.0f s", s)
 	}
-	return age(time.Duration(s * float64(time.Second)))
+	return strings.NewReplacer(" min 00 s", " min", " h 00 min", " h").Replace(age(time.Duration(s * float64(time.Second))))
 }
 
 // judged says a person's verdict on an action.
@@ -113,12 +115,75 @@ func figure(v float64, unit string) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
+// reading is a signal's value; what was judged on nothing has none.
+func reading(s api.Signal) string {
+	if s.N == 0 && s.State == "UNKNOWN" {
+		return none
+	}
+	return figure(s.Value, s.Unit)
+}
+
+// purpose says what an action was for, other than to heal.
+func purpose(a api.Action) string {
+	if a.Purpose == "" || a.Purpose == "FORWARD" {
+		return ""
+	}
+	return strings.ToLower(a.Purpose)
+}
+
+// waits reports whether an action waits for a person.
+func waits(a api.Action) bool { return a.AGLDecision == "ESCALATED" && a.Result == "" }
+
+// worth is what a verified action did: leaving safe mode heals nothing.
+func worth(action string) string {
+	if action == "DISABLE_SAFE_MODE" {
+		return "held"
+	}
+	return "healed"
+}
+
 // evidenceText says what the signal is now.
 func evidenceText(d api.IncidentDetail) string {
 	if d.Signal.State == "" {
 		return ""
 	}
 	return strings.ToLower(d.Signal.State) + ": " + d.Signal.Words
+}
+
+// calls says why a person was called.
+var calls = map[string]string{
+	"LADDER_END": "nothing is left to try", "DATA_BUG": "what comes in is broken, and no model may learn from it",
+	"NOTIFY_ONLY": "only a person can mend this", "WAITED": "nothing could be done in time", "SUSPICION": "suspect for long, never confirmed",
+	"NO_DECISION": "governance did not answer", "UNDO_FAILED": "an action stands that should not", "FLAPPING": "it comes and goes",
+	"DEGRADED": "safe mode stands for long", "PERSON": "somebody asked for it",
+}
+
+const calling = "a person was called: "
+
+// said puts words in the place of the code that a call for a person is kept with.
+func said(text string) string {
+	before, after, found := strings.Cut(text, calling)
+	if !found {
+		return text
+	}
+	code, more, _ := strings.Cut(after, ":")
+	return before + calling + cmp.Or(calls[code], code) + strings.TrimSuffix(":"+more, ":")
+}
+
+// called says that a person was called and why, unless the incident's reason does.
+func called(d *api.IncidentDetail) string {
+	if d.Escalation == "" || strings.Contains(d.Reason, calling+d.Escalation) {
+		return ""
+	}
+	return said(calling + d.Escalation)
+}
+
+// idle says why a step was skipped: what was not reached, or what nothing was left for.
+func idle(d *api.IncidentDetail) string {
+	if slices.ContainsFunc(d.Steps, func(s api.Step) bool { return s.State == api.StepFailed }) {
+		return "not reached"
+	}
+	return "not needed"
 }
 
 // newest are the last steps of a timeline, the newest first.
@@ -156,10 +221,16 @@ func inTarget(s api.Score) bool {
 	return s.TargetS == 0 || s.FromDetection.P95S == nil || *s.FromDetection.P95S <= s.TargetS
 }
 
+// digest is a SHA-256, of which the page shows the beginning.
+var digest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
 // params writes an action's parameters in order.
 func params(m map[string]string) string {
 	words := make([]string, 0, len(m))
 	for k, v := range m {
+		if digest.MatchString(v) {
+			v = short(13, v)
+		}
 		words = append(words, k+" "+v)
 	}
 	slices.Sort(words)

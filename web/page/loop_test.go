@@ -82,7 +82,7 @@ func TestThePageShowsTheLoop(t *testing.T) {
 			t.Errorf("the page doesn't say %q", want)
 		}
 	}
-	if strings.Index(html, ">credit_score") > strings.Index(html, ">income") {
+	if !(strings.Index(html, ">credit_<wbr>score") < strings.Index(html, `"row">income`)) {
 		t.Error("the drift table doesn't begin with the largest PSI")
 	}
 	for _, wrong := range []string{"All is well", `value="bad-model"`} {
@@ -152,6 +152,43 @@ func TestTheIncidentsOwnPage(t *testing.T) {
 					t.Errorf("%v: the page has %q", n, bad)
 				}
 			}
+		}
+	}
+}
+
+// TestWordsForPeople: a code says why a person was called to programs only, and a figure is shown where there is one.
+func TestWordsForPeople(t *testing.T) {
+	d := func(escalation, reason string, states ...string) *api.IncidentDetail {
+		d := &api.IncidentDetail{Incident: api.Incident{Escalation: escalation, Reason: reason}}
+		for _, s := range states {
+			d.Steps = append(d.Steps, api.Step{State: s})
+		}
+		return d
+	}
+	digest := strings.Repeat("5b3f6a93", 8)
+	for _, test := range []struct{ got, want string }{
+		{said("a person was called: LADDER_END"), "a person was called: nothing is left to try"},
+		{said("a person was called: DATA_BUG: income: divided by 1000"), "a person was called: what comes in is broken, and no model may learn from it: income: divided by 1000"},
+		{said("a person was called: NEW_CODE: more"), "a person was called: NEW_CODE: more"},
+		{said("nobody decided in time"), "nobody decided in time"},
+		{called(d("LADDER_END", "a person was called: LADDER_END")), ""},
+		{called(d("LADDER_END", "a person decides")), "a person was called: nothing is left to try"},
+		{called(d("", "healthy")), ""},
+		{idle(d("", "", api.StepDone, api.StepFailed, api.StepSkipped)), "not reached"},
+		{idle(d("", "", api.StepDone, api.StepSkipped)), "not needed"},
+		{reading(api.Signal{State: "UNKNOWN", Unit: "share"}), none},
+		{reading(api.Signal{State: "HEALTHY", Unit: "s"}), "0.0 s"},
+		{reading(api.Signal{State: "UNKNOWN", Unit: "PSI", Value: .25, N: 12}), "0.250"},
+		{span(120), "2 min"},
+		{span(125), "2 min 05 s"},
+		{span(86400), "24 h"},
+		{span(3660), "1 h 01 min"},
+		{params(map[string]string{"digest": digest, "agent": "model"}), "agent model, digest 5b3f6a935b3f…"},
+		{purpose(api.Action{Purpose: "RESTORE"}), "restore"},
+		{purpose(api.Action{Purpose: "FORWARD"}), ""},
+	} {
+		if test.got != test.want {
+			t.Errorf("%q, want %q", test.got, test.want)
 		}
 	}
 }

@@ -29,8 +29,33 @@ function say(text, kind) {
   state.dataset.kind = kind;
 }
 
+// One incident has no stream of its own: its page is asked for again.
+async function again() {
+  const mine = source;
+  let text = "Live";
+  try {
+    const answer = await fetch(location.pathname);
+    if (!answer.ok) throw new Error(answer.status);
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (source !== mine) return; // paused meanwhile
+    for (const region of document.querySelectorAll("[data-region]")) {
+      const now = fresh.getElementById(region.id);
+      if (now) replace(region, now.innerHTML);
+    }
+  } catch {
+    text = "Connection lost, trying again";
+  }
+  if (source !== mine) return;
+  say(text, text === "Live" ? "live" : "lost");
+  source = setTimeout(again, 2000);
+}
+
 function open() {
   if (source || paused || document.hidden) return;
+  if ("again" in document.body.dataset) {
+    source = setTimeout(again, 2000);
+    return;
+  }
   source = new EventSource("/live");
   source.addEventListener("page", (e) => {
     const regions = JSON.parse(e.data);
@@ -46,7 +71,7 @@ function open() {
 }
 
 function close() {
-  source?.close();
+  source?.close ? source.close() : clearTimeout(source);
   source = null;
 }
 
@@ -59,6 +84,10 @@ toggle.addEventListener("click", () => {
 
 // A hidden tab needs no stream; browsers allow few connections to one server.
 document.addEventListener("visibilitychange", () => { document.hidden ? close() : open(); });
+
+// What was done is no news after a while; why something was not done stays.
+const done = document.querySelector(".notice.is-good");
+if (done) setTimeout(() => done.remove(), 15000);
 
 // A reload must not say again what was done.
 if (location.search.includes("done=")) history.replaceState(null, "", "/");
