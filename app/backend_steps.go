@@ -30,7 +30,8 @@ func telling(in incident.Incident) *incident.Action {
 func stepsOf(in incident.Incident) []api.Step {
 	t := &steps{onset: in.OnsetAt}
 	if in.DetectedAt.IsZero() {
-		t.add("detect", in.State.Final(), time.Time{}, in.Reason)
+		t.over = in.State.Final() // a suspicion that was none
+		t.add("detect", false, time.Time{}, in.Reason)
 	} else {
 		if t.onset.IsZero() || t.onset.After(in.DetectedAt) {
 			t.onset = in.DetectedAt

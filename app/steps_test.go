@@ -56,7 +56,7 @@ func TestStepsOfAnIncident(t *testing.T) {
 		want string // states of detect, propose, approve, execute, verify, learn
 	}{
 		"suspected":     {incident.Incident{State: incident.Suspected}, "now waiting waiting waiting waiting waiting"},
-		"no suspicion":  {incident.Incident{State: incident.Cancelled}, "failed skipped skipped skipped skipped skipped"},
+		"no suspicion":  {incident.Incident{State: incident.Cancelled}, "skipped skipped skipped skipped skipped skipped"},
 		"detected":      {detected, "done now waiting waiting waiting waiting"},
 		"proposed":      {with(incident.Proposed, incident.Action{AGL: incident.AGLPending}), "done done now waiting waiting waiting"},
 		"held":          {with(incident.AwaitingApproval, incident.Action{AGL: incident.AGLEscalated}), "done done now waiting waiting waiting"},

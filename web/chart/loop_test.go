@@ -54,6 +54,10 @@ func TestSeriesHasItsGapsBandsAndLimit(t *testing.T) {
 	if s := c.SVG(); strings.Contains(s, `class="band`) {
 		t.Error("a band outside the picture is drawn")
 	}
+	c.Bands = []Band{{From: noon, Text: "LATENCY"}, {From: noon.Add(10 * time.Second), Text: "DRIFT"}, {From: noon.Add(2 * time.Minute), Text: "CRASH"}}
+	if s := c.SVG(); strings.Contains(s, ">DRIFT<") || !strings.Contains(s, ">LATENCY<") || !strings.Contains(s, ">CRASH<") {
+		t.Error("the names of bands are drawn over each other")
+	}
 }
 
 func TestStatesJoinArrowsAndLeaveOutUnknownStates(t *testing.T) {

@@ -66,8 +66,9 @@ func (c Series) SVG() string {
 	var s svg
 	s.open(c.class(), c.width(), seriesHeight, "xMidYMid meet", c.Title, c.description())
 	low, high := c.reach()
+	free := 0.0
 	for _, b := range c.Bands {
-		c.band(&s, b)
+		c.band(&s, b, &free)
 	}
 	for _, v := range c.ticks(low, high) {
 		y := c.y(v, low, high)
@@ -107,7 +108,8 @@ func (c Series) line(s *svg, l Curve, low, high float64) {
 	}
 }
 
-func (c Series) band(s *svg, b Band) {
+// band draws one band, and its name where no other one is: before free.
+func (c Series) band(s *svg, b Band, free *float64) {
 	from, to := b.From, b.To
 	if from.Before(c.From) {
 		from = c.From
@@ -120,8 +122,9 @@ func (c Series) band(s *svg, b Band) {
 	}
 	x, w := c.x(from), max(c.x(to)-c.x(from), 2)
 	s.rect("band is-"+b.Class, x, seriesTop, w, seriesHeight-seriesTop-seriesFoot, 0)
-	if w > float64(len([]rune(b.Text)))*5.6+6 {
+	if text := float64(len([]rune(b.Text)))*5.6 + 6; w > text && x >= *free {
 		s.text("band-name", x+4, seriesTop-5, b.Text)
+		*free = x + text
 	}
 }
 

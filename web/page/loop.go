@@ -178,10 +178,13 @@ func called(d *api.IncidentDetail) string {
 	return said(calling + d.Escalation)
 }
 
-// idle says why a step was skipped: what was not reached, or what nothing was left for.
+// idle says why a step was skipped: it was not reached, is left to a person, or nothing was left to do.
 func idle(d *api.IncidentDetail) string {
 	if slices.ContainsFunc(d.Steps, func(s api.Step) bool { return s.State == api.StepFailed }) {
 		return "not reached"
+	}
+	if d.State == "ESCALATED" {
+		return "left to a person"
 	}
 	return "not needed"
 }

@@ -176,6 +176,7 @@ func TestWordsForPeople(t *testing.T) {
 		{called(d("", "healthy")), ""},
 		{idle(d("", "", api.StepDone, api.StepFailed, api.StepSkipped)), "not reached"},
 		{idle(d("", "", api.StepDone, api.StepSkipped)), "not needed"},
+		{idle(&api.IncidentDetail{Incident: api.Incident{State: "ESCALATED"}}), "left to a person"},
 		{reading(api.Signal{State: "UNKNOWN", Unit: "share"}), none},
 		{reading(api.Signal{State: "HEALTHY", Unit: "s"}), "0.0 s"},
 		{reading(api.Signal{State: "UNKNOWN", Unit: "PSI", Value: .25, N: 12}), "0.250"},
