@@ -75,7 +75,7 @@ func (p *Page) Render(w io.Writer, m Model) error {
 
 // regions are the parts that the script replaces: the ids of elements and the names of templates.
 var regions = []string{
-	"status", "figures", "pipeline", "decisions", "model", "mode", "faults",
+	"title", "status", "figures", "pipeline", "decisions", "model", "mode", "faults",
 	"incident", "incidents", "latency", "drift", "signals", "approvals", "healing", "scoreboard", "memory",
 }
 

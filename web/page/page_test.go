@@ -231,3 +231,46 @@ func BenchmarkRegions(b *testing.B) {
 		}
 	}
 }
+
+// TestWhatTheScriptReplaces: every part that is marked has an id of its own, and on the page the server renders it again.
+func TestWhatTheScriptReplaces(t *testing.T) {
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := full("x", .2)
+	again, err := p.Regions(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var incident bytes.Buffer
+	if err := p.RenderIncident(&incident, &IncidentPage{At: now, Detail: &m.Overview.Current[0]}); err != nil {
+		t.Fatal(err)
+	}
+	for name, html := range map[string]string{"page": render(t, m), "incident": incident.String()} {
+		seen := map[string]bool{}
+		marked := regexp.MustCompile(`<[^<>]*\bdata-region\b[^<>]*>`).FindAllString(html, -1)
+		for _, tag := range marked {
+			_, id, _ := strings.Cut(tag, `id="`)
+			id, _, _ = strings.Cut(id, `"`)
+			if id == "" || seen[id] || strings.Count(html, `id="`+id+`"`) != 1 {
+				t.Errorf("%s: %s: no id of its own", name, tag)
+			}
+			if _, ok := again[id]; name == "page" && !ok {
+				t.Errorf("nobody renders %s again", tag)
+			}
+			seen[id] = true
+		}
+		for _, id := range []string{"live-state", "live-toggle"} {
+			if !strings.Contains(html, `id="`+id+`"`) {
+				t.Errorf("%s: the script finds no %s", name, id)
+			}
+		}
+		if want := map[string]int{"page": len(regions), "incident": 5}[name]; len(marked) != want {
+			t.Errorf("%s: %d parts, want %d", name, len(marked), want)
+		}
+	}
+	if !strings.Contains(incident.String(), "<body data-again>") {
+		t.Error("an incident's page is not asked for again")
+	}
+}
