@@ -88,7 +88,7 @@ func TestAFormThatIsRefusedShowsThePageWithTheReason(t *testing.T) {
 func TestPageByItself(t *testing.T) {
 	s := newTestServer(t, &fake{})
 	for path, want := range map[string]string{
-		"/": "<title>AURA</title>", "/?done=mode": "The mode is set.", "/?refresh=5": `http-equiv="refresh"`,
+		"/": ">AURA</title>", "/?done=mode": "The mode is set.", "/?refresh=5": `http-equiv="refresh"`,
 	} {
 		w := call(s, "GET", path, "")
 		if w.Code != 200 || !strings.Contains(w.Body.String(), want) || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
