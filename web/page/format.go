@@ -24,7 +24,7 @@ func functions(a *assets) template.FuncMap {
 		"more":     func(r []api.Reason) int { return len(r) - 1 },
 		"share":    func(v float64) string { return percent(&v) },
 		"stepkind": kindOfStep, "statuskind": kindOfStatus, "since": since, "spell": span, "judged": judged, "took": took, "figure": figure, "reading": reading, "purpose": purpose, "waits": waits, "worth": worth,
-		"said": said, "called": called, "idle": idle,
+		"acts": acts, "said": said, "called": called, "idle": idle,
 		"evidence": func(d *api.IncidentDetail) string { return evidenceText(*d) }, "newest": newest, "histogram": histogram, "psibar": psiBar,
 		"part": part, "secs": seconds, "intarget": inTarget, "params": params, "changes": changes, "plain": plainNumber,
 		"percentof":  func(v float64) string { return percent(&v) },

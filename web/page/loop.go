@@ -134,6 +134,17 @@ func purpose(a api.Action) string {
 // waits reports whether an action waits for a person.
 func waits(a api.Action) bool { return a.AGLDecision == "ESCALATED" && a.Result == "" }
 
+// acts says who decides under a profile.
+func acts(profile string) string {
+	switch profile {
+	case "supervised":
+		return "a person decides each action"
+	case "off":
+		return "it only watches"
+	}
+	return "it acts by itself"
+}
+
 // worth is what a verified action did: leaving safe mode heals nothing.
 func worth(action string) string {
 	if action == "DISABLE_SAFE_MODE" {

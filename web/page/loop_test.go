@@ -75,7 +75,7 @@ func TestThePageShowsTheLoop(t *testing.T) {
 	for _, want := range []string{
 		">&#43;1.2 s<", "it protects at once", "confirmed: a median of 2004 ms against 300 ms", ">&#43;2.0 s<", `href="/incidents/i-1"`,
 		`name="request" value="r-1"`, `value="APPROVED"`, `value="DENIED"`, "denied in 1 min 30 s", "1 action waits for a decision",
-		"LATENCY_SLO_BREACH of service.", "unit: factor 12", "0.900", "accuracy 0.6 → 0.93", "3 min 20 s", "Pause healing", "profile supervised",
+		"LATENCY_SLO_BREACH of service.", "unit: factor 12", "0.900", "accuracy 0.6 → 0.93", "3 min 20 s", "Pause healing", "a person decides each action, profile supervised",
 		`value="latency"`, `value="drift"`, "MTTR from detection, p50", "MTTR from onset, p95",
 	} {
 		if !strings.Contains(html, want) {
