@@ -136,6 +136,40 @@ func TestLatencyHealsAndTheModelComesBack(t *testing.T) {
 	}
 }
 
+// TestARestoreStandsUntilSomebodyDecides: while nobody does, one request to leave safe mode follows the other, and the
+// incident doesn't grow. Who says no has a minute's quiet.
+func TestARestoreStandsUntilSomebodyDecides(t *testing.T) {
+	well := func(s *script) *script {
+		return s.step(Event{Type: EvShadow, Shadow: &Shadow{State: Healthy, N: 5, ObservedAt: s.now}})
+	}
+	s := toSafe(t).shadow(Healthy, 10*time.Second).is(Proposed, StatusResolved)
+	first := s.in.current().RequestID
+	for n := range 20 {
+		s.decide(AGLEscalated).is(AwaitingApproval, StatusResolved)
+		request, until := s.in.current().RequestID, s.in.DeadlineAt
+		for s.now.Add(time.Second).Before(until) {
+			well(s.wait(time.Second)).is(AwaitingApproval, StatusResolved)
+		}
+		s.wait(time.Second)
+		if n%2 == 0 { // whoever sees first that it is late
+			s.step(Event{Type: EvDecision, At: s.now, Decision: &Decision{RequestID: request, AGL: AGLDenied, Rule: "expired"}})
+		}
+		well(s).is(Proposed, StatusResolved)
+		if s.in.current().RequestID == request {
+			t.Fatalf("%s is asked for again, which has expired", request)
+		}
+	}
+	if n := len(s.in.Actions); n > 3 || s.in.Actions[0].Type != EnableSafeMode {
+		t.Errorf("%d actions: %v", n, s.types())
+	}
+	if a := s.in.current(); a.RequestID == first || a.Purpose != Restore {
+		t.Errorf("%+v", a)
+	}
+	s.decide(AGLEscalated).wait(time.Second).decide(AGLDenied).is(Degraded, StatusResolved)
+	s.shadow(Healthy, 55*time.Second).is(Degraded, StatusResolved)
+	s.shadow(Healthy, 10*time.Second).is(Proposed, StatusResolved)
+}
+
 func TestWhatDoesNotHoldIsUndoneAndTheNextRungRuns(t *testing.T) {
 	s := opened(t, LatencySLOBreach, latencyLadder()).decide(AGLApproved).succeed("")
 	s.wait(time.Second).verdict(Confirmed).is(Undoing, StatusMitigating)

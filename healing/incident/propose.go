@@ -87,6 +87,11 @@ func (x *step) proposeNext() string {
 }
 
 func (x *step) proposeRestore() string {
+	// Where nobody ever decides, one request more for each that expired would let the incident grow without end: they are
+	// rows and steps of the timeline.
+	x.in.Actions = slices.DeleteFunc(x.in.Actions, func(a Action) bool {
+		return a.Purpose == Restore && a.Result == Denied && a.Reason == notInTime
+	})
 	a := x.newAction(DisableSafeMode, nil, Restore)
 	a.Rung = -1
 	a.Before = x.in.Shadow.Numbers
@@ -227,8 +232,20 @@ func (x *step) rejectAndUndo(r Result, why string) string {
 	return a.Type + " " + why
 }
 
-func (x *step) denyRestore() string   { return x.rejectRestore(Denied, x.denial()) }
-func (x *step) lateRestore() string   { return x.rejectRestore(Denied, notInTime) }
+func (x *step) denyRestore() string {
+	if a := x.in.current(); a.AGL == AGLEscalated && !x.ev.At.Before(a.ExpiresAt) {
+		return x.lateRestore() // governance has said so first
+	}
+	return x.rejectRestore(Denied, x.denial())
+}
+
+// lateRestore: nobody said no. Leaving safe mode is asked for again at once, so that a person always finds the request.
+func (x *step) lateRestore() string {
+	text := x.rejectRestore(Denied, notInTime)
+	x.in.RestoreAfter = time.Time{}
+	return text
+}
+
 func (x *step) refuseRestore() string { return x.rejectRestore(Refused, x.ev.Reason) }
 
 func (x *step) rejectRestore(r Result, why string) string {
