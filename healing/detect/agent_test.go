@@ -211,7 +211,7 @@ func TestABusThatTookEverythingIsNoPause(t *testing.T) {
 		s.touch = func(slot *Slot, _ time.Time) { slot.Awake = awake }
 		s.run(step)
 		s.allUnknown(target)
-		if g := s.signal(BusDown, ""); awake && g.Words() != "nothing came over the bus for 20.1 s against 1" {
+		if g := s.signal(BusDown, ""); awake && g.Words() != "nothing came over the bus for 20.1 s against 1 s" {
 			t.Errorf("%s", g.Words())
 		}
 		s.run(5 * time.Second)
