@@ -187,6 +187,15 @@ func (x *step) holdIsOver() bool {
 		!in.Paused && len(in.Actions) < maxActions && x.now.After(in.EnteredAt)
 }
 
+// remindAfter is when a person is reminded of an agent that is left to them; each time it takes twice as long.
+const remindAfter = 5 * time.Minute
+
+func (x *step) mayRemind() bool {
+	in := x.in
+	return in.Kind == AgentDown && in.Escalation == EscLadderEnd && !x.expired() && x.confirmed() &&
+		x.now.Sub(in.EnteredAt) >= remindAfter<<min(in.Reminders, 6)
+}
+
 func (x *step) dryIsOver() bool       { return !x.in.DryRun && x.confirmed() }
 func (x *step) expiredDegraded() bool { return x.expired() && x.in.Degraded }
 func (x *step) reopens() bool         { return Reopens(*x.in, *x.ev.Signal, x.now) }

@@ -134,6 +134,7 @@ func (x *step) call(e Escalation, more string) string {
 	}
 	in.Escalation, in.Queue = e, nil
 	in.Escalations++
+	in.Reminders = 0
 	if e == EscDataBug {
 		more = in.Signal.DataBug
 	}
@@ -148,7 +149,19 @@ func (x *step) endLadder() string {
 	if x.in.Kind != AgentDown {
 		return x.call(EscLadderEnd, "")
 	}
-	return x.call(EscLadderEnd, "once its cause is mended: aura agent restart "+x.in.Target+" --reason mended")
+	return x.call(EscLadderEnd, x.byHand())
+}
+
+func (x *step) byHand() string {
+	return "once its cause is mended: aura agent restart " + x.in.Target + " --reason mended"
+}
+
+// remind calls again for an agent that nothing but a person will start. When it counts as failed stays as it was.
+func (x *step) remind() string {
+	in := x.in
+	in.Escalations++
+	in.Reminders++
+	return "a person is reminded, it is down still since " + clockTime(in.DetectedAt) + ": " + x.byHand()
 }
 
 func (x *step) noDecision() string { return x.call(EscNoDecision, "") }

@@ -193,3 +193,31 @@ func TestWhatDoesNotHoldIsUndoneAndTheNextRungRuns(t *testing.T) {
 	}
 	s.wait(2*time.Hour).step(Event{Type: EvTick}).is(Failed, StatusFailed)
 }
+
+// TestAnAgentLeftToAPersonIsRemindedOf: with growing gaps, as long as it is down, and it counts as failed when it would have
+// without.
+func TestAnAgentLeftToAPersonIsRemindedOf(t *testing.T) {
+	s := opened(t, AgentDown, []Rung{{Action: RestartAgent, Verification: "agent"}})
+	s.decide(AGLApproved).succeed("").wait(time.Second).verdict(Confirmed).undone().sig(Confirmed).is(Escalated, StatusMitigating)
+	called := s.now
+	var calls []time.Duration
+	until := func(d time.Duration, state SignalState) {
+		for s.now.Sub(called) < d && s.in.State == Escalated {
+			s.all = nil
+			s.wait(time.Second).sig(state)
+			for _, f := range s.all {
+				if f.Type == FxNotify {
+					calls = append(calls, s.now.Sub(called))
+				}
+			}
+		}
+	}
+	until(36*time.Minute, Confirmed)
+	if len(calls) != 3 || calls[0] != 5*time.Minute || calls[1] != 15*time.Minute || calls[2] != 35*time.Minute {
+		t.Errorf("reminded after %v", calls)
+	}
+	until(61*time.Minute, Unknown) // nobody can tell any more
+	if s.is(Failed, StatusFailed); s.now.Sub(called) != time.Hour || len(calls) != 3 {
+		t.Errorf("failed after %v, reminded after %v", s.now.Sub(called), calls)
+	}
+}

@@ -220,7 +220,12 @@ func (x *step) deadline() time.Time {
 		return x.now.Add(s.UndoTTL)
 	case Degraded:
 		return x.now.Add(s.DegradedTTL)
-	default: // Escalated, Observed
+	case Escalated:
+		if in.Reminders > 0 && in.DeadlineAt.After(x.now) {
+			return in.DeadlineAt // a reminder puts nothing off
+		}
+		return x.now.Add(s.EscalatedTTL)
+	default: // Observed
 		return x.now.Add(s.EscalatedTTL)
 	}
 }

@@ -118,6 +118,7 @@ var table = []transition{
 	{From: from(Escalated), When: "what it waited for is there", Guard: (*step).resumable, To: Detected, Do: (*step).detect},
 	{From: from(Escalated), When: "a person's hold is over, and it is confirmed still", Guard: (*step).holdIsOver, To: Detected, Do: (*step).afterHold},
 	{From: from(Observed), When: "dry run is over", Guard: (*step).dryIsOver, To: Detected},
+	{From: from(Escalated), When: "an agent is down still, and only a person can start it: call again", Guard: (*step).mayRemind, To: Escalated, Do: (*step).remind},
 	{From: from(Escalated), When: "deadline; safe mode stands: call again", Guard: (*step).expiredDegraded, To: Escalated, Do: (*step).callAgain},
 	{From: watched, When: "deadline", Guard: (*step).expired, To: Failed, Do: (*step).fail},
 

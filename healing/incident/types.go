@@ -34,6 +34,7 @@ type Incident struct {
 	SelfRecovered bool       `json:"self_recovered,omitempty"`
 	Escalation    Escalation `json:"escalation,omitempty"`
 	Escalations   int        `json:"escalations,omitempty"` // how often a person was called
+	Reminders     int        `json:"reminders,omitempty"`   // of them, those since the last one that had a new reason
 
 	Ladder      []Rung `json:"ladder"`
 	OrderReason string `json:"order_reason"`    // why the ladder has this order
