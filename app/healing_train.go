@@ -40,8 +40,12 @@ func (s *system) Retrain(ctx context.Context, t healing.Training) (healing.Train
 	if before, err := s.registered(ctx, t); err != nil || before.Outcome != "" {
 		return before, err
 	}
+	old, err := s.before(ctx, t.Since)
+	if err != nil {
+		return healing.Trained{}, err
+	}
 	for {
-		out, rows, err := s.attempt(ctx, t)
+		out, rows, err := s.attempt(ctx, t, old)
 		if err != nil {
 			return healing.Trained{}, err
 		}
@@ -88,15 +92,11 @@ func wait(ctx context.Context, d, margin time.Duration) bool {
 	}
 }
 
-func (s *system) attempt(ctx context.Context, t healing.Training) (*gate.Outcome, []gate.LabelledRow, error) {
+func (s *system) attempt(ctx context.Context, t healing.Training, old []dataset.Row) (*gate.Outcome, []gate.LabelledRow, error) {
 	if _, err := s.enough(ctx, t.Since, trainLeast, trainLeast); err != nil {
 		return nil, nil, &healing.Refused{Reason: err.Error()}
 	}
 	rows, err := s.labelled(ctx, t.Since, trainMost)
-	if err != nil {
-		return nil, nil, err
-	}
-	old, err := s.before(ctx, t.Since)
 	if err != nil {
 		return nil, nil, err
 	}

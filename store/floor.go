@@ -25,11 +25,11 @@ func (s *Store) RaiseFloor(ctx context.Context, most string) (string, error) {
 
 // decidedUpTo returns the highest bound up to most below which nothing above floor is undecided.
 func (s *Store) decidedUpTo(ctx context.Context, floor, most string) (string, error) {
-	waiting, err := s.Undecided(ctx, floor, 1)
+	waiting, err := s.Undecided(ctx, floor, most, 1)
 	if err != nil {
 		return "", err
 	}
-	if len(waiting) == 1 && waiting[0].ID <= most {
+	if len(waiting) == 1 {
 		return justBelow(waiting[0].ID), nil
 	}
 	return most, nil

@@ -98,12 +98,15 @@ func (s *Store) RecentDecisions(ctx context.Context, limit int, beforeID string)
 	return out, nil
 }
 
-// Undecided returns applications without a decision by rising id, above afterID. It looks at every application above
-// afterID, so start at Floor.
-func (s *Store) Undecided(ctx context.Context, afterID string, limit int) ([]Application, error) {
+// Undecided returns applications without a decision by rising id, above afterID and up to lastID ("": no end). It looks at
+// every application between them, so start at Floor.
+func (s *Store) Undecided(ctx context.Context, afterID, lastID string, limit int) ([]Application, error) {
 	var rows []storedApplication
-	err := s.read(ctx).Where("id > ?", afterID).Where("NOT EXISTS (SELECT 1 FROM decisions d WHERE d.id = applications.id)").
-		Order("id").Limit(limit).Find(&rows).Error
+	q := s.read(ctx).Where("id > ?", afterID).Where("NOT EXISTS (SELECT 1 FROM decisions d WHERE d.id = applications.id)")
+	if lastID != "" {
+		q = q.Where("id <= ?", lastID)
+	}
+	err := q.Order("id").Limit(limit).Find(&rows).Error
 	if err != nil {
 		return nil, readErr("read the undecided", err)
 	}

@@ -108,7 +108,7 @@ func testUndecided(t *testing.T, s *Store) {
 	}
 	var seen []Application
 	for after := ""; ; {
-		page, err := s.Undecided(ctx, after, 2)
+		page, err := s.Undecided(ctx, after, "", 2)
 		must(t, err)
 		if len(page) == 0 {
 			break
@@ -118,12 +118,16 @@ func testUndecided(t *testing.T, s *Store) {
 	}
 	equal(t, "undecided", seen, []Application{as[3], as[4], as[6], as[7], as[8], as[9]})
 
+	bounded, err := s.Undecided(ctx, as[3].ID, as[7].ID, 10)
+	must(t, err)
+	equal(t, "undecided up to an id", bounded, []Application{as[4], as[6], as[7]})
+
 	floor, err := s.RaiseFloor(ctx, as[9].ID)
 	must(t, err)
 	if floor < as[2].ID || floor >= as[3].ID {
 		t.Fatalf("floor %s is not between %s and %s", floor, as[2].ID, as[3].ID)
 	}
-	page, err := s.Undecided(ctx, floor, 100)
+	page, err := s.Undecided(ctx, floor, "", 100)
 	must(t, err)
 	equal(t, "from the floor", len(page), 6)
 	for _, a := range as {
@@ -139,7 +143,7 @@ func testUndecided(t *testing.T, s *Store) {
 	accept(t, s, late)
 	floor, err = s.Floor(ctx)
 	must(t, err)
-	page, err = s.Undecided(ctx, floor, 100)
+	page, err = s.Undecided(ctx, floor, "", 100)
 	must(t, err)
 	if len(page) != 1 || page[0].ID != late.ID {
 		t.Fatalf("an application below the floor is lost: %v", page)
@@ -160,7 +164,7 @@ func testFloorWhileAccepting(t *testing.T, s *Store) {
 	accept(t, s, early)
 	floor, err := write(ctx, s, func(t *tx) (string, error) { return t.raiseFloor(to) })
 	must(t, err)
-	page, err := s.Undecided(ctx, floor, 10)
+	page, err := s.Undecided(ctx, floor, "", 10)
 	must(t, err)
 	if len(page) != 1 || page[0].ID != early.ID {
 		t.Fatalf("an application below the new floor %s is lost", floor)

@@ -16,7 +16,7 @@ import (
 // Backlog is what the sweeper needs of the store.
 type Backlog interface {
 	// Undecided lists accepted applications without a decision, by id, after the given one.
-	Undecided(ctx context.Context, afterID string, limit int) ([]store.Application, error)
+	Undecided(ctx context.Context, afterID, lastID string, limit int) ([]store.Application, error)
 	// Decisions reads those of the given applications that are decided.
 	Decisions(ctx context.Context, ids []string) ([]store.Decision, error)
 	// Floor is an id below which everything is decided; RaiseFloor moves it up, to most at most.
@@ -115,22 +115,19 @@ func (s *Sweeper) recoverLoop(ctx context.Context) {
 	}
 }
 
-// adopt takes every committed, undecided application with an id below before ("" = any) that the window doesn't have into
+// adopt takes every committed, undecided application with an id up to last ("": any) that the window doesn't have into
 // it, page by page, waiting for room.
-func (s *Sweeper) adopt(ctx context.Context, before string) (n int, err error) {
+func (s *Sweeper) adopt(ctx context.Context, last string) (n int, err error) {
 	after, err := s.Backlog.Floor(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("ingestion: read the floor: %w", err)
 	}
 	for {
-		rows, err := s.Backlog.Undecided(ctx, after, page)
+		rows, err := s.Backlog.Undecided(ctx, after, last, page)
 		if err != nil {
 			return n, fmt.Errorf("ingestion: read the backlog: %w", err)
 		}
 		for _, a := range rows {
-			if before != "" && a.ID >= before {
-				return n, nil
-			}
 			if s.Intake.Window.holds(a.ID) {
 				continue
 			}

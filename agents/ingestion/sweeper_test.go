@@ -36,12 +36,12 @@ func (b *backlog) AddFeedback(context.Context, []store.Feedback) ([]store.Feedba
 	return nil, errors.New("not in this test")
 }
 
-func (b *backlog) Undecided(_ context.Context, after string, limit int) ([]store.Application, error) {
+func (b *backlog) Undecided(_ context.Context, after, last string, limit int) ([]store.Application, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var out []store.Application
 	for _, a := range b.undecided {
-		if a.ID > after && len(out) < limit {
+		if a.ID > after && (last == "" || a.ID <= last) && len(out) < limit {
 			out = append(out, a)
 		}
 	}
