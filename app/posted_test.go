@@ -263,16 +263,16 @@ func TestRetrainingNeverLearns(t *testing.T) {
 				if calls := b.parts.Healer.calls.recent(); !slices.ContainsFunc(calls, func(n healing.Notice) bool { return strings.Contains(n.Text, c.bug) }) {
 					b.t.Errorf("nobody was told: %+v", calls)
 				}
-				time.Sleep(45 * time.Second)
+				time.Sleep(40 * time.Second)
 				for _, in := range b.incidents() { // it may be tried before the bug is named
 					if a := last(in, incident.TriggerRetraining); a.ID != "" && !strings.Contains(a.Reason, "the feed is broken") {
 						b.t.Errorf("a training for %s: %s, %s", in.Kind, a.Result, a.Reason)
 					}
 				}
 				b.people.Store(&people{}) // the feed is mended
-				time.Sleep(35 * time.Second)
-				if list := b.incidents(); len(list) != 1 {
-					b.t.Errorf("one cause is one incident, to its end:\n%s", story(list, b.begun))
+				time.Sleep(42 * time.Second)
+				if list := b.incidents(); len(list) != 1 || list[0].State != incident.Cancelled {
+					b.t.Errorf("one cause is one incident, which its end ends:\n%s", story(list, b.begun))
 				}
 				b.nothingLearnt()
 			})
