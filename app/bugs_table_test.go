@@ -95,7 +95,7 @@ var bugs = []bug{
 	{
 		name: "an approval that comes after its time",
 		file: "store/policy.go", old: "case expired && d.Verdict != AGLDenied:", new: "case expired && d.Verdict == \"\":",
-		pkg: "./agents/governance", test: "^TestExpiryMeansNo$",
+		pkg: "./store", test: "^TestSQLiteHealing$/^RequestsAndVerdicts$",
 	},
 	{
 		name: "an audit whose hash leaves out what was done",

@@ -61,6 +61,13 @@ func testRequestsAndVerdicts(t *testing.T, s *Store) {
 	}
 	_, err = s.DecideRequest(ctx, verdictOn("r3", "PERHAPS"))
 	code(t, err, CodeInvalid)
+	late := verdictOn("r3", AGLApproved) // that was asked for in time, and signed for too long
+	late.DecidedAt = ask("r3", "a1").ExpiresAt
+	_, err = s.DecideRequest(ctx, late)
+	code(t, err, CodeLate)
+	late.Verdict = AGLDenied // is what becomes of it
+	_, err = s.DecideRequest(ctx, late)
+	must(t, err)
 	code(t, s.PutRequest(ctx, epoch+1, ask("r4", "a1")), CodeStaleEpoch)
 }
 
