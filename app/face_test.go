@@ -163,6 +163,21 @@ func verifyFinds(t *testing.T, dir string) {
 		"UPDATE healing_actions SET digest = 'x', agl_decision = 'APPROVED'":                  "healing_actions ",
 		"UPDATE healing_actions SET params = '{\"a\":\"b\"}' WHERE agl_decision = 'APPROVED'": "healing_actions ",
 		"UPDATE healing_actions SET executed_at = NULL":                                       "healing_actions ",
+		"UPDATE healing_actions SET result = 'HEALED'":                                        "healing_actions ",
+		"UPDATE healing_actions SET finished_at = executed_at WHERE executed_at IS NOT NULL":  "healing_actions ",
+		"UPDATE incidents SET incident_type = 'DATA_DRIFT'":                                   "incidents INC-",
+		"UPDATE incidents SET detected_at = '2026-01-02T03:04:05.000000Z'":                    "incidents INC-",
+		"UPDATE incidents SET resolved_at = detected_at":                                      "incidents INC-",
+		"DELETE FROM executed_actions":                                                        "executed_actions ",
+		"UPDATE executed_actions SET at = at + 1":                                             "executed_actions ",
+		"UPDATE policy_decisions SET decided_at = decided_at + 1":                             "policy_decisions ",
+		"UPDATE policy_requests SET status = 'WITHDRAWN'":                                     "policy_requests ",
+		"UPDATE policy_requests SET expires_at = 0":                                           "policy_requests ",
+		"UPDATE config_history SET changed_at = changed_at + 1 WHERE id = 2":                  "config_history 2",
+		"UPDATE model_versions SET metrics = '{}'":                                            "model_versions ",
+		"UPDATE aliases SET version = 9":                                                      "aliases ",
+		"DELETE FROM alias_history":                                                           "alias_history ",
+		"UPDATE references_ SET rows = 3":                                                     "references_ ",
 	} {
 		edited := t.TempDir()
 		if err := os.CopyFS(edited, os.DirFS(dir)); err != nil {

@@ -1,10 +1,8 @@
 package app_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -13,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"aura/store"
+	"aura/app"
+	"aura/app/config"
 )
 
 // healingKills are the real troubles in whose healing the real process is killed. What is injected dies with the process,
@@ -171,12 +170,9 @@ func checkHealing(t *testing.T, dir string) {
 			t.Errorf("%d %s", n, what)
 		}
 	}
-	s, err := store.Open(t.Context(), store.Options{Dir: dir, URL: serverOf(dir), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close(context.WithoutCancel(t.Context())) }()
-	if r, err := s.VerifyAudit(t.Context()); err != nil || r.Broken != 0 || r.Records == 0 {
+	cfg := config.Default()
+	cfg.Data.Dir, cfg.Store.URL = dir, serverOf(dir)
+	if r, err := app.VerifyAudit(t.Context(), cfg); err != nil || !r.OK || r.Records == 0 {
 		t.Errorf("the audit doesn't verify: %+v, %v", r, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,15 +31,30 @@ const KindPublicKey = "key.public"
 
 // witness is what the chain says of rows in other tables.
 type witness struct {
-	settings  map[string]AuditEntry // by the id of the change
-	verdicts  map[string]AuditEntry // by request and kind
-	incidents map[string]AuditEntry // the last of each
-	executed  map[string]bool
-	publics   map[string][]byte
+	settings   entries // by the id of the change
+	verdicts   entries // by request and kind
+	incidents  entries // the last of each, as of what follows
+	takenOver  map[string]bool
+	actions    entries
+	agl        map[string]string // of each action, by the last record that speaks of it
+	digests    map[string]string // of each action that was modified since its last record
+	executed   entries
+	requests   entries // how each was asked
+	statuses   map[string]string
+	versions   entries
+	references entries
+	aliases    []AuditEntry // all, in order
+	publics    map[string][]byte
 }
 
+type entries = map[string]AuditEntry
+
 func newWitness() *witness {
-	return &witness{map[string]AuditEntry{}, map[string]AuditEntry{}, map[string]AuditEntry{}, map[string]bool{}, map[string][]byte{}}
+	return &witness{
+		settings: entries{}, verdicts: entries{}, incidents: entries{}, takenOver: map[string]bool{}, actions: entries{},
+		agl: map[string]string{}, digests: map[string]string{}, executed: entries{}, requests: entries{},
+		statuses: map[string]string{}, versions: entries{}, references: entries{}, publics: map[string][]byte{},
+	}
 }
 
 // hear keeps what a record says of rows.
@@ -47,8 +63,13 @@ func (w *witness) hear(e AuditEntry) {
 		Change     int64
 		FromStatus *string `json:"from_status"`
 		Public     []byte
+		Text       string
+		AGL        *string
+		Action     json.RawMessage
+		Digest     string
 	}
-	switch kind, _, _ := strings.Cut(e.Kind, "."); kind {
+	kind, what, _ := strings.Cut(e.Kind, ".")
+	switch kind {
 	case "setting", "incident", "policy", "action", "key":
 		if json.Unmarshal(e.Detail, &d) != nil {
 			return
@@ -58,22 +79,62 @@ func (w *witness) hear(e AuditEntry) {
 	case e.Kind == "setting.changed":
 		w.settings[strconv.FormatInt(d.Change, 10)] = e
 	case strings.HasPrefix(e.Kind, "incident.") && d.FromStatus != nil:
-		w.incidents[e.Subject] = e
+		w.incidents[e.Subject], w.takenOver[e.Subject] = e, false
+	case e.Kind == "incident.step" && strings.Contains(d.Text, " is the cause of "):
+		w.takenOver[e.Subject] = true
 	case e.Kind == "action.executed":
-		w.executed[e.Subject] = true
+		w.executed[e.Subject] = e
+	case kind == "action" && slices.Contains([]string{"proposed", "result", "undone", "changed"}, what):
+		w.actions[e.Subject] = e
+		delete(w.digests, e.Subject)
+		if delete(w.agl, e.Subject); d.AGL != nil {
+			w.agl[e.Subject] = *d.AGL
+		}
+	case e.Kind == "alias.moved":
+		w.aliases = append(w.aliases, e)
+	case e.Kind == "model.registered":
+		w.versions[e.Subject] = e
+	case e.Kind == "reference.made", e.Kind == "reference.grown":
+		w.references[e.Subject] = e
 	case e.Kind == KindPublicKey:
 		w.publics[e.Subject] = d.Public
-	}
-	for _, v := range [...]string{AGLApproved, AGLDenied, AGLModified, AGLEscalated} {
-		if e.Kind == "policy."+strings.ToLower(v) {
-			w.verdicts[e.Subject+" "+v] = e
+	case kind == "policy":
+		var action string
+		if json.Unmarshal(d.Action, &action) == nil {
+			w.hearPolicy(e, what, action, d.Digest)
 		}
+	}
+}
+
+// hearPolicy keeps what became of a request, and of its action.
+func (w *witness) hearPolicy(e AuditEntry, what, action, digest string) {
+	said := strings.ToUpper(what)
+	switch what {
+	case "requested":
+		w.requests[e.Subject] = e
+		said = RequestPending
+	case "withdrawn":
+		w.statuses[e.Subject] = RequestWithdrawn
+		return
+	case "approved", "denied", "modified", "escalated":
+		w.verdicts[e.Subject+" "+said] = e
+	default:
+		return
+	}
+	w.statuses[e.Subject] = said
+	if _, known := w.agl[action]; known {
+		w.agl[action] = said
+	}
+	if said == AGLModified {
+		w.digests[action] = digest
 	}
 }
 
 // rows checks what the chain vouches for, up to the first row that doesn't hold. What is cheap and certain comes first.
 func (r *AuditReport) rows(db *gorm.DB, w *witness, v Vouch) error {
-	for _, check := range []func(*gorm.DB, *witness, Vouch) error{r.settingRows, r.incidentRows, r.actionRows} {
+	for _, check := range []func(*gorm.DB, *witness, Vouch) error{
+		r.settingRows, r.incidentRows, r.actionRows, r.requestRows, r.effectRows, r.aliasRows, r.versionRows, r.referenceRows,
+	} {
 		if err := check(db, w, v); err != nil || r.Row != "" {
 			return err
 		}
@@ -109,7 +170,7 @@ func (r *AuditReport) settingRows(db *gorm.DB, w *witness, _ Vouch) error {
 		id := strconv.FormatInt(h.ID, 10)
 		e, found := w.settings[id]
 		delete(w.settings, id)
-		if !found || e.Subject != h.Setting || !e.says(h.Owner, map[string]any{
+		if !found || e.Subject != h.Setting || micros(e.At) != h.ChangedAt || !e.says(h.Owner, map[string]any{
 			"value": h.Value, "previous": h.Previous, "generation": h.Generation, "change": h.ID, "reason": h.Reason,
 			"held_by": h.HeldBy, "person": h.Person, "action": h.ActionID,
 		}) {
@@ -141,23 +202,17 @@ func (r *AuditReport) settingRows(db *gorm.DB, w *witness, _ Vouch) error {
 
 func (r *AuditReport) incidentRows(db *gorm.DB, w *witness, _ Vouch) error {
 	var rows []storedIncident
-	err := db.Select("incident_id", "status", "state", "degraded").Order("incident_id").Find(&rows).Error
+	err := db.Omit("document").Order("incident_id").Find(&rows).Error
 	for _, in := range rows {
-		r.Rows++
-		var said struct {
-			Status, State string
-			Degraded      bool
+		facts := in.facts()
+		e := w.incidents[in.IncidentID]
+		if !e.has("fingerprint") && w.takenOver[in.IncidentID] {
+			delete(facts, "type") // an earlier version recorded no take-over that left the state as it was
+			delete(facts, "target")
 		}
-		e, found := w.incidents[in.IncidentID]
-		delete(w.incidents, in.IncidentID)
-		if !found || json.Unmarshal(e.Detail, &said) != nil || said.Status != in.Status || said.State != in.State || said.Degraded != in.Degraded {
-			r.fails("incidents", in.IncidentID, "it is %s %s, degraded %v; the last record of it says %s %s, %v", in.Status, in.State,
-				in.Degraded, said.Status, said.State, said.Degraded)
-		}
+		r.agrees("incidents", in.IncidentID, w.incidents, facts)
 	}
-	for id, e := range w.incidents {
-		r.fails("incidents", id, "it is missing: record %d of the audit is about it", e.Seq)
-	}
+	r.nothingLeft("incidents", w.incidents)
 	return err
 }
 
@@ -172,26 +227,47 @@ func (r *AuditReport) actionRows(db *gorm.DB, w *witness, v Vouch) error {
 		return err
 	}
 	for _, a := range rows {
-		r.Rows++
 		executed := !a.ExecutedAt.time().IsZero()
+		effect, took := w.executed[a.ActionID]
 		said := a.AGLDecision.String
 		allowed := said == AGLApproved || said == AGLModified
 		switch {
-		case executed != w.executed[a.ActionID]:
-			r.fails("healing_actions", a.ActionID, "whether it was executed, it says %v, the audit %v", executed, w.executed[a.ActionID])
+		case executed != took:
+			r.fails("healing_actions", a.ActionID, "whether it was executed, it says %v, the audit %v", executed, took)
+		case executed && micros(effect.At) != micros(a.ExecutedAt.time()):
+			r.fails("healing_actions", a.ActionID, "it says that it was executed at %s; record %d says %s", a.ExecutedAt, effect.Seq, stamp(effect.At))
 		case executed && !allowed:
 			r.fails("healing_actions", a.ActionID, "it was executed and is %s", cmp.Or(said, "without a decision"))
 		case allowed && !leave[a.ActionID+" "+said+" "+a.Digest]:
 			r.fails("healing_actions", a.ActionID, "it is %s, and there is no such decision about exactly it", said)
 		}
-		if !allowed {
+		r.actionFacts(a, w)
+		if !allowed && (a.Digest == "" || w.agl[a.ActionID] == "") {
 			continue
 		}
 		if digest, err := v.Digest(a.ActionType, document(a.Params), document(a.Inverse)); err != nil || digest != a.Digest {
 			r.fails("healing_actions", a.ActionID, "its parameters or its inverse are not what was decided")
 		}
 	}
+	r.nothingLeft("healing_actions", w.actions)
 	return nil
+}
+
+// actionFacts compares an action with its last record, and with what governance said since. The records of an earlier
+// version say neither its decision nor its times.
+func (r *AuditReport) actionFacts(a storedAction, w *witness) {
+	facts := a.facts()
+	agl, known := w.agl[a.ActionID]
+	if known && agl != a.AGLDecision.String {
+		r.fails("healing_actions", a.ActionID, "its agl_decision is %q; the last record of that says %q", a.AGLDecision.String, agl)
+	}
+	if digest, modified := w.digests[a.ActionID]; known && modified && digest != a.Digest {
+		r.fails("healing_actions", a.ActionID, "it is not the action that was approved with other parameters")
+	} else if !known || modified {
+		delete(facts, "digest")
+	}
+	delete(facts, "agl")
+	r.agrees("healing_actions", a.ActionID, w.actions, facts)
 }
 
 // verdictRows returns what was allowed: action, verdict and digest.
@@ -207,10 +283,17 @@ func (r *AuditReport) verdictRows(db *gorm.DB, w *witness, v Vouch) (leave map[s
 		e, found := w.verdicts[d.RequestID+" "+d.Verdict]
 		delete(w.verdicts, d.RequestID+" "+d.Verdict)
 		var said struct{ Digest string }
-		if !found || json.Unmarshal(e.Detail, &said) != nil || !e.says(d.DecidedBy, map[string]any{
-			"incident": d.IncidentID, "action": d.ActionID, "digest": said.Digest, "rule": d.Rule, "reason": d.Reason,
+		facts := map[string]any{
+			"incident": d.IncidentID, "action": d.ActionID, "rule": d.Rule, "reason": d.Reason,
 			"inputs": json.RawMessage(d.Inputs),
-		}) {
+		}
+		if e.has("decided_at") {
+			facts["decided_at"], facts["expires_at"] = d.DecidedAt, d.ExpiresAt
+		}
+		if found = found && json.Unmarshal(e.Detail, &said) == nil; found {
+			facts["digest"] = said.Digest
+		}
+		if !found || !e.says(d.DecidedBy, facts) {
 			r.fails("policy_decisions", id, "%s by %s: the audit has no such verdict", d.Verdict, d.DecidedBy)
 			return nil, nil
 		}

@@ -33,8 +33,9 @@ const auditBatch = 1000
 func (s *Store) VerifyAudit(ctx context.Context) (AuditReport, error) { return s.verify(ctx, nil) }
 
 // VerifyRecords is VerifyAudit, and compares then the rows of other tables with what the records and v say of them:
-// config_history and desired_state; status, state and degraded of incidents; policy_decisions with what is signed; whether
-// healing_actions were allowed and executed.
+// desired_state, config_history, aliases, alias_history, model_versions, references_, policy_requests, executed_actions;
+// policy_decisions with what is signed; incidents and healing_actions but for their documents. The records of an earlier
+// version say less of a row; what they say is compared.
 func (s *Store) VerifyRecords(ctx context.Context, v Vouch) (AuditReport, error) {
 	return s.verify(ctx, &v)
 }

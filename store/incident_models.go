@@ -42,6 +42,15 @@ func (r *storedIncident) value() IncidentRow {
 	}
 }
 
+// facts are what a record says of an incident, and what the row is compared with. Each change of one is recorded.
+func (r *storedIncident) facts() map[string]any {
+	return map[string]any{
+		"type": r.IncidentType, "target": r.Target, "fingerprint": r.Fingerprint, "status": r.Status, "state": r.State,
+		"degraded": r.Degraded, "onset_at": r.OnsetAt.String(), "detected_at": r.DetectedAt.String(),
+		"resolved_at": r.ResolvedAt.String(), "restored_at": r.RestoredAt.String(),
+	}
+}
+
 type storedAction struct {
 	ActionID    string `gorm:"primaryKey"`
 	IncidentID  string
@@ -78,6 +87,16 @@ func (r *storedAction) value() ActionRow {
 		Params: document(r.Params), Inverse: document(r.Inverse), Digest: r.Digest, AGLDecision: r.AGLDecision.String,
 		ProposedAt: r.ProposedAt.time(), ExecutedAt: r.ExecutedAt.time(), FinishedAt: r.FinishedAt.time(),
 		UndoneAt: r.UndoneAt.time(), Result: r.Result, Document: document(r.Document),
+	}
+}
+
+// facts are what a record says of an action, and what the row is compared with. Each change of one is recorded: here, or
+// with the verdict or the execution that makes it.
+func (r *storedAction) facts() map[string]any {
+	return map[string]any{
+		"incident": r.IncidentID, "type": r.ActionType, "target": r.Target, "rung": r.Rung, "undo": r.IsUndo, "digest": r.Digest,
+		"agl": r.AGLDecision.String, "result": r.Result, "proposed_at": r.ProposedAt.String(),
+		"finished_at": r.FinishedAt.String(), "undone_at": r.UndoneAt.String(),
 	}
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -81,13 +82,16 @@ func (t *tx) saveIncident(in IncidentRow, now time.Time) (IncidentRow, error) {
 		return IncidentRow{}, err
 	}
 	out := row.value()
-	if before.Status == in.Status && before.State == in.State && before.Degraded == in.Degraded {
+	facts := row.facts()
+	if len(rows) == 1 && maps.Equal(facts, rows[0].facts()) {
 		return out, nil
 	}
-	return out, t.record(now, LeaseHealing, "incident."+strings.ToLower(in.State), in.ID, map[string]any{
-		"type": in.Type, "target": in.Target, "status": in.Status, "state": in.State, "degraded": in.Degraded,
-		"from_status": before.Status, "from_state": before.State,
-	})
+	kind := "incident." + strings.ToLower(in.State)
+	if before.Status == in.Status && before.State == in.State && before.Degraded == in.Degraded {
+		kind = "incident.changed"
+	}
+	facts["from_status"], facts["from_state"] = before.Status, before.State
+	return out, t.record(now, LeaseHealing, kind, in.ID, facts)
 }
 
 // saveAction inserts or updates one action. What other transactions wrote stays: the time of execution, and a verdict
@@ -126,10 +130,7 @@ func (t *tx) saveAction(incident string, a ActionRow, now time.Time) error {
 		return err
 	}
 	for _, kind := range kinds {
-		err := t.record(now, LeaseHealing, kind, a.ID, map[string]any{
-			"incident": a.IncidentID, "type": a.Type, "target": a.Target, "digest": a.Digest, "result": a.Result, "undo": a.Undo,
-		})
-		if err != nil {
+		if err := t.record(now, LeaseHealing, kind, a.ID, row.facts()); err != nil {
 			return err
 		}
 	}
@@ -149,6 +150,9 @@ func changes(before, after *storedAction) []string {
 	}
 	if before.UndoneAt != after.UndoneAt {
 		kinds = append(kinds, "action.undone")
+	}
+	if len(kinds) == 0 && !maps.Equal(before.facts(), after.facts()) {
+		kinds = append(kinds, "action.changed")
 	}
 	return kinds
 }

@@ -26,6 +26,12 @@ type storedRequest struct {
 
 func (storedRequest) TableName() string { return "policy_requests" }
 
+// digest is that of the row as it was asked, whatever became of it.
+func (r storedRequest) digest() string {
+	r.Status = ""
+	return rowDigest(r)
+}
+
 func (r *storedRequest) value() PolicyRequest {
 	return PolicyRequest{
 		ID: r.RequestID, IncidentID: r.IncidentID, ActionID: r.ActionID, ActionType: r.ActionType, Target: r.Target,
@@ -91,6 +97,7 @@ func (t *tx) putRequest(r PolicyRequest, now time.Time) error {
 	}
 	return t.record(now, r.Proposer, "policy.requested", r.ID, map[string]any{
 		"incident": r.IncidentID, "action": r.ActionID, "type": r.ActionType, "target": r.Target, "digest": r.Digest,
+		"row": row.digest(),
 	})
 }
 
@@ -175,6 +182,6 @@ func (t *tx) decideRequest(r PolicyRequest, d PolicyDecision, now time.Time) (Po
 	}
 	return row.value(), t.record(now, d.By, "policy."+strings.ToLower(d.Verdict), r.ID, map[string]any{
 		"incident": r.IncidentID, "action": r.ActionID, "digest": digest, "rule": d.Rule, "reason": d.Reason,
-		"inputs": json.RawMessage(row.Inputs),
+		"inputs": json.RawMessage(row.Inputs), "decided_at": row.DecidedAt, "expires_at": row.ExpiresAt,
 	})
 }

@@ -53,7 +53,7 @@ func (s *Store) PutReference(ctx context.Context, r Reference) error {
 		}
 		if res.RowsAffected == 1 {
 			return t.record(now, r.By, "reference.made", r.ID, map[string]any{
-				"model_version": r.ModelVersion, "rows": r.Rows, "reason": r.Reason,
+				"model_version": r.ModelVersion, "rows": r.Rows, "reason": r.Reason, "row": rowDigest(row),
 			})
 		}
 		var there storedReference
@@ -74,15 +74,21 @@ func (s *Store) GrowReference(ctx context.Context, r Reference, from int) error 
 		return refuse(CodeInvalid, "a reference grows by its id, a document and more rows")
 	}
 	return s.w.do(ctx, func(t *tx) error {
-		res := t.db.Model(&storedReference{}).Where("id = ? AND rows = ?", r.ID, from).
-			Updates(map[string]any{"document": text(r.Document), "rows": r.Rows})
-		if res.Error != nil {
-			return res.Error
+		var there []storedReference
+		if err := t.db.Where("id = ? AND rows = ?", r.ID, from).Limit(1).Find(&there).Error; err != nil {
+			return err
 		}
-		if res.RowsAffected == 0 {
+		if len(there) == 0 {
 			return refuse(CodeConflict, "reference %s doesn't have %d rows", r.ID, from)
 		}
-		return t.record(time.Now(), r.By, "reference.grown", r.ID, map[string]any{"from": from, "rows": r.Rows, "reason": r.Reason})
+		row := there[0]
+		row.Document, row.Rows = text(r.Document), r.Rows
+		if err := t.db.Save(&row).Error; err != nil {
+			return err
+		}
+		return t.record(time.Now(), r.By, "reference.grown", r.ID, map[string]any{
+			"from": from, "rows": r.Rows, "reason": r.Reason, "row": rowDigest(row),
+		})
 	})
 }
 

@@ -93,7 +93,7 @@ func (s *Store) CreateVersion(ctx context.Context, v registry.Version) (registry
 			return r.Error == nil, r.Error
 		}
 		return false, t.record(time.Now(), v.CreatedBy, "model.registered", strconv.Itoa(v.Number), map[string]any{
-			"digest": v.Digest, "schema": v.SchemaDigest, "note": v.Note,
+			"digest": v.Digest, "schema": v.SchemaDigest, "note": v.Note, "row": rowDigest(row),
 		})
 	})
 	if err != nil {
@@ -211,7 +211,7 @@ func (t *tx) setAliases(changes map[string]int, c Change, now time.Time) (aliasM
 			return out, err
 		}
 		err := t.record(now, c.By, "alias.moved", alias, map[string]any{
-			"version": version, "previous": before, "reason": c.Reason, "action": c.action,
+			"version": version, "previous": before, "reason": c.Reason, "action": c.action, "generation": out.generation,
 		})
 		if err != nil {
 			return out, err

@@ -16,12 +16,20 @@ func stampOf(t time.Time) stamp { return stamp(fromMicros(micros(t))) }
 
 func (s stamp) time() time.Time { return time.Time(s) }
 
+// String is as the column has it, "" for NULL.
+func (s stamp) String() string {
+	if s.time().IsZero() {
+		return ""
+	}
+	return s.time().UTC().Format(stampLayout)
+}
+
 // Value is text for both dialects.
 func (s stamp) Value() (driver.Value, error) {
 	if s.time().IsZero() {
 		return nil, nil
 	}
-	return s.time().UTC().Format(stampLayout), nil
+	return s.String(), nil
 }
 
 // Scan reads text (SQLite) or a time (PostgreSQL).

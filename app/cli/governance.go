@@ -158,6 +158,12 @@ executed yet execute nothing any more: they are asked for again, also those of p
 	return group("keys", "Manage the key that governance signs with", rotate)
 }
 
+// notCovered is what a verification says nothing about, completely: a person relies on it.
+const notCovered = "applications, decisions on them, outcomes and their counts (objective_minutes); memory; the documents of incidents " +
+	"and actions (the text of their timeline is in the records), their version and updated_at; nonces; leases, checkpoints, marks, " +
+	"the health and lives of agents; model files; what an earlier version wrote and its records don't say (times of incidents and " +
+	"actions, metrics of versions, documents of references)"
+
 func (i *invocation) auditCommand() *cobra.Command {
 	list := filtered(paged(i, &cobra.Command{Use: "ls", Short: "Who changed what, latest first"}, "/api/v1/audit",
 		[]string{"SEQ", "AT", "ACTOR", "KIND", "SUBJECT", "DETAIL"},
@@ -171,8 +177,9 @@ func (i *invocation) auditCommand() *cobra.Command {
 	verify := i.stored(&cobra.Command{
 		Use: "verify", Short: "Recompute the audit's hash chain, compare other tables with it, and name what does not hold", Args: exactly(0),
 		Long: `Asks the running server, or reads the store if none runs. Exit code 0 if all holds, 1 if not.
-The chain covers the records. Compared with them are: settings and their history, the status of incidents, decisions with what
-governance signed, and whether actions were allowed and executed. Applications, outcomes and documents are not covered.`,
+The chain covers the records. Compared with them are: settings, aliases, and the history of both; model versions, references;
+incidents, actions, what these did; requests, and decisions with what governance signed.
+Not covered: ` + notCovered + `.`,
 	}, func(c *cobra.Command, s *client, _ []string) error {
 		var r api.AuditReport
 		raw, err := s.call(c.Context(), http.MethodGet, "/api/v1/audit/verify", nil, &r)
@@ -202,7 +209,7 @@ func (i *invocation) printAudit(raw []byte, r api.AuditReport) error {
 	if i.output == "json" {
 		err = i.printJSON(json.RawMessage(raw))
 	} else if r.OK {
-		err = i.printPairs([][2]string{{"audit", "every record holds"}, {"records", strconv.FormatInt(r.Records, 10)}, {"head", r.Head}, {"rows", strconv.FormatInt(r.Rows, 10) + " agree: settings and their history, incidents' states, decisions and what is signed, actions"}, {"unproven", unproven(r.Unproven)}})
+		err = i.printPairs([][2]string{{"audit", "every record holds"}, {"records", strconv.FormatInt(r.Records, 10)}, {"head", r.Head}, {"rows", strconv.FormatInt(r.Rows, 10) + " agree with the records"}, {"not covered", notCovered}, {"unproven", unproven(r.Unproven)}})
 	}
 	if err != nil || r.OK {
 		return err
