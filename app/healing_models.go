@@ -77,18 +77,25 @@ func (s *system) PutInCharge(ctx context.Context, p store.ActionProof, to healin
 	return s.store.SetAliasesByAction(ctx, p, changes, reason)
 }
 
-// Fact implements healing.Facts.
-func (s *system) Fact(ctx context.Context, name string, in incident.Incident) (bool, string, error) {
-	switch name {
-	case "previous_better":
-		return s.previousBetter(ctx, in)
-	case incident.FactEarlierReference:
+// facts are how each fact that a rung can require is tested.
+var facts = map[string]func(*system, context.Context, incident.Incident) (bool, string, error){
+	"previous_better": (*system).previousBetter,
+	incident.FactEarlierReference: func(s *system, ctx context.Context, in incident.Incident) (bool, string, error) {
 		id, _, err := s.Earlier(ctx, healing.Since(in))
 		return id != "", "no earlier reference fits the rows since the change", err
-	case "model_agent":
+	},
+	"model_agent": func(_ *system, _ context.Context, in incident.Incident) (bool, string, error) {
 		return in.Target == "model", "it is the agent " + in.Target, nil
+	},
+}
+
+// Fact implements healing.Facts.
+func (s *system) Fact(ctx context.Context, name string, in incident.Incident) (bool, string, error) {
+	test, known := facts[name]
+	if !known { // a ladder of an incident that an earlier version began
+		return false, "there is no such fact", nil
 	}
-	return false, "there is no such fact", nil
+	return test(s, ctx, in)
 }
 
 const (

@@ -74,7 +74,7 @@ func TestEveryKeyFromEveryLayer(t *testing.T) {
 		if f.typ == reflect.TypeFor[Document]() {
 			value, want = "{}", "(1 lines of YAML)"
 			if f.key == "governance.rules" {
-				value = "[{name: a, when: 'true', decide: DENIED}]"
+				value = "[{name: a, when: 'true', decide: DENIED, reason: x}]"
 			}
 		}
 		if f.secret {
@@ -85,6 +85,9 @@ func TestEveryKeyFromEveryLayer(t *testing.T) {
 		}
 		if f.key == "store.url" {
 			value, want = "postgres://a:b@c/d", "postgres://a:b@c/d"
+		}
+		if f.key == "governance.principals" {
+			value, want = "testdata/people.yaml", "testdata/people.yaml"
 		}
 		if value == `""` {
 			value, want = "x", "x"

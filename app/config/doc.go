@@ -7,7 +7,7 @@
 // replaced as a whole. An unknown key is an error, with the nearest known one named; so is a value of the wrong type or
 // out of bounds. All that is wrong is reported at once, each with key, value, origin and remedy (Errors, exit code 3).
 //
-// Load reads files and the environment it is given and nothing else; it starts nothing, and what it returns is a value
-// that may be shared freely. Tests call Load with Options.Environ and Options.Dir set, so that nothing of the machine
-// they run on leaks in.
+// Load reads the file, the file of principals that it names and the environment it is given, nothing else; it starts
+// nothing, and what it returns is a value that may be shared freely. Tests call Load with Options.Environ and Options.Dir
+// set, so that nothing of the machine they run on leaks in.
 package config

@@ -44,6 +44,8 @@ func TestDocumentsRefused(t *testing.T) {
 		{"healing: {playbooks: {AGENT_DOWN: [{action: RESTART_AGENT}]}}", []string{"AGENT_DOWN[0].verification"}},
 		{"healing: {playbooks: {AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, dwell: -1s}]}}", []string{"AGENT_DOWN[0].dwell", "negative"}},
 		{"healing: {playbooks: [1, 2]}", []string{"healing.playbooks"}},
+		{"healing: {playbooks: {AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, requires: [foo]}]}}", []string{"healing.playbooks", "AGENT_DOWN[0].requires", `"foo"`, "model_agent"}},
+		{"governance: {rules: [{name: a, when: 'action == \"ENABLE_SAFEMODE\"', decide: DENIED, reason: x}]}", []string{"governance.rules", "rule a", "ENABLE_SAFEMODE", "ENABLE_SAFE_MODE"}},
 		{"governance: {rules: [{name: a, when: 'action +', decide: APPROVED}]}", []string{"governance.rules", "rule a"}},
 		{"governance: {rules: [{name: a, when: 'true', decide: PERHAPS}]}", []string{"governance.rules", "PERHAPS"}},
 		{"governance: {limits: {target_hour: 0}}", []string{"governance.limits", "target_hour"}},

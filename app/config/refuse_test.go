@@ -50,6 +50,8 @@ func TestRefused(t *testing.T) {
 		{"one lost beat", "monitoring: {heartbeat_missing: 1s}\nagents: {heartbeat: 500ms}", nil, nil, []string{"monitoring.heartbeat_missing = 1s", "three heartbeats"}},
 		{"no false alarms", "monitoring: {false_alarms_month: 0}", nil, nil, []string{"monitoring.false_alarms_month", "more than 0"}},
 		{"too cautious", "monitoring: {harmless_shift: 0.2, autocorrelation: 0.5, false_alarms_month: 1e-90}", nil, nil, []string{"monitoring.false_alarms_month", "allow more"}},
+		{"no people", "governance: {principals: /nonexistent/people.yaml}", nil, nil, []string{"governance.principals = /nonexistent/people.yaml", "no such file", "leave it empty"}},
+		{"people of another form", "governance: {principals: testdata/defaults.golden}", nil, nil, []string{"governance.principals", "token_sha256"}},
 		{"no directory", "data: {dir: ''}", nil, nil, []string{"data.dir", "name a directory"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

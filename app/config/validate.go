@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"aura/agents/governance"
 )
 
 // validate tests each value by its tags, then what the tags can't say. Keys whose value couldn't be read are left out:
@@ -24,6 +26,7 @@ func (b *builder) validate() {
 	b.selection()
 	b.sources()
 	b.loop()
+	b.people()
 	b.detection()
 	c := &b.Config
 	if c.Sweep.MinAge > c.Sweep.MaxAge {
@@ -148,6 +151,22 @@ func (b *builder) selection() {
 			b.wrong("agents.select", name+" stands there twice", "name each agent once")
 		}
 		seen[name] = true
+	}
+}
+
+// people tests the file of principals: a process that can't read it doesn't start.
+func (b *builder) people() {
+	name := b.Config.Governance.Principals
+	if name == "" {
+		return
+	}
+	content, err := readFile(name)
+	if err != nil {
+		b.wrong("governance.principals", oneLine(err), "name a readable YAML file of people, or leave it empty")
+		return
+	}
+	if _, err := governance.ParsePrincipals(content); err != nil {
+		b.wrong("governance.principals", oneLine(err), "write a list of {name, roles: [viewer, operator, approver, admin], token_sha256}")
 	}
 }
 

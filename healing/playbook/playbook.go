@@ -8,11 +8,13 @@
 package playbook
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -21,11 +23,8 @@ import (
 // Kinds are the incident kinds that have a ladder. BUS_DOWN has none: it only notifies a person.
 var Kinds = []string{"LATENCY_SLO_BREACH", "PERF_DROP", "DATA_DRIFT", "AGENT_DOWN"}
 
-// Actions are what a rung may start with; following are what only follows in a rung.
-var (
-	Actions   = []string{"ENABLE_SAFE_MODE", "ROLLBACK_MODEL", "TRIGGER_RETRAINING", "RESTORE_REFERENCE", "RESTART_AGENT"}
-	following = []string{"PROMOTE_MODEL", "ACCEPT_REFERENCE"}
-)
+// Actions are what a rung may start with.
+var Actions = []string{"ENABLE_SAFE_MODE", "ROLLBACK_MODEL", "TRIGGER_RETRAINING", "RESTORE_REFERENCE", "RESTART_AGENT"}
 
 // Verifications are what can show that a rung helped.
 var Verifications = []string{
@@ -34,14 +33,39 @@ var Verifications = []string{
 	"reference", // PSI below 0.1 on 500 rows newer than the action
 }
 
-// maxRungs bounds a ladder.
-const maxRungs = 16
+// Facts are what a rung can require.
+var Facts = []string{
+	"previous_better",   // the version before the champion is better on the newest outcomes
+	"earlier_reference", // recent rows fit a reference that was in use before
+	"model_agent",       // the incident is about the model agent
+}
+
+// outcomes are the ends of an action that others can follow, and what may follow each. Of an action that is not in here no
+// end is told apart; after another end than these the rung has failed. Only what passed the gate can be promoted.
+var outcomes = map[string]map[string][]string{
+	"TRIGGER_RETRAINING": {"promote": {"PROMOTE_MODEL", "ACCEPT_REFERENCE"}, "keep": {"ACCEPT_REFERENCE"}},
+}
+
+// What a rung's times are where it says nothing.
+const (
+	DefaultExecuteWithin = 30 * time.Second
+	DefaultVerifyWithin  = time.Minute
+)
+
+const (
+	// maxRungs bounds a ladder.
+	maxRungs = 16
+	// maxWithin bounds the times in which an action must take effect and help.
+	maxWithin = 24 * time.Hour
+	// maxCooldown is how far back repeats of an action are counted: a longer wait would not be kept.
+	maxCooldown = time.Hour
+)
 
 // Rung is one step of a ladder.
 type Rung struct {
 	Action string            `json:"action" yaml:"action"`
 	Params map[string]string `json:"params,omitempty" yaml:"params"`
-	// Requires are facts that must hold before it is proposed, such as previous_better or earlier_reference.
+	// Requires are those of Facts that must hold before it is proposed.
 	Requires     []string `json:"requires,omitempty" yaml:"requires"`
 	Verification string   `json:"verification" yaml:"verification"`
 	// Then says which actions follow in the same rung, by the outcome of the first: promote, keep. Other outcomes: the rung
@@ -135,6 +159,9 @@ func ladder(kind string, rungs []Rung) error {
 		if err := r.validate(fmt.Sprintf("%s[%d].", kind, i)); err != nil {
 			return err
 		}
+		if i > 0 && reflect.DeepEqual(r, rungs[i-1]) {
+			return &FieldError{fmt.Sprintf("%s[%d]", kind, i), "the same rung as the one before it: " + r.Action, "remove one of the two, or put another rung between them"}
+		}
 	}
 	return nil
 }
@@ -149,35 +176,71 @@ func (r Rung) validate(at string) error {
 	if !slices.Contains(Verifications, r.Verification) {
 		return &FieldError{at + "verification", fmt.Sprintf("unknown verification %q", r.Verification), "give one of " + strings.Join(Verifications, ", ")}
 	}
-	for _, f := range []struct {
-		name string
-		d    time.Duration
-	}{{"execute_within", r.ExecuteWithin}, {"verify_within", r.VerifyWithin}, {"dwell", r.Dwell}, {"cooldown", r.Cooldown}} {
-		if f.d < 0 {
-			return &FieldError{at + f.name, fmt.Sprintf("negative time %v", f.d), "give 0s (the default) or more"}
+	for _, fact := range r.Requires {
+		if !slices.Contains(Facts, fact) {
+			return &FieldError{at + "requires", fmt.Sprintf("unknown fact %q", fact), "give of " + strings.Join(Facts, ", ")}
 		}
 	}
-	if r.VerifyWithin > 0 && r.Dwell >= r.VerifyWithin {
-		return &FieldError{at + "dwell", fmt.Sprintf("%v is not shorter than verify_within %v", r.Dwell, r.VerifyWithin), "shorten it, or nothing can ever be verified"}
+	if err := r.validateTimes(at); err != nil {
+		return err
 	}
 	return r.validateChain(at)
 }
 
+func (r Rung) validateTimes(at string) error {
+	for _, f := range []struct {
+		name    string
+		d, most time.Duration
+		zero    string // what 0s stands for
+	}{
+		{"execute_within", r.ExecuteWithin, maxWithin, DefaultExecuteWithin.String()},
+		{"verify_within", r.VerifyWithin, maxWithin, "1m"},
+		{"dwell", r.Dwell, maxWithin, "healthy once is enough"},
+		{"cooldown", r.Cooldown, maxCooldown, "that of governance.limits"},
+	} {
+		problem := ""
+		switch {
+		case f.d < 0:
+			problem = fmt.Sprintf("negative time %v", f.d)
+		case f.d > f.most:
+			problem = fmt.Sprintf("%v is too long", f.d)
+		default:
+			continue
+		}
+		return &FieldError{at + f.name, problem, fmt.Sprintf("give 0s (the default, which means %s) to %gh", f.zero, f.most.Hours())}
+	}
+	if verify := cmp.Or(r.VerifyWithin, DefaultVerifyWithin); r.Dwell >= verify {
+		return &FieldError{at + "dwell", fmt.Sprintf("%v is not shorter than verify_within, %v", r.Dwell, verify), "shorten it, or nothing can ever be verified"}
+	}
+	return nil
+}
+
 func (r Rung) validateChain(at string) error {
-	if r.Action == "TRIGGER_RETRAINING" && len(r.Then) == 0 {
-		return &FieldError{at + "then", "nothing follows the training", "say what does, such as then: {promote: [PROMOTE_MODEL]}"}
+	ends := outcomes[r.Action]
+	if len(ends) > 0 && len(r.Then) == 0 {
+		return &FieldError{at + "then", "nothing follows " + r.Action, "say what does, such as then: {promote: [PROMOTE_MODEL]}"}
+	}
+	if len(ends) == 0 && len(r.Then) > 0 {
+		return &FieldError{at + "then", fmt.Sprintf("%s has no outcomes that anything could follow, got %s", r.Action, strings.Join(slices.Sorted(maps.Keys(r.Then)), ", ")), "remove then; only " + strings.Join(slices.Sorted(maps.Keys(outcomes)), ", ") + " has outcomes"}
 	}
 	if len(r.Then) > 0 && r.Protect {
 		return &FieldError{at + "protect", "a rung with follow-ups can't only protect", "remove protect or then"}
 	}
 	for _, outcome := range slices.Sorted(maps.Keys(r.Then)) {
-		field := at + "then." + outcome
-		if len(r.Then[outcome]) == 0 || len(r.Then[outcome]) > 4 {
-			return &FieldError{field, fmt.Sprintf("%d actions", len(r.Then[outcome])), "give 1 to 4, or leave the outcome out: then the rung has failed"}
+		field, actions := at+"then."+outcome, r.Then[outcome]
+		may, known := ends[outcome]
+		if !known {
+			return &FieldError{field, fmt.Sprintf("%s has no outcome %q", r.Action, outcome), "give of " + strings.Join(slices.Sorted(maps.Keys(ends)), ", ") + "; after another outcome the rung has failed"}
 		}
-		for _, action := range r.Then[outcome] {
-			if !slices.Contains(following, action) {
-				return &FieldError{field, fmt.Sprintf("unknown action %q", action), "give of " + strings.Join(following, ", ")}
+		if len(actions) == 0 || len(actions) > len(may) {
+			return &FieldError{field, fmt.Sprintf("%d actions", len(actions)), fmt.Sprintf("give 1 to %d, or leave the outcome out: then the rung has failed", len(may))}
+		}
+		for i, action := range actions {
+			if !slices.Contains(may, action) {
+				return &FieldError{field, fmt.Sprintf("%q can't follow this outcome", action), "give of " + strings.Join(may, ", ")}
+			}
+			if slices.Contains(actions[:i], action) {
+				return &FieldError{field, action + " stands there twice", "name each action once"}
 			}
 		}
 	}

@@ -60,6 +60,16 @@ func TestParseNamesFieldAndRemedy(t *testing.T) {
 		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, dwell: -1s}]", "AGENT_DOWN[0].dwell", "negative"},
 		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, cooldown: -1s}]", "AGENT_DOWN[0].cooldown", "negative"},
 		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, dwell: 5s, verify_within: 5s}]", "AGENT_DOWN[0].dwell", "verify_within"},
+		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, dwell: 60s}]", "AGENT_DOWN[0].dwell", "verify_within, 1m0s"},
+		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, verify_within: 99999h}]", "AGENT_DOWN[0].verify_within", "99999h0m0s is too long"},
+		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, execute_within: 24h1s}]", "AGENT_DOWN[0].execute_within", "too long"},
+		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, cooldown: 2h}]", "AGENT_DOWN[0].cooldown", "too long"},
+		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, requires: [model_agent, foo]}]", "AGENT_DOWN[0].requires", `unknown fact "foo"`},
+		{"AGENT_DOWN: [{action: RESTART_AGENT, verification: agent}, {action: RESTART_AGENT, verification: agent}]", "AGENT_DOWN[1]", "the same rung"},
+		{"LATENCY_SLO_BREACH: [{action: ENABLE_SAFE_MODE, verification: signal, then: {promote: [PROMOTE_MODEL]}}]", "LATENCY_SLO_BREACH[0].then", "ENABLE_SAFE_MODE has no outcomes that anything could follow, got promote"},
+		{"PERF_DROP: [{action: TRIGGER_RETRAINING, verification: signal, then: {promot: [PROMOTE_MODEL]}}]", "PERF_DROP[0].then.promot", `no outcome "promot"`},
+		{"PERF_DROP: [{action: TRIGGER_RETRAINING, verification: signal, then: {keep: [PROMOTE_MODEL]}}]", "PERF_DROP[0].then.keep", `"PROMOTE_MODEL" can't follow`},
+		{"PERF_DROP: [{action: TRIGGER_RETRAINING, verification: signal, then: {promote: [PROMOTE_MODEL, PROMOTE_MODEL]}}]", "PERF_DROP[0].then.promote", "twice"},
 		{"DATA_DRIFT: [{action: TRIGGER_RETRAINING, verification: reference}]", "DATA_DRIFT[0].then", "nothing follows"},
 		{"DATA_DRIFT: [{action: TRIGGER_RETRAINING, verification: reference, then: {keep: []}}]", "DATA_DRIFT[0].then.keep", "0 actions"},
 		{"DATA_DRIFT: [{action: TRIGGER_RETRAINING, verification: reference, then: {keep: [RESTART_AGENT]}}]", "DATA_DRIFT[0].then.keep", "RESTART_AGENT"},
@@ -73,6 +83,22 @@ func TestParseNamesFieldAndRemedy(t *testing.T) {
 	for _, yaml := range []string{"PERF_DROP: [{action: RESTART_AGENT, verification: agent, colour: red}]", "- a", "PERF_DROP: [{action: RESTART_AGENT, verification: agent, dwell: soon}]", "a: b\n---\nc: d", "PERF_DROP: [}"} {
 		if _, err := Parse([]byte(yaml)); err == nil || !strings.HasPrefix(err.Error(), "playbooks") {
 			t.Errorf("%s: %v", yaml, err)
+		}
+	}
+}
+
+// TestTimesAtTheirBounds: what is refused beyond them is taken at them, and a remedy says what the default stands for.
+func TestTimesAtTheirBounds(t *testing.T) {
+	const rung = "AGENT_DOWN: [{action: RESTART_AGENT, verification: agent, "
+	if _, err := Parse([]byte(rung + "execute_within: 24h, verify_within: 24h, dwell: 23h, cooldown: 1h}, {action: RESTART_AGENT, verification: agent}]")); err != nil {
+		t.Error(err)
+	}
+	for text, want := range map[string]string{
+		"execute_within: -1s": "0s (the default, which means 30s) to 24h", "verify_within: -1s": "which means 1m) to 24h",
+		"dwell: -1s": "healthy once is enough", "cooldown: -1s": "that of governance.limits) to 1h",
+	} {
+		if _, err := Parse([]byte(rung + text + "}]")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
 }

@@ -48,6 +48,13 @@ func StagingLimits() Limits {
 	}
 }
 
+const (
+	// usesWithin is how far back uses are looked at, repeatsWithin how far repeats of one action are: times beyond these
+	// would not be kept.
+	usesWithin    = 24 * time.Hour
+	repeatsWithin = time.Hour
+)
+
 // Validate names the first value that makes no sense, and the remedy.
 func (l Limits) Validate() error {
 	for _, f := range []struct {
@@ -59,11 +66,11 @@ func (l Limits) Validate() error {
 		}
 	}
 	for _, f := range []struct {
-		name string
-		d    time.Duration
-	}{{"max_cooldown", l.MaxCooldown}, {"breaker_window", l.BreakerWindow}, {"breaker_reset", l.BreakerReset}} {
-		if f.d <= 0 {
-			return fmt.Errorf("policy: limits.%s is %v; give a positive duration", f.name, f.d)
+		name    string
+		d, most time.Duration
+	}{{"max_cooldown", l.MaxCooldown, repeatsWithin}, {"breaker_window", l.BreakerWindow, usesWithin}, {"breaker_reset", l.BreakerReset, usesWithin}} {
+		if f.d <= 0 || f.d > f.most {
+			return fmt.Errorf("policy: limits.%s is %v; give more than 0s, at most %gh", f.name, f.d, f.most.Hours())
 		}
 	}
 	for _, action := range slices.Sorted(maps.Keys(l.Cooldown)) {
@@ -71,8 +78,8 @@ func (l Limits) Validate() error {
 		if action != "default" && !slices.Contains(Actions, action) {
 			return fmt.Errorf("policy: limits.cooldown.%s: there is no such action; give default or one of %s", action, strings.Join(Actions, ", "))
 		}
-		if d < 0 {
-			return fmt.Errorf("policy: limits.cooldown.%s is %v; give 0s or more", action, d)
+		if d < 0 || d > repeatsWithin {
+			return fmt.Errorf("policy: limits.cooldown.%s is %v; give 0s to %gh", action, d, repeatsWithin.Hours())
 		}
 	}
 	return nil
@@ -125,7 +132,7 @@ func (l Limits) Check(actionID, action string, touches []string, cooldown time.D
 		if of := incidentOf(u.ActionID); u.EndedAt.IsZero() && age < time.Hour && of != incidentOf(actionID) {
 			inFlight[of] = true
 		}
-		if same && u.Action == action && age < time.Hour {
+		if same && u.Action == action && age < repeatsWithin {
 			repeats++
 			if at := now.Add(-age); at.After(last) {
 				last = at

@@ -123,6 +123,9 @@ func Compile(rules []Rule) (*Policy, error) {
 		if err := try(r, program); err != nil {
 			return nil, err
 		}
+		if strings.TrimSpace(r.Reason) == "" {
+			return nil, &RuleError{r.Name, "it has no reason; say why it decides so: that is kept with each decision"}
+		}
 		p.programs = append(p.programs, program)
 	}
 	raw, err := json.Marshal(rules)
@@ -144,6 +147,9 @@ func compile(env *cel.Env, r Rule) (cel.Program, error) {
 	}
 	if key := unknownCount(ast); key != "" {
 		return nil, &RuleError{r.Name, fmt.Sprintf("when: there is no counts.%s; give one of %s", key, strings.Join(countNames(), ", "))}
+	}
+	if name, value := unknownValue(ast); name != "" {
+		return nil, &RuleError{r.Name, fmt.Sprintf("when: %s is never %q; give of %s", name, value, strings.Join(values[name], ", "))}
 	}
 	program, err := env.Program(ast, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
 	if err != nil {

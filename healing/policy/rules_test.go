@@ -106,7 +106,7 @@ func TestNoLimitReachedIsSaid(t *testing.T) {
 }
 
 func TestCompileNamesTheRule(t *testing.T) {
-	ok := Rule{"ok", "true", Approved, "", nil}
+	ok := Rule{"ok", "true", Approved, "why not", nil}
 	for _, c := range []struct {
 		rule Rule
 		want string
@@ -124,6 +124,14 @@ func TestCompileNamesTheRule(t *testing.T) {
 		{Rule{"both", "true", Modified, "", map[string]string{"dwell": "9s", "verify_within": "5s"}}, "not shorter"},
 		{Rule{"ok", "true", Denied, "", nil}, "taken"},
 		{Rule{"default", "true", Denied, "", nil}, "taken"},
+		{Rule{"silent", "true", Denied, " ", nil}, "no reason"},
+		{Rule{"slip", `action == "ENABLE_SAFEMODE"`, Denied, "x", nil}, `action is never "ENABLE_SAFEMODE"; give of ENABLE_SAFE_MODE,`},
+		{Rule{"turned", `paused || "ENABLE_SAFEMODE" != action`, Denied, "x", nil}, `never "ENABLE_SAFEMODE"`},
+		{Rule{"listed", `!(action in ["RESTART_AGENT", "REBOOT"])`, Denied, "x", nil}, `action is never "REBOOT"`},
+		{Rule{"kind", `incident_type == "EARTHQUAKE"`, Denied, "x", nil}, `incident_type is never "EARTHQUAKE"; give of LATENCY_SLO_BREACH, PERF_DROP, DATA_DRIFT, AGENT_DOWN, BUS_DOWN`},
+		{Rule{"purpose", `purpose == "forward"`, Denied, "x", nil}, `purpose is never "forward"`},
+		{Rule{"profile", `profile == "staging"`, Denied, "x", nil}, `profile is never "staging"`},
+		{Rule{"mode", `mode == "SAFE"`, Denied, "x", nil}, `mode is never "SAFE"`},
 	} {
 		_, err := Compile([]Rule{ok, c.rule})
 		var bad *RuleError
@@ -141,7 +149,7 @@ func TestWhatCannotBeEvaluatedDenies(t *testing.T) {
 		"missing key": `action == "RESTART_AGENT" || params["no such"] == "x"`, // the trial at load is of a restart
 		"cost":        `touches.all(a, touches.all(b, touches.all(c, touches.all(d, a + b + c + d != "x"))))`,
 	} {
-		p, err := Compile([]Rule{{name, when, Approved, "", nil}, {"rest", "true", Approved, "", nil}})
+		p, err := Compile([]Rule{{name, when, Approved, "x", nil}, {"rest", "true", Approved, "x", nil}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,8 +166,8 @@ func TestWhatCannotBeEvaluatedDenies(t *testing.T) {
 func TestFirstMatchWins(t *testing.T) {
 	p, err := Compile([]Rule{
 		{"night", "hour < 6 || hour >= 22", Escalated, "at night a person decides", nil},
-		{"restart", `action == "RESTART_AGENT" && "agent:model" in touches`, Approved, "", nil},
-		{"busy", `counts["in_flight"] > 0`, Denied, "", nil},
+		{"restart", `action == "RESTART_AGENT" && "agent:model" in touches`, Approved, "it comes back", nil},
+		{"busy", `counts["in_flight"] > 0`, Denied, "one at a time", nil},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
+
+	"aura/healing/playbook"
 )
 
 // limitMark is the only placeholder of a reason.
@@ -55,4 +57,42 @@ func unknownCount(a *cel.Ast) (key string) {
 		}
 	}))
 	return key
+}
+
+// values are all that the variables can be that have a closed set.
+var values = map[string][]string{
+	"action": Actions, "incident_type": append(slices.Clone(playbook.Kinds), "BUS_DOWN"), "purpose": {Forward, Undo, Restore},
+	"profile": {Demo, Supervised, Off}, "mode": {"MODEL", "SAFE_MODE"},
+}
+
+// unknownValue is a variable of values that a rule compares with a text that it can never be: with a slip of the pen the rule
+// would never hold, or always. "" for none. It sees == and != with a literal, and in with a list of literals.
+func unknownValue(a *cel.Ast) (name, value string) {
+	note := func(of, with ast.Expr) {
+		if of.Kind() != ast.IdentKind || with.Kind() != ast.LiteralKind {
+			return
+		}
+		known, closed := values[of.AsIdent()]
+		if text, ok := with.AsLiteral().(types.String); ok && closed && name == "" && !slices.Contains(known, string(text)) {
+			name, value = of.AsIdent(), string(text)
+		}
+	}
+	ast.PreOrderVisit(a.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind || len(e.AsCall().Args()) != 2 {
+			return
+		}
+		left, right := e.AsCall().Args()[0], e.AsCall().Args()[1]
+		switch e.AsCall().FunctionName() {
+		case operators.Equals, operators.NotEquals:
+			note(left, right)
+			note(right, left)
+		case operators.In:
+			if right.Kind() == ast.ListKind {
+				for _, item := range right.AsList().Elements() {
+					note(left, item)
+				}
+			}
+		}
+	}))
+	return name, value
 }
