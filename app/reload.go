@@ -38,6 +38,14 @@ func (h *healer) rereadBy(again func() (config.Config, error)) {
 // the ladder it has, until a person retries it or it relapses. One that is refused changes nothing. Errors: config.Errors,
 // *Refused, the store's.
 func (h *healer) reload(ctx context.Context, by, reason string) (api.Reload, error) {
+	out, err := h.readAgain(ctx, by, reason)
+	if err != nil {
+		h.log.Error("the configuration is refused; the old one stays in force", "by", by, "reason", reason, "err", strings.Join(strings.Fields(err.Error()), " "))
+	}
+	return out, err
+}
+
+func (h *healer) readAgain(ctx context.Context, by, reason string) (api.Reload, error) {
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
 	if h.again == nil {
@@ -134,9 +142,7 @@ func (h *healer) followHangups(ctx context.Context) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-hangups:
-				if _, err := h.reload(ctx, "signal", "SIGHUP"); err != nil {
-					h.log.Error("the configuration is refused; the old one stays in force", "err", strings.ReplaceAll(err.Error(), "\n", " "))
-				}
+				_, _ = h.reload(ctx, "signal", "SIGHUP") // it logs what it refuses
 			}
 		}
 	}()

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -45,6 +47,8 @@ func TestReload(t *testing.T) {
 	t.Parallel()
 	a, write := fromFile(t)
 	h, ctx := a.parts.Healer, t.Context()
+	var logged bytes.Buffer
+	h.log = slog.New(slog.NewTextHandler(&logged, nil))
 	b := &operationsBackend{h}
 	before := h.playbook().Digest()
 	for text, want := range map[string]string{
@@ -60,6 +64,10 @@ func TestReload(t *testing.T) {
 		if r == nil || r.Code != api.Invalid || len(r.Fields) != 1 || r.Fields[0].Field != "healing.playbooks" || !strings.Contains(r.Fields[0].Problem, want) {
 			t.Errorf("%s: %v", text, err)
 		}
+		if line := logged.String(); strings.Count(line, "the old one stays in force") != 1 || !strings.Contains(line, "by=ann") || !strings.Contains(line, want) {
+			t.Errorf("%s: logged %q", text, line)
+		}
+		logged.Reset()
 		if h.playbook().Digest() != before {
 			t.Fatalf("%s: the playbook in force changed", text)
 		}

@@ -74,6 +74,7 @@ type invocation struct {
 	output string   // -o
 	file   string   // --config
 	set    []string // --set
+	warned bool     // of a configuration that is wrong where the command doesn't need it
 }
 
 func (i *invocation) execute(ctx context.Context, args []string) int {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,21 +53,17 @@ func (i *invocation) remote(c *cobra.Command, do func(c *cobra.Command, server *
 	return c
 }
 
-// find locates the server. With an address given, a configuration that is broken doesn't stand in the way of, say,
-// switching to safe mode: it is told, and only the environment's token is used.
+// find locates the server.
 func (i *invocation) find(c *cobra.Command, s *client, server string) error {
-	origin := "flag --server"
+	origin, needs := "flag --server", []string{"http.token"}
 	if server == "" {
 		server, origin = i.env("AURA_SERVER"), "environment AURA_SERVER"
 	}
-	loaded, err := i.load(c, dataFlag)
-	var refused config.Errors
-	switch {
-	case err == nil:
-	case server != "" && errors.As(err, &refused):
-		fmt.Fprintf(i.Err, "aura: going on without it: %v\n", err)
-		loaded.Config.HTTP.Token = i.env("AURA_TOKEN")
-	default:
+	if server == "" {
+		needs = append(needs, "data.dir", config.FlagFile)
+	}
+	loaded, err := i.loadFor(c, needs, dataFlag)
+	if err != nil {
 		return err
 	}
 	if server == "" {
@@ -92,6 +89,32 @@ func (i *invocation) find(c *cobra.Command, s *client, server string) error {
 		return http.ErrUseLastResponse // the API never redirects: whoever does shall not get the request again
 	}}
 	return nil
+}
+
+// loadFor reads the configuration for a command that needs a few of its keys. What is wrong with the others is told in one
+// line and doesn't stand in the way of, say, pausing healing: whoever mends a file must be able to. What is wrong on the
+// command line is refused.
+func (i *invocation) loadFor(c *cobra.Command, needs []string, flags ...keyFlag) (config.Loaded, error) {
+	loaded, err := i.load(c, flags...)
+	var refused config.Errors
+	if !errors.As(err, &refused) {
+		return loaded, err
+	}
+	for _, p := range refused {
+		named := p.Key == config.FlagFile || loaded.Refused(p)
+		if strings.HasPrefix(p.Origin, "flag ") || named && slices.Contains(needs, p.Key) {
+			return loaded, err
+		}
+	}
+	if !i.warned {
+		i.warned = true
+		more := ""
+		if n := len(refused) - 1; n > 0 {
+			more = fmt.Sprintf(" (and %d more)", n)
+		}
+		fmt.Fprintf(i.Err, "aura: going on without what is wrong in the configuration, `aura config validate` tests it: %s%s\n", printable(strings.Join(strings.Fields(refused[0].Error()), " ")), more)
+	}
+	return loaded, nil
 }
 
 // baseURL completes host:port to a URL. An address to listen on everywhere is reached on this machine.

@@ -231,20 +231,48 @@ func TestServerIsFoundInDataDirectory(t *testing.T) {
 	}
 }
 
-// On a bad day the file may be broken; safe mode must be within reach all the same.
-func TestBrokenConfigurationDoesNotStopAClientWithAnAddress(t *testing.T) {
+// On a bad day the file may be broken: the emergency stop must be within reach all the same, by an address or by what the
+// data directory says, and a reload, whose answer comes from the server. It is told in one line. Where what the command
+// needs itself is wrong, or the command line, it is refused.
+func TestBrokenConfigurationDoesNotStopAClient(t *testing.T) {
 	url, got := answering(t, 200, "application/json", marshal(t, api.Mode{Mode: api.ModeSafe}))
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte("nonsense: 1"), 0o600); err != nil {
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"mode", "set", "SAFE_MODE", "--reason", "x"}
-	o := tryIn(t, t.Context(), dir, Commands{}, []string{"AURA_TOKEN=tok"}, append(args, "--server", url)...)
-	if o.code != 0 || !strings.Contains(o.err, "nonsense") || (*got)[0].auth != "Bearer tok" {
-		t.Errorf("exit %d: %s", o.code, o.err)
-	}
-	if o := tryIn(t, t.Context(), dir, Commands{}, nil, args...); o.code != 3 {
-		t.Errorf("without an address: exit %d: %s", o.code, o.err)
+	write("data/"+AddressFile, url)
+	const playbooks = "healing: {playbooks: {PERF_DROP: [{action: REBOOT, verification: signal}]}}\n"
+	here, bearer := "AURA_DATA_DIR="+filepath.Join(dir, "data"), "AURA_TOKEN=tok"
+	for _, c := range []struct {
+		file, args string
+		environ    []string
+		code       int
+		told       string
+	}{
+		{"nonsense: 1", "mode set SAFE_MODE --reason x --server " + url, []string{bearer}, 0, "nonsense"},
+		{playbooks, "heal pause --reason x", []string{here, bearer}, 0, "REBOOT"},
+		{playbooks, "config reload --reason x", []string{here, bearer}, 0, "REBOOT"},
+		{playbooks + "bus: {lanes: 0}\nhttp: {token: tok}", "heal status", []string{here}, 0, "(and 1 more)"},
+		{"bus: [", "heal pause --reason x", []string{here, bearer}, 0, "mend the YAML"},
+		{playbooks + "data: {dir: " + filepath.Join(dir, "data") + "}\nhttp: {token: tok}", "heal pause --reason x", nil, 0, "REBOOT"},
+		{"data: {dir: ''}", "heal pause --reason x", nil, 3, "data.dir"},
+		{"data: {dir: ''}", "heal pause --reason x", []string{here, bearer}, 0, ""},
+		{"data: {dir: 5}", "heal pause --reason x", []string{here, bearer}, 0, "data.dir = 5"},
+		{"http: {token: 5}", "heal pause --reason x", []string{here}, 3, "http.token"},
+		{"", "heal pause --reason x --set nonsense=1", []string{here, bearer}, 3, "nonsense"},
+		{"", "heal pause --reason x --config nosuch.yaml", []string{here, bearer}, 3, "no such file"},
+	} {
+		*got = nil
+		write("config.yaml", c.file)
+		o := tryIn(t, t.Context(), dir, Commands{}, c.environ, strings.Fields(c.args)...)
+		if o.code != c.code || !strings.Contains(o.err, c.told) || c.code == 0 && (strings.Count(o.err, "\n") > 1 || len(*got) != 1 || (*got)[0].auth != "Bearer tok") {
+			t.Errorf("%s with %q: exit %d, %d requests: %s", c.args, c.file, o.code, len(*got), o.err)
+		}
 	}
 }
 

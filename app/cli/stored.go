@@ -26,7 +26,7 @@ func (i *invocation) stored(c *cobra.Command, remote func(*cobra.Command, *clien
 		if exitCode(err) != ExitUnreachable || i.env("AURA_SERVER") != "" || c.Flags().Changed("server") {
 			return err
 		}
-		loaded, failed := i.load(c, dataFlag, dbFlag)
+		loaded, failed := i.loadFor(c, []string{"data.dir", "store.url", config.FlagFile}, dataFlag, dbFlag)
 		if failed != nil {
 			return failed
 		}

@@ -76,26 +76,44 @@ type Value struct {
 	Text   string `json:"-"`
 }
 
-// Load reads file, environment and flags, and validates the result. Its error is Errors where what was set is refused,
-// and another where a file can't be read.
+// Load reads file, environment and flags, and validates the result. Its error is Errors; with it comes what can be used all
+// the same: a key whose value is refused has its default, and where the file can't be read all is as without it.
 func Load(o Options) (Loaded, error) {
 	name := o.File
 	if name == "" {
 		name = filepath.Join(o.Dir, FileName)
 	}
 	content, err := readFile(name)
+	unread := Problem{Key: FlagFile, Value: name, Wrong: "there is no such file", Remedy: "name a file that exists, or leave --config out to run on defaults"}
 	switch {
 	case err == nil:
 	case o.File == "" && errors.Is(err, os.ErrNotExist):
-		name = ""
+		name, err = "", nil
 	case errors.Is(err, os.ErrNotExist):
-		return Loaded{}, Errors{{Key: "--config", Value: name, Wrong: "there is no such file", Remedy: "name a file that exists, or leave --config out to run on defaults"}}
 	default:
-		return Loaded{}, Errors{{Key: "--config", Value: name, Wrong: err.Error(), Remedy: "make it a readable YAML file of less than 1 MiB"}}
+		unread.Wrong, unread.Remedy = err.Error(), "make it a readable YAML file of less than 1 MiB"
 	}
-	l, err := load(content, name, o)
+	if err != nil {
+		content, name = nil, ""
+		if o.File == "" {
+			unread.Key, unread.Value = unread.Value, ""
+		}
+	}
+	l, refused := load(content, name, o)
 	l.from = o
-	return l, err
+	if err != nil {
+		more, _ := refused.(Errors)
+		refused = append(Errors{unread}, more...)
+	}
+	return l, refused
+}
+
+// FlagFile is the key of a Problem with a file that was named.
+const FlagFile = "--config"
+
+// Refused reports whether the problem is with the value that a key would have, not with one that a stronger layer replaces.
+func (l Loaded) Refused(p Problem) bool {
+	return l.origins[p.Key] == "default" || l.origins[p.Key] == p.Origin
 }
 
 func readFile(name string) ([]byte, error) {
@@ -128,6 +146,12 @@ func load(content []byte, name string, o Options) (Loaded, error) {
 		slices.SortStableFunc(b.problems, func(x, y Problem) int {
 			return slices.Index(order, x.Key) - slices.Index(order, y.Key)
 		})
+		usual := Default()
+		for _, p := range b.problems {
+			if f, known := byKey[p.Key]; known && b.Refused(p) {
+				f.in(&b.Config).Set(f.in(&usual))
+			}
+		}
 		return b.Loaded, b.problems
 	}
 	return b.Loaded, nil
