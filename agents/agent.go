@@ -9,6 +9,7 @@ import (
 
 	"aura/agents/bus"
 	"aura/agents/event"
+	"aura/store/complaint"
 )
 
 // agent is what outlives an agent's lives: mailboxes, lanes, counts, and the keeper that installs one life after the
@@ -23,6 +24,7 @@ type agent struct {
 	finished atomic.Int64 // messages done in all lives: the watermark
 	zombies  atomic.Int32 // abandoned goroutines still running
 	logged   atomic.Int64 // clock of the last line that mayLog let through
+	unready  complaint.Log
 
 	asks chan ask        // requests for a restart, to the keeper
 	kept chan struct{}   // closed when the keeper has ended

@@ -48,7 +48,7 @@ func (p *loop) settle(s stumble) (resume, goOn bool) {
 	case slow:
 		return false, p.giveBack()
 	case notReady:
-		p.logOnce(slog.LevelInfo, "the agent is not ready", s)
+		p.life.agent.unready.Say(p.log(), slog.LevelInfo, "the agent is not ready", "err", s.err)
 		if p.retrying != nil {
 			return false, p.lane.owned(p, func() { p.retrying.postpone(time.Now()) })
 		}

@@ -10,6 +10,7 @@ import (
 	"aura/agents/ingestion"
 	"aura/app/config"
 	"aura/store"
+	"aura/store/complaint"
 )
 
 // listen is the window's ear on the decisions. Its mailbox is opened here, before anything is published.
@@ -59,6 +60,7 @@ func (p parts) purge(cfg config.Config, log *slog.Logger) func(context.Context) 
 
 // saveHealth keeps the last that is known of each agent, for who looks after a crash.
 func (p parts) saveHealth(log *slog.Logger) func(context.Context) {
+	var failing complaint.Log
 	return every(time.Second, func(ctx context.Context) {
 		statuses := p.Supervisor.Statuses()
 		rows := make([]store.AgentHealth, len(statuses))
@@ -69,7 +71,7 @@ func (p parts) saveHealth(log *slog.Logger) func(context.Context) {
 			}
 		}
 		if err := p.Store.SaveHealth(ctx, rows); err != nil && ctx.Err() == nil {
-			log.Warn("the agents' health could not be saved", "err", err)
+			failing.Say(log, slog.LevelWarn, "the agents' health could not be saved", "err", err)
 		}
 	})
 }

@@ -185,7 +185,9 @@ func TestQuietWhileTheDatabaseIsGone(t *testing.T) {
 			if gone.Code != http.StatusServiceUnavailable {
 				w.t.Errorf("while the database was gone an application was answered %d: %s", gone.Code, gone.Body)
 			}
-			time.Sleep(d)
+			time.Sleep(d / 2)
+			w.calledWithoutTheStore(d > 5*time.Second)
+			time.Sleep(d / 2)
 			if _, err := other.ExecContext(w.t.Context(), "ROLLBACK"); err != nil {
 				w.t.Fatal(err)
 			}
@@ -197,11 +199,35 @@ func TestQuietWhileTheDatabaseIsGone(t *testing.T) {
 			w.nothingDone(fmt.Sprintf("the database was gone for %s", d))
 		}
 		w.toldOf(detect.TargetStore, 20*time.Second)
+		w.calledWithoutTheStore(true) // and for the row, when it could be written, not again
 	}, e.instead(), fx.Decorate(func(o store.Options) store.Options {
 		// None: who waits for another's lock sleeps, and fake time can't pass while others wait for a mutex that it holds.
 		o.BusyTimeout = time.Microsecond
 		return o
 	}))
+}
+
+// calledWithoutTheStore fails unless a person was called once for the store, by log and webhook, if at all; and where the log
+// says of everything that fails more than now and then.
+func (w *world) calledWithoutTheStore(called bool) {
+	w.t.Helper()
+	var texts []string
+	for _, n := range w.parts.Healer.calls.recent() {
+		if n.Target == detect.TargetStore {
+			texts = append(texts, n.Text)
+		}
+	}
+	said := strings.Count(w.log.String(), `msg="a person is called"`)
+	if want := map[bool]int{true: 1}[called]; len(texts) != want || said != want {
+		w.t.Errorf("a person was called %d times, and %d are in the log, instead of %d: %q", len(texts), said, want, texts)
+	} else if called && !strings.Contains(texts[0], "the store can't be written (locked)") {
+		w.t.Errorf("the call doesn't say what is wrong with the store: %q", texts[0])
+	}
+	for _, text := range []string{"the store doesn't answer monitoring", "a transaction failed", "health could not be saved"} {
+		if n := strings.Count(w.log.String(), text); n > 4 { // the outages' 22 s
+			w.t.Errorf("%d lines say that %s", n, text)
+		}
+	}
 }
 
 // movedClock is a wall clock that can be moved.

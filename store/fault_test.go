@@ -97,9 +97,15 @@ func TestBounded(t *testing.T) {
 		}
 	}
 	code(t, err, "disk_full")
+	if st := s.Stats(); st.FailingCode != "disk_full" || st.FailingSince.IsZero() {
+		t.Errorf("writes fail by %q since %v", st.FailingCode, st.FailingSince)
+	}
 	_, err = s.Purge(t.Context(), time.Now().Add(2*time.Hour), Policy{Simulated: time.Hour, Chunk: 20})
 	must(t, err)
 	accept(t, s, many(t, 10)...)
+	if st := s.Stats(); st.FailingCode != "" || !st.FailingSince.IsZero() {
+		t.Errorf("writes fail still by %q since %v", st.FailingCode, st.FailingSince)
+	}
 }
 
 // TestFaultUnderLoad lets the disk come and go under many callers who repeat what failed: each gets one decision.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -16,6 +17,8 @@ type Stats struct {
 	LastTx, LastCommit time.Duration
 	// FailingSince is when transactions began to fail without one that succeeded since; zero while they succeed.
 	FailingSince time.Time
+	// FailingCode says by what the last of them failed, as Unavailable does; empty while they succeed.
+	FailingCode string
 	// Checkpoints counts rounds of the background connection; LogPages is the log's length when last looked at. SQLite's alone.
 	Checkpoints, LogPages int64
 	// EarlyWaiting are outcomes that wait for their decision.
@@ -23,12 +26,33 @@ type Stats struct {
 }
 
 type counters struct {
-	transactions, failed, accepted, decided, jobs, lastTx, lastCommit, early, failingSince atomic.Int64
+	transactions, failed, accepted, decided, jobs, lastTx, lastCommit, early atomic.Int64
+
+	failing atomic.Pointer[failing] // nil while transactions succeed
+}
+
+type failing struct {
+	since time.Time
+	code  string
+}
+
+// fail counts a failed transaction; only the writer calls it.
+func (c *counters) fail(err error) {
+	now := failing{since: time.Now(), code: failureCode(err)}
+	if before := c.failing.Load(); before != nil {
+		now.since = before.since
+	}
+	var u *Unavailable
+	if errors.As(err, &u) {
+		now.code = u.Code
+	}
+	c.failed.Add(1)
+	c.failing.Store(&now)
 }
 
 func (c *counters) count(g *group, took time.Duration) {
 	c.transactions.Add(1)
-	c.failingSince.Store(0)
+	c.failing.Store(nil)
 	c.lastTx.Store(int64(took))
 	for _, r := range g.accepts {
 		c.accepted.Add(int64(len(r.accepts)))
@@ -51,7 +75,9 @@ func (s *Store) Stats() Stats {
 	if s.ck != nil {
 		out.Checkpoints, out.LogPages = s.ck.rounds.Load(), s.ck.pages.Load()
 	}
-	out.FailingSince = fromMicros(c.failingSince.Load())
+	if f := c.failing.Load(); f != nil {
+		out.FailingSince, out.FailingCode = f.since, f.code
+	}
 	out.QueueAccepts, out.QueueDecisions, out.QueueJobs = s.w.q.lengths()
 	return out
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"aura/store/complaint"
 )
 
 // writer owns the one connection that writes and the goroutine that uses it. It takes what is queued, never waits for
@@ -31,14 +33,12 @@ type writer struct {
 	abort    atomic.Bool
 
 	// What follows is the goroutine's own. ctx is the transaction's.
-	ctx   context.Context
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
-	args  []any
-	memo  memo
-	// said is when a failure was last logged, unsaid how many have happened since.
-	said   time.Time
-	unsaid int
+	ctx     context.Context
+	conn    *sql.Conn
+	stmts   map[string]*sql.Stmt
+	args    []any
+	memo    memo
+	failing complaint.Log
 }
 
 // memo is what the writer remembers of the rows so that it needn't look. It is read again after a failed transaction.
@@ -129,9 +129,8 @@ func (w *writer) write(g *group) {
 			err = &Unavailable{Code: "io", Err: fmt.Errorf("the database didn't answer in time: %v", err)}
 		}
 		w.recover(err)
-		w.st.failed.Add(1)
-		w.st.failingSince.CompareAndSwap(0, micros(time.Now()))
 		failed := unavailable(err)
+		w.st.fail(failed)
 		g.each(func(r *request) { r.finish(failed) })
 		return
 	}
@@ -205,7 +204,7 @@ func (w *writer) runJob(r *request) error {
 // full or locked, throws the connection away. The next transaction makes a new one.
 func (w *writer) recover(cause error) {
 	w.memo.known = false
-	w.complain(cause)
+	w.failing.Say(w.log, slog.LevelError, "store: a transaction failed", "code", failureCode(cause), "error", cause)
 	if w.conn == nil {
 		return
 	}
@@ -218,15 +217,6 @@ func (w *writer) recover(cause error) {
 		return
 	}
 	w.disconnect()
-}
-
-// complain logs a failure, at most once a second: a full disk fails every transaction.
-func (w *writer) complain(cause error) {
-	w.unsaid++
-	if now := time.Now(); now.Sub(w.said) >= time.Second {
-		w.log.Error("store: a transaction failed", "code", failureCode(cause), "error", cause, "failed_since_last", w.unsaid)
-		w.said, w.unsaid = now, 0
-	}
 }
 
 // do runs fn in the writer's next transaction and returns when it is committed.

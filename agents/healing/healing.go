@@ -13,6 +13,7 @@ import (
 	"aura/agents"
 	"aura/agents/bus"
 	"aura/agents/event"
+	"aura/healing/detect"
 	"aura/healing/incident"
 	"aura/healing/playbook"
 	"aura/store"
@@ -74,6 +75,7 @@ type Agent struct {
 	tasks sync.WaitGroup
 
 	present atomic.Pointer[core] // is core, for who doesn't want to wait
+	outage  outage               // of the store
 }
 
 // New makes the agent; nothing runs before its first message.
@@ -185,25 +187,50 @@ type handler struct {
 
 // Handle implements agents.Handler.
 func (h *handler) Handle(ctx context.Context, m *bus.Message, _ *agents.Outbox) error {
+	if e, ok := m.Event.(*event.Alert); ok {
+		return h.hear(ctx, e)
+	}
 	c, err := h.agent.enter(ctx, h.life.Incarnation)
 	if err != nil {
 		return fmt.Errorf("%w: %w", agents.ErrNotReady, err)
 	}
 	switch e := m.Event.(type) {
-	case *event.Alert:
-		r, err := reportOf(e)
-		if err != nil {
-			h.agent.o.Log.Error("a report of monitoring can't be read", "err", err)
-			return nil
-		}
-		err = c.report(ctx, r)
-		return c.outcome(err)
 	case *event.PolicyDecision:
 		return c.outcome(c.answered(ctx, e.IncidentID))
 	case *event.AgentMetrics:
 		return c.outcome(c.tick(ctx))
 	}
 	return nil
+}
+
+// hear takes a report of monitoring. That the store is down is told before it is asked for anything: it may keep who asks
+// waiting.
+func (h *handler) hear(ctx context.Context, e *event.Alert) error {
+	r, err := reportOf(e)
+	if err != nil {
+		h.agent.o.Log.Error("a report of monitoring can't be read", "err", err)
+		return nil
+	}
+	if !h.agent.believes(r) {
+		return nil
+	}
+	h.agent.withoutStore(r, nil)
+	c, err := h.agent.enter(ctx, h.life.Incarnation)
+	if err == nil {
+		err = c.outcome(c.report(ctx, r))
+	} else {
+		err = fmt.Errorf("%w: %w", agents.ErrNotReady, err)
+	}
+	if err != nil {
+		h.agent.withoutStore(r, err)
+	}
+	return err
+}
+
+// believes reports whether a report is no older than it may be, and none of a clock that has gone back since.
+func (a *Agent) believes(r detect.Report) bool {
+	age := a.o.Now().Sub(r.At)
+	return !r.At.IsZero() && age <= reportAge && age >= -reportAge
 }
 
 // enter returns the core of a life, making it if it is the newest. The core of an older life is stopped: its epoch is over.

@@ -93,10 +93,10 @@ func (c *core) call(ctx context.Context, in incident.Incident, f incident.Effect
 		clear(c.notified)
 	}
 	c.notified[f.ID] = true
-	n := Notice{ID: f.ID, IncidentID: in.ID, Kind: in.Kind, Target: in.Target, Why: f.Escalation, Text: f.Text, At: c.o.Now()}
-	c.o.Log.Error("a person is called", "incident", in.ID, "type", in.Kind, "target", in.Target, "why", f.Escalation, "text", f.Text)
-	c.publish(ctx, c.entryOf(in, StepNotify, f.Text, n))
-	if c.o.Caller != nil {
-		c.o.Caller.Call(n)
+	if c.calledFor(in) {
+		return
 	}
+	n := Notice{ID: f.ID, IncidentID: in.ID, Kind: in.Kind, Target: in.Target, Why: f.Escalation, Text: f.Text, At: c.o.Now()}
+	c.say(n)
+	c.publish(ctx, c.entryOf(in, StepNotify, f.Text, n))
 }

@@ -33,10 +33,10 @@ func reportOf(a *event.Alert) (detect.Report, error) {
 func (c *core) report(ctx context.Context, r detect.Report) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.o.Now()
-	if age := now.Sub(r.At); r.At.IsZero() || age > reportAge || age < -reportAge {
+	if !c.believes(r) { // the lock may have taken long
 		return nil
 	}
+	now := c.o.Now()
 	if !blind(r) {
 		c.heard.Store(now.UnixMicro())
 	}

@@ -111,7 +111,7 @@ type Facts interface {
 // Notice calls a person.
 type Notice struct {
 	ID         string              `json:"id"`
-	IncidentID string              `json:"incident_id"`
+	IncidentID string              `json:"incident_id"` // empty where the store is down and none could be written yet
 	Kind       string              `json:"incident_type"`
 	Target     string              `json:"target"`
 	Why        incident.Escalation `json:"why"`

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"aura/healing/detect"
 	"aura/healing/incident"
 	"aura/store"
+	"aura/store/complaint"
 )
 
 const (
@@ -46,6 +48,7 @@ type core struct {
 	storeAt  time.Time // when the store last answered
 	// unanswered: the store failed to answer when last asked, and is asked again at the next step.
 	unanswered bool
+	silent     complaint.Log
 	watches    map[string]*watch
 	shadow     *shadowView
 	version    int // the validated figures are of
@@ -183,7 +186,7 @@ func (c *core) learn(ctx context.Context, now time.Time) {
 		c.Log.Warn("another life monitors", "err", err)
 		c.lease.Held = false
 	case err != nil:
-		c.Log.Warn("the store doesn't answer monitoring", "err", err)
+		c.silent.Say(c.Log, slog.LevelWarn, "the store doesn't answer monitoring", "err", err)
 	default:
 		c.scene, c.storeAt = scene, c.Now()
 	}
@@ -226,7 +229,7 @@ func (c *core) desired(ctx context.Context) detect.Desired {
 // view completes the slot with what this process knows.
 func (c *core) view(ctx context.Context, now time.Time) detect.Slot {
 	s := c.slot
-	s.At, s.OwnBeat, s.StoreBeat = now, c.ownBeat, c.storeAt
+	s.At, s.OwnBeat, s.StoreBeat, s.StoreCode = now, c.ownBeat, c.storeAt, c.Store.Stats().FailingCode
 	// Beats that waited in the mailbox show that the bus was there, and this agent late.
 	s.Awake = c.awake(now) && !c.oldest.IsZero() && now.Sub(c.oldest) <= c.Config.Pause
 	s.Desired = c.desired(ctx)

@@ -45,6 +45,7 @@ type Store interface {
 	LoadCheckpoint(ctx context.Context, name string) (state []byte, at time.Time, err error)
 	ConfigHistory(ctx context.Context, limit int, before int64) ([]store.ConfigChange, error)
 	OpenIncidents(ctx context.Context) ([]store.IncidentRow, error)
+	Stats() store.Stats
 }
 
 // Options of the agent.

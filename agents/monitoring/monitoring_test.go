@@ -93,6 +93,15 @@ func (f *fakeStore) ConfigHistory(context.Context, int, int64) ([]store.ConfigCh
 
 func (f *fakeStore) OpenIncidents(context.Context) ([]store.IncidentRow, error) { return f.open, nil }
 
+func (f *fakeStore) Stats() store.Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down {
+		return store.Stats{FailingCode: "io"}
+	}
+	return store.Stats{}
+}
+
 func (f *fakeStore) set(down bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

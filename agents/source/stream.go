@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"time"
+
+	"aura/store/complaint"
 )
 
 // Stream sends applications at a rate and their outcomes a while later.
@@ -26,7 +28,8 @@ type Stream struct {
 	Tamper Tamper
 	Log    *slog.Logger
 
-	pending []due // by time; its length is bounded by rate x delay, or by maxPending
+	pending []due         // by time; its length is bounded by rate x delay, or by maxPending
+	refused complaint.Log // what intake would not take
 }
 
 const (
@@ -152,7 +155,7 @@ func (s *Stream) wait(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	s.Log.Warn(what, "source", s.Name, "err", err)
+	s.refused.Say(s.Log, slog.LevelWarn, what, "source", s.Name, "err", err)
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

@@ -43,13 +43,16 @@ func (m *Monitor) notice(now time.Time, s Slot) {
 	st.OwnBeat, st.StoreBeat = earlier(st.OwnBeat, now), earlier(st.StoreBeat, now)
 }
 
-// settle decides whether monitoring is blind now.
-func (m *Monitor) settle(now time.Time) {
+// settle decides whether monitoring is blind now. code says by what writes to the store fail, if they do.
+func (m *Monitor) settle(now time.Time, code string) {
 	st := &m.state
 	limit := m.config.Agent.Missing
 	switch silence := now.Sub(st.StoreBeat); {
 	case !st.StoreBeat.IsZero() && silence > storeSilence*limit:
 		st.BlindOf, st.BlindWhy, st.Silence = TargetStore, "the store doesn't answer", silence
+		if code != "" {
+			st.BlindWhy = "the store can't be written (" + code + ")"
+		}
 		// The healer could write nothing down meanwhile: the outage stays in sight until it can have done so.
 		st.Settle, st.Brief = now.Add(limit), false
 	case now.Before(st.Settle) && st.Brief:

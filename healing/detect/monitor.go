@@ -109,7 +109,7 @@ func (m *Monitor) Step(now time.Time, s Slot) {
 	st := &m.state
 	m.notice(now, s)
 	st.LastStep = now
-	m.settle(now)
+	m.settle(now, s.StoreCode)
 	m.keepBeats(now, s.Beats)
 	m.setDesired(now, s.Desired)
 	m.keepSlot(now, s)

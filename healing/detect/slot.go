@@ -55,6 +55,8 @@ type Slot struct {
 	OwnBeat time.Time `json:"own_beat,omitzero"`
 	// StoreBeat is when the store last answered; zero where nobody asks it.
 	StoreBeat time.Time `json:"store_beat,omitzero"`
+	// StoreCode says by what writes to the store fail now, as its own code; empty where they don't.
+	StoreCode string `json:"store_code,omitempty"`
 	// Awake says that the process ran on since the slot before, and that nothing has waited for it meanwhile: where slots are
 	// missing, they did not come.
 	Awake bool `json:"awake,omitempty"`

@@ -65,6 +65,11 @@ func TestEachKindSaysWhatWasSeen(t *testing.T) {
 			last := s.now
 			s.store = func(time.Time) time.Time { return last }
 		}, `^the store doesn't answer for 3\.1 s against 3 s$`},
+		"full": {BusDown, "", func(s *service) {
+			last := s.now
+			s.store = func(time.Time) time.Time { return last }
+			s.touch = func(slot *Slot, _ time.Time) { slot.StoreCode = "disk_full" }
+		}, `^the store can't be written \(disk_full\) for 3\.1 s against 3 s$`},
 		"paused": {BusDown, "", func(s *service) { s.now = s.now.Add(20 * time.Second) }, `^monitoring itself paused for 20\.1s against \S+s$`},
 	} {
 		t.Run(name, func(t *testing.T) {
