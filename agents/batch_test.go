@@ -2,6 +2,7 @@ package agents_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -62,19 +63,28 @@ func TestFinishOnceABatchAndBeforeAFailure(t *testing.T) {
 }
 
 func TestFinishThatFailsIsTriedAgainWithoutAStrike(t *testing.T) {
+	for _, cause := range []error{errBroken, fmt.Errorf("%w: %w", agents.ErrNotReady, errBroken)} {
+		finishFails(t, cause)
+	}
+}
+
+func finishFails(t *testing.T, cause error) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, agents.Options{}, 1)
 		var sizes []int
 		until := time.Now().Add(time.Minute)
 		r.add(r.relay(agents.Spec{NewHandler: collectors(&sizes, func([]event.Subject) error {
 			if time.Now().Before(until) {
-				return errBroken
+				return cause
 			}
 			return nil
 		})}))
 		r.publish("a", "b", "c")
 		r.start()
 		pass(2 * time.Minute)
+		if s, waits := r.status(), errors.Is(cause, agents.ErrNotReady); waits != (s.Failed == 0) {
+			t.Errorf("%v: counted as a failure of the agent %d times", cause, s.Failed)
+		}
 		r.want("a", "b", "c")
 		if len(r.givenUp) != 0 || len(sizes) > 1000 {
 			t.Fatalf("given up %v, %d tries in a minute", r.givenUp, len(sizes))

@@ -30,7 +30,7 @@ import (
 )
 
 // ErrNotReady is returned by a handler that can't work yet and knows it isn't the message's fault (no model loaded,
-// the store is busy). The message waits at its lane's head and is tried again; no strike is counted.
+// the store is down). The message waits at its lane's head and is tried again; no strike or failure is counted.
 var ErrNotReady = errors.New("agents: not ready")
 
 // Life names one incarnation's handler: which agent, which instance, which life, which lane of which topic.

@@ -109,10 +109,16 @@ func (s *strike) blame(st stumble, finished int64) {
 	}
 }
 
-// unfinished gives back what could not be finished or published, and waits.
+// unfinished gives back what could not be finished or published, and waits. An agent that only waits for something has not
+// failed.
 func (p *loop) unfinished(s stumble) bool {
-	p.life.agent.fail(&p.tally)
-	p.logOnce(slog.LevelWarn, "a batch could not be finished", s)
+	const text = "a batch could not be finished"
+	if errors.Is(s.err, ErrNotReady) {
+		p.life.agent.unready.Say(p.log(), slog.LevelWarn, text, "err", s.err)
+	} else {
+		p.life.agent.fail(&p.tally)
+		p.logOnce(slog.LevelWarn, text, s)
+	}
 	if p.retrying != nil && !p.lane.owned(p, func() { p.retrying.postpone(time.Now()) }) {
 		return false
 	}

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"aura/agents"
@@ -52,7 +53,11 @@ func (h *handler) settle(ctx context.Context) (stale []verdict, err error) {
 				h.Observe(announce.Decision(r.Decision))
 			}
 		}
-		return nil, fmt.Errorf("decision: commit %d decisions: %w", len(c.judged), c.err)
+		err := fmt.Errorf("decision: commit %d decisions: %w", len(c.judged), c.err)
+		if down := new(store.Unavailable); errors.As(err, &down) {
+			err = fmt.Errorf("%w: %w", agents.ErrNotReady, err) // the store's failure is none of this agent's, which a restart would mend
+		}
+		return nil, err
 	}
 	for i, r := range c.results {
 		switch r.Status {

@@ -11,6 +11,7 @@ import (
 	"aura/agents/bus"
 	"aura/agents/event"
 	"aura/store"
+	"aura/store/complaint"
 )
 
 // Unannounced is what Outcomes needs of the store.
@@ -37,6 +38,8 @@ type OutcomesOptions struct {
 // time to be reported before.
 type Outcomes struct {
 	OutcomesOptions
+
+	failing complaint.Log
 
 	mu          sync.Mutex
 	heard, ripe map[string]bool // by our id: heard since the last note, and in the one before
@@ -92,7 +95,7 @@ func (o *Outcomes) Run(ctx context.Context, feedback bus.Mailbox) {
 
 func (o *Outcomes) report(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
-		o.Log.Warn("the announcements of outcomes can't be looked after; trying again", "err", err)
+		o.failing.Say(o.Log, slog.LevelWarn, "the announcements of outcomes can't be looked after; trying again", "err", err)
 	}
 }
 
