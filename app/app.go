@@ -41,7 +41,7 @@ type App struct {
 	lifecycle Lifecycle
 }
 
-// New makes every part and starts none but the store. On an error everything is closed again.
+// New makes every part and starts none: the address is taken, the store opened. On an error everything is closed again.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
 	return newApp(ctx, cfg, log)
 }
@@ -52,10 +52,15 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, instead ..
 		return nil, err
 	}
 	a := &App{cfg: cfg, log: log, lifecycle: Lifecycle{log: log}}
+	front, err := listen(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
 	opened := &closers{}
-	err := fx.New(
+	opened.add(front.close)
+	err = fx.New(
 		fx.NopLogger,
-		fx.Supply(cfg, log, opened),
+		fx.Supply(cfg, log, opened, front),
 		fx.Supply(fx.Annotate(ctx, fx.As(new(context.Context)))),
 		fx.Supply(clock(now)),
 		provide(),

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"go.uber.org/dig"
@@ -77,6 +76,7 @@ func provide() fx.Option {
 type parts struct {
 	fx.In
 
+	Door       *door
 	Schema     *schema.Schema
 	Store      *store.Store
 	Transport  bus.Transport
@@ -105,6 +105,7 @@ type parts struct {
 // accepted is decided before the agents stop, and written before the store closes.
 func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 	return slices.DeleteFunc([]Step{
+		{Name: "address", Stop: p.Door.close},
 		{Name: "store", Stop: p.Store.Close},
 		{Name: "bus", Stop: func(context.Context) error { return p.Transport.Close() }},
 		{Name: "intake", Stop: func(context.Context) error { return p.Intake.Close() }},
@@ -167,9 +168,7 @@ func (p parts) web(cfg config.Config, log *slog.Logger) Step {
 	return Step{
 		Name: webName,
 		Start: func(ctx context.Context) error {
-			if err := p.Server.Start(ctx); errors.Is(err, syscall.EADDRINUSE) {
-				return refuse("http.addr: %s is taken by another program; choose another with --http, or let it choose one: --http 127.0.0.1:0", cfg.HTTP.Addr)
-			} else if err != nil {
+			if err := p.Server.Start(ctx); err != nil {
 				return err
 			}
 			return writeAddr(cfg.Data.Dir, p.Server.Addr())

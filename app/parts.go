@@ -305,7 +305,7 @@ type serverNeeds struct {
 // newServer returns nil where the selection leaves the web out.
 func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, r *registry.Registry, view *desired.View,
 	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
-	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer,
+	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, front *door,
 ) (*web.Server, error) {
 	tel.registry.MustRegister(&live{supervisor: sup, window: w, faults: f, store: s, mode: func() event.Mode { return view.Current().Mode }})
 	if !selected(cfg, webName) {
@@ -328,7 +328,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 		backend.Faults = &faults{registry: f, store: s}
 	}
 	server, err := web.New(web.Options{
-		Addr: cfg.HTTP.Addr, Token: cfg.HTTP.Token, Hosts: cfg.HTTP.Hosts, Backend: backend,
+		Addr: cfg.HTTP.Addr, Listener: front.listener, Token: cfg.HTTP.Token, Hosts: cfg.HTTP.Hosts, Backend: backend,
 		Gatherer: tel.registry, Registerer: tel.registry, Hub: hub, Logger: log, Version: Version(),
 		DecisionWait: cfg.HTTP.Wait, MaxBody: int64(cfg.HTTP.MaxBody), Principals: heal.people(),
 	})

@@ -35,6 +35,8 @@ var ErrTokenRequired = errors.New("web: listening on another address than loopba
 type Options struct {
 	// Addr is where to listen, host:port; port 0 picks one. Default 127.0.0.1:8080.
 	Addr string
+	// Listener is Addr where the caller listens on it already; the server closes it when it is stopped, if it was started.
+	Listener net.Listener
 	// Token is the bearer token. If set, everything but /livez asks for it; other addresses than loopback need one.
 	Token string
 	// Principals knows people by their tokens; nil = whoever passes the guard is local. With it each request needs a token.
@@ -157,7 +159,10 @@ func (s *Server) Start(ctx context.Context) error {
 	if s.listener != nil {
 		return nil
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.options.Addr)
+	l, err := s.options.Listener, error(nil)
+	if l == nil {
+		l, err = new(net.ListenConfig).Listen(ctx, "tcp", s.options.Addr)
+	}
 	if err != nil {
 		return fmt.Errorf("web: listen on %s: %w", s.options.Addr, err)
 	}
