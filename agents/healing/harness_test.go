@@ -330,7 +330,8 @@ func (w *world) approve(r store.PolicyRequest, envelope []byte) {
 	}
 }
 
-var nonces int
+// nonces are counted over all worlds, some of which run side by side.
+var nonces atomic.Int64
 
 // envelope signs what a request asks for, changed by change.
 func (w *world) envelope(r store.PolicyRequest, change func(e *policy.Envelope)) []byte {
@@ -339,11 +340,10 @@ func (w *world) envelope(r store.PolicyRequest, change func(e *policy.Envelope))
 	if err := json.Unmarshal(r.Action, &p); err != nil {
 		w.t.Fatal(err)
 	}
-	nonces++
 	now := w.clock()
 	e := policy.Envelope{
 		DecisionID: r.ID, ActionID: r.ActionID, Digest: r.Digest, IncidentID: r.IncidentID, Decision: policy.Approved, Purpose: p.Purpose,
-		Proposer: r.Proposer, Approver: "rule:test", Audience: policy.AudienceExecutor, Nonce: fmt.Sprint("n", nonces),
+		Proposer: r.Proposer, Approver: "rule:test", Audience: policy.AudienceExecutor, Nonce: fmt.Sprint("n", nonces.Add(1)),
 		Issued: now.UnixMicro(), Expires: now.Add(time.Minute).UnixMicro(),
 	}
 	if change != nil {
