@@ -69,8 +69,13 @@ func TestAPersonIsCalledByWebhook(t *testing.T) {
 		t.Errorf("%d calls with keys %q", len(r.bodies), r.keys)
 	}
 	var n healing.Notice
-	if err := json.Unmarshal([]byte(r.bodies[1]), &n); err != nil || n.IncidentID != in.ID || n.Kind != in.Kind || n.Why != in.Escalation || n.Text == "" {
+	if err := json.Unmarshal([]byte(r.bodies[1]), &n); err != nil || n.IncidentID != in.ID || n.Kind != in.Kind || n.Why != in.Escalation {
 		t.Errorf("%+v, %v", n, err)
+	}
+	for _, words := range []string{"RESTART_AGENT denied by off: profile off: the system only watches", "a median of"} {
+		if !strings.Contains(n.Text, words) {
+			t.Errorf("the call doesn't say %q: %q", words, n.Text)
+		}
 	}
 }
 

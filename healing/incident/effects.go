@@ -30,7 +30,7 @@ func stateEffects(in Incident) []Effect {
 		undoEffect(&fx, a)
 	case Escalated:
 		fx.ID, fx.Type = fmt.Sprintf("%s/n%d", in.ID, in.Escalations), FxNotify
-		fx.Escalation, fx.Text = in.Escalation, in.Kind+" "+in.Target+": "+in.Reason
+		fx.Escalation, fx.Text = in.Escalation, callText(in)
 	default:
 		return nil
 	}

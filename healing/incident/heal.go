@@ -146,11 +146,24 @@ func (x *step) call(e Escalation, more string) string {
 
 // endLadder says what a person would do next, where that is one command.
 func (x *step) endLadder() string {
-	if x.in.Kind != AgentDown {
+	switch {
+	case x.in.Kind != AgentDown:
 		return x.call(EscLadderEnd, "")
+	case x.supervised():
+		return x.call(EscLadderEnd, "its supervisor restarts it")
 	}
 	return x.call(EscLadderEnd, x.byHand())
 }
+
+// supervised reports whether the supervisor restarts the agent by itself: governance lets healing do nothing, and the agent has
+// not crashed too often for that.
+func (x *step) supervised() bool {
+	n := len(x.in.Actions)
+	return n > 0 && x.in.Actions[n-1].Result == Denied && x.in.Actions[n-1].Rule == ruleOff && !x.in.Signal.Facts[FactQuarantined]
+}
+
+// ruleOff is the policy's rule that denies everything under the profile by which healing only watches.
+const ruleOff = "off"
 
 func (x *step) byHand() string {
 	return "once its cause is mended: aura agent restart " + x.in.Target + " --reason mended"

@@ -104,5 +104,8 @@ func Reopens(in Incident, s Signal, now time.Time) bool {
 		!s.Facts[FactEarlierReference] && now.Sub(in.ClosedAt) <= in.Settings.RelapseWindow && !s.ObservedAt.Before(in.ClosedAt)
 }
 
+// FactQuarantined is the fact that an agent has crashed so often that only a person starts it again.
+const FactQuarantined = "quarantined"
+
 // FactEarlierReference is the fact that recent rows fit a reference that was in use before.
 const FactEarlierReference = "earlier_reference"

@@ -70,8 +70,10 @@ func (x *step) undoBad() string {
 	if v.Worse != "" {
 		return x.undoThis(v.Worse + " got worse")
 	}
-	return x.undoThis("the signal is still bad" + orNothing(": ", v.Reason))
+	return x.undoThis(stillBad + orNothing(": ", v.Reason))
 }
+
+const stillBad = "the signal is still bad"
 
 func (x *step) undoUnverified() string { return x.undoThis("not shown healthy in time") }
 
