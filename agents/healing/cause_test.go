@@ -21,8 +21,8 @@ func TestOnlyWhatBeganBeforeTakesOver(t *testing.T) {
 		want []string
 	}{
 		{"just before", -time.Second, []string{"AGENT_DOWN:model"}},
-		{"seen a little later", 2 * time.Second, []string{"AGENT_DOWN:model"}},
-		{"later", 5 * time.Second, []string{"AGENT_DOWN:model", "LATENCY_SLO_BREACH:service"}},
+		{"seen a little later", 900 * time.Millisecond, []string{"AGENT_DOWN:model"}},
+		{"later", 2 * time.Second, []string{"AGENT_DOWN:model", "LATENCY_SLO_BREACH:service"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			run(t, func(w *world) {

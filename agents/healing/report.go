@@ -245,7 +245,7 @@ func (c *core) consequence(r detect.Report, cause string) string {
 
 // How much later than its consequence a cause may seem to have begun: onsets are estimates, those of drifts coarse ones.
 const (
-	lateOnset = 3 * time.Second
+	lateOnset = time.Second
 	lateDrift = 10 * time.Second
 )
 

@@ -90,6 +90,41 @@ func TestADeathIsDatedWhenItBegan(t *testing.T) {
 	}
 }
 
+// TestTroubleIsDatedFromItsFirstDeath: one that dies again in the aftermath of a death is why decisions have been late since
+// the first; once it was well for longer it is not.
+func TestTroubleIsDatedFromItsFirstDeath(t *testing.T) {
+	s := newService(t, 20, 1000)
+	s.run(2 * time.Second)
+	beats := s.beats
+	die := func() time.Time {
+		s.change(func(b *Beat) bool { b.State = AgentCrashed; return true })
+		s.run(step)
+		s.beats = beats
+		s.life++
+		at := s.now
+		s.run(3 * step)
+		s.want(AgentDown, "model", Healthy)
+		return at
+	}
+	s.life = 1
+	unwell := func(want time.Time) {
+		t.Helper()
+		if got := s.signal(AgentDown, "model").Evidence[evidenceUnwell]; got != want {
+			t.Errorf("unwell since %v, want %v", got, want)
+		}
+	}
+	first := die()
+	unwell(first)
+	s.run(aftermath - time.Second)
+	die()
+	unwell(first)
+	s.run(aftermath)
+	if got := s.signal(AgentDown, "model").Evidence[evidenceUnwell]; got != nil {
+		t.Errorf("unwell since %v, long after", got)
+	}
+	unwell(die())
+}
+
 func TestFailingAttempts(t *testing.T) {
 	s := newService(t, 22, 1000)
 	failures := int64(0)
@@ -105,6 +140,8 @@ func TestFailingAttempts(t *testing.T) {
 	took := s.until(AgentDown, "model", Confirmed, 3*time.Second)
 	if g := s.signal(AgentDown, "model"); g.Evidence["cause"] != downFailing || took > 1200*time.Millisecond {
 		t.Errorf("after %v: %+v", took, g)
+	} else if since := s.now.Sub(g.Evidence[evidenceUnwell].(time.Time)); (took - since).Abs() > step {
+		t.Errorf("it fails since %v, and is said to since %v", took, since)
 	}
 	s.want(AgentDown, "feature", Healthy)
 	failures = 0

@@ -45,6 +45,7 @@ type Cause struct {
 
 const (
 	aftermath  = 5 * time.Second  // how long after an agent is back its backlog may be late
+	slackOnset = time.Second      // how much later than what it explains a death may seem to have been: both are estimates
 	sameOnset  = 10 * time.Second // drifts of several features that began together are one change of population
 	changeBack = 10 * time.Minute
 	echo       = time.Minute     // how long after a drift is over outcomes of what was decided under it may come
@@ -53,7 +54,7 @@ const (
 
 // Rank orders the active signals: causes first, the most specific before the others, then consequences. It is
 // deterministic. Rules: a bus that can't be heard explains everything; an agent that is down (or just back) explains
-// latency, and the latency for which safe mode stands a model agent that gets nowhere; a drift of one feature explains those
+// latency that began no earlier, and the latency for which safe mode stands a model agent that gets nowhere; a drift of one feature explains those
 // that began with it, the scores', and a loss of accuracy that began later, unless the model changed in between, or nobody
 // heals the drift, or its healing takes long: then what can be done about the accuracy must not wait for it. About a broken
 // feed nothing can be done but mend it.
@@ -133,7 +134,7 @@ func (r *ranking) explain(i int) (of, reason string) {
 	}
 	switch {
 	case s.Kind == LatencyBreach:
-		return r.latency()
+		return r.latency(s)
 	case s.Kind == PerfDrop:
 		return r.perf(i)
 	case r.bypassed(s):
@@ -146,10 +147,18 @@ func (r *ranking) explain(i int) (of, reason string) {
 	return "", "nothing more specific explains it"
 }
 
-// latency looks for an agent on the path that is down or just back.
-func (r *ranking) latency() (of, reason string) {
+// latency looks for an agent on the path that is down or just back, and was down before the breach began: one that dies
+// later is a fault of its own, and to restart it would not end this one.
+func (r *ranking) latency(breach Signal) (of, reason string) {
+	later := ""
 	for _, s := range r.all {
 		if s.Kind != AgentDown || !slices.Contains(r.scene.Path, s.Target) || s.Target == "model" && r.scene.Mode == ModeSafe {
+			continue
+		}
+		if unwell(s).After(began(breach).Add(slackOnset)) {
+			if s.State.Active() {
+				later = s.Target
+			}
 			continue
 		}
 		if s.State.Active() {
@@ -159,7 +168,21 @@ func (r *ranking) latency() (of, reason string) {
 			return s.Fingerprint(), fmt.Sprintf("agent %s is just back, its backlog is late", s.Target)
 		}
 	}
+	if later != "" {
+		return "", "it began before agent " + later + " was down"
+	}
 	return "", "no agent on the path is down"
+}
+
+// unwell is when the trouble of an agent began; the zero time of one that is well, or of which that isn't known.
+func unwell(s Signal) time.Time {
+	if at, ok := s.Evidence[evidenceUnwell].(time.Time); ok {
+		return at
+	}
+	if s.State.Active() {
+		return began(s)
+	}
+	return time.Time{}
 }
 
 var latencyOfService = Signal{Kind: LatencyBreach, Target: TargetService}.Fingerprint()

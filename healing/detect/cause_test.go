@@ -11,6 +11,12 @@ func signal(k Kind, target string, s State, onset time.Duration) Signal {
 	return Signal{Kind: k, Target: target, State: s, Since: at.Add(onset + time.Second), Onset: at.Add(onset), Value: 1}
 }
 
+// unwellSince is the signal of an agent whose trouble began then.
+func unwellSince(s Signal, onset time.Duration) Signal {
+	s.Evidence = map[string]any{evidenceUnwell: at.Add(onset)}
+	return s
+}
+
 func TestRank(t *testing.T) {
 	drift, sd := DataDrift, time.Second
 	bug := signal(drift, "income", Confirmed, 0)
@@ -71,6 +77,28 @@ func TestRank(t *testing.T) {
 		"latency long after a restart": {
 			signals: []Signal{signal(LatencyBreach, "service", Confirmed, 0), long},
 			want:    map[string]string{"LATENCY_SLO_BREACH:service": ""},
+		},
+		"an agent dies after decisions became late": {
+			signals: []Signal{signal(LatencyBreach, "service", Confirmed, 0), signal(AgentDown, "feature", Confirmed, 2500*time.Millisecond)},
+			want:    map[string]string{"LATENCY_SLO_BREACH:service": "", "AGENT_DOWN:feature": ""},
+		},
+		"an agent that is back died after decisions became late": {
+			signals: []Signal{signal(LatencyBreach, "service", Confirmed, 0), unwellSince(back, 2500*time.Millisecond)},
+			want:    map[string]string{"LATENCY_SLO_BREACH:service": ""},
+		},
+		"an agent that is back died before decisions became late": {
+			signals: []Signal{signal(LatencyBreach, "service", Confirmed, 0), unwellSince(back, -sd/2)},
+			want:    map[string]string{"LATENCY_SLO_BREACH:service": "AGENT_DOWN:model"},
+		},
+		"an agent that dies again in the aftermath of its death": {
+			signals: []Signal{signal(LatencyBreach, "service", Confirmed, 0), unwellSince(signal(AgentDown, "model", Confirmed, 8*sd), -sd/2)},
+			want:    map[string]string{"LATENCY_SLO_BREACH:service": "AGENT_DOWN:model", "AGENT_DOWN:model": ""},
+		},
+		"of two agents the one that died before": {
+			signals: []Signal{
+				signal(LatencyBreach, "service", Confirmed, 0), signal(AgentDown, "feature", Confirmed, 3*sd), signal(AgentDown, "model", Confirmed, 0),
+			},
+			want: map[string]string{"LATENCY_SLO_BREACH:service": "AGENT_DOWN:model", "AGENT_DOWN:model": "", "AGENT_DOWN:feature": ""},
 		},
 		"accuracy after drift": {
 			signals: []Signal{signal(PerfDrop, "model", Confirmed, 10*sd), signal(drift, "income", Confirmed, 0), signal(drift, "score", Suspect, sd)},

@@ -18,6 +18,9 @@ type agentView struct {
 	Life  int64     `json:"down_incarnation,omitempty"`
 	Died  time.Time `json:"died,omitzero"` // when that life did
 	Good  int       `json:"good,omitempty"`
+	// Failing is when it began to fail what it tries, Unwell when it was last well for longer than an aftermath.
+	Failing time.Time `json:"failing,omitzero"`
+	Unwell  time.Time `json:"unwell,omitzero"`
 	track
 }
 
@@ -103,6 +106,11 @@ func (m *Monitor) stepAgents(now time.Time) {
 		}
 		attempts, failures := m.attempts(now, v.Beat.Agent)
 		failing := attempts >= c.MinAttempts && float64(failures) > c.FailShare*float64(attempts)
+		if !failing {
+			v.Failing = time.Time{}
+		} else if v.Failing.IsZero() {
+			v.Failing = m.firstFailures(now, v.Beat.Agent)
+		}
 		switch {
 		case v.Down != "" || failing:
 			v.set(Confirmed, now)
@@ -111,7 +119,45 @@ func (m *Monitor) stepAgents(now time.Time) {
 		default:
 			v.set(Healthy, now)
 		}
+		v.note(now)
 	}
+}
+
+// note keeps since when an agent has been unwell. Its next death in the aftermath of one goes on with the same trouble.
+func (v *agentView) note(now time.Time) {
+	began := v.Heard
+	switch {
+	case !v.State.Active():
+		if now.Sub(v.track.Since) >= aftermath {
+			v.Unwell = time.Time{}
+		}
+		return
+	case v.Down != "":
+		began = v.Since
+	case !v.Failing.IsZero():
+		began = v.Failing
+	case v.Beat.Queue > 0 && v.Moved.Before(v.Heard):
+		began = v.Moved
+	}
+	if v.Unwell.IsZero() || began.Before(v.Unwell) {
+		v.Unwell = began
+	}
+}
+
+// firstFailures is the first slot of the window in which an agent failed more than it may.
+func (m *Monitor) firstFailures(now time.Time, agent string) time.Time {
+	for _, e := range m.state.Ring {
+		var attempts, failures int64
+		for _, a := range e.Attempts {
+			if a.Agent == agent {
+				attempts, failures = attempts+a.Attempts, failures+a.Failures
+			}
+		}
+		if now.Sub(e.At) < m.config.Agent.Window && float64(failures) > m.config.Agent.FailShare*float64(attempts) {
+			return e.At
+		}
+	}
+	return now
 }
 
 func (m *Monitor) othersLive(now time.Time, key, agent string) bool {
@@ -201,6 +247,9 @@ func (m *Monitor) agentSignal(now time.Time, v *agentView) Signal {
 	case v.State == Suspect && age <= m.config.Agent.Suspect:
 		s.Evidence["cause"] = causeStuck
 	}
+	if !v.Unwell.IsZero() {
+		s.Evidence[evidenceUnwell] = v.Unwell
+	}
 	if why := cmp.Or(v.Why, v.Beat.Cause); why != "" {
 		s.Evidence["detail"] = why
 	}
@@ -212,6 +261,9 @@ const (
 	evidenceDied   = "died_incarnation"
 	evidenceDiedAt = "died_at"
 )
+
+// evidenceUnwell is since when an agent is unwell, or was until just now.
+const evidenceUnwell = "unwell_since"
 
 func severity(s State) int {
 	switch s {
