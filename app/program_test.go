@@ -193,15 +193,15 @@ func TestSecondInterrupt(t *testing.T) {
 	checkBook(t, dir, b)
 }
 
-// TestInterruptWhileNothingCanBeDecided stops with the model hanging: the drain gives up in time, the process ends with
-// 0, and the next one decides.
+// TestInterruptWhileNothingCanBeDecided stops with a model agent that dies each time it lives, and nobody who would go round it:
+// the drain gives up in time, the process ends with 0, and the next one decides.
 func TestInterruptWhileNothingCanBeDecided(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, twoModels()); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, dir, "--set", "shutdown.timeout=1s")
+	p := start(t, dir, "--set", "shutdown.timeout=1s", "--set", "healing.enabled=false")
 	if status, err := call(http.MethodPost, p.base+"/api/v1/faults",
 		map[string]any{"target": "model", "kind": "crash", "share": 1, "ttl": "60s", "times": 0}, nil); err != nil || status/100 != 2 {
 		t.Fatalf("fault: %d %v", status, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"testing"
 	"time"
@@ -126,10 +127,14 @@ func stream(t *testing.T, s streamed) {
 		return ""
 	})
 	r.stop()
-	for id, outcomes := range heard.outcomes {
-		if len(outcomes) != 1 {
-			t.Fatalf("%d outcomes were published for %s", len(outcomes), id)
+	again := 0
+	for id, outcomes := range heard.outcomes { // at least once: what isn't noted in time on a busy machine is said again
+		if again += len(outcomes) - 1; len(slices.Compact(outcomes)) != 1 {
+			t.Fatalf("different outcomes were published for %s: %v", id, outcomes)
 		}
+	}
+	if again > live/10 {
+		t.Errorf("%d of %d outcomes were published again", again, live)
 	}
 	if n := len(heard.outcomes); n != live {
 		t.Errorf("outcomes of %d applications were published, want %d", n, live)
