@@ -9,12 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"aura/healing/policy"
+	"aura/healing/strict"
 	"aura/store"
 )
 
@@ -139,10 +137,13 @@ func ParsePrincipals(raw []byte) (*Principals, error) {
 		Roles []policy.Role `yaml:"roles"`
 		Token string        `yaml:"token_sha256"`
 	}
-	dec := yaml.NewDecoder(strings.NewReader(string(raw)))
-	dec.KnownFields(true)
-	if err := dec.Decode(&list); err != nil {
-		return nil, fmt.Errorf("principals: %w", err)
+	if err := strict.Decode(raw, &list); err != nil {
+		var form *strict.Error
+		errors.As(err, &form)
+		return nil, fmt.Errorf("principals%s: %s; %s", form.Field, form.Problem, form.Remedy)
+	}
+	if len(list) == 0 {
+		return nil, errors.New("principals: nobody; give at least one person")
 	}
 	out := &Principals{}
 	for i, e := range list {

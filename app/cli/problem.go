@@ -27,7 +27,7 @@ var codes = map[int]struct {
 	http.StatusBadRequest:            {ExitUsage, "correct what is named above"},
 	http.StatusUnprocessableEntity:   {ExitUsage, "correct what is named above"},
 	http.StatusRequestEntityTooLarge: {ExitUsage, "send less, or raise http.max_body of the server"},
-	http.StatusUnauthorized:          {ExitDenied, "set AURA_TOKEN to the token that the server was started with"},
+	http.StatusUnauthorized:          {ExitDenied, "set AURA_TOKEN to your own token, or, where the server knows no people (governance.principals), to the one that it was started with"},
 	http.StatusForbidden:             {ExitDenied, "ask whoever runs the server"},
 	http.StatusMisdirectedRequest:    {ExitDenied, "use the server's address, or add the name to its http.hosts"},
 	http.StatusNotFound:              {ExitPrecondition, "list what there is, with the ls command of the same kind"},

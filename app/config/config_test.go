@@ -72,9 +72,9 @@ func TestEveryKeyFromEveryLayer(t *testing.T) {
 			want = "[model, decision]"
 		}
 		if f.typ == reflect.TypeFor[Document]() {
-			value, want = "{}", "(1 lines of YAML)"
+			value, want = "{}", "{}"
 			if f.key == "governance.rules" {
-				value = "[{name: a, when: 'true', decide: DENIED, reason: x}]"
+				value, want = "\n- {name: a, when: 'true', decide: DENIED, reason: x}\n- {name: b, when: 'true', decide: DENIED, reason: x}", "(2 lines of YAML)"
 			}
 		}
 		if f.secret {

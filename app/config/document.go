@@ -26,10 +26,15 @@ func toDocument(raw any) (Document, bool) {
 }
 
 func (d Document) text() string {
-	if strings.TrimSpace(string(d)) == "" {
+	text := strings.TrimSpace(string(d))
+	switch lines := strings.Count(text, "\n") + 1; {
+	case text == "":
 		return "(as shipped)"
+	case lines == 1 && len(text) <= 60:
+		return text
+	default:
+		return fmt.Sprintf("(%d lines of YAML)", lines)
 	}
-	return fmt.Sprintf("(%d lines of YAML)", strings.Count(strings.TrimSpace(string(d)), "\n")+1)
 }
 
 // documents takes the documents out of the file's tree, so that what is in them isn't read as keys.

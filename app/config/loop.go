@@ -40,8 +40,15 @@ func (g Governance) parse() (Rules, error) {
 		if parsed == nil {
 			continue
 		}
-		if name == "limits" {
-			parsed = limitsNamed(parsed)
+		if table, named := parsed.(string); name == "limits" && named {
+			switch table {
+			case "demo":
+				parsed = policy.DemoLimits()
+			case "staging":
+				parsed = policy.StagingLimits()
+			default:
+				return Rules{}, &policy.FieldError{Field: "limits", Problem: fmt.Sprintf("there is no table of limits %q", table), Remedy: "give demo or staging, or the limits one by one"}
+			}
 		}
 		part, err := yaml.Marshal(map[string]any{name: parsed})
 		if err != nil {
@@ -56,39 +63,43 @@ func (g Governance) parse() (Rules, error) {
 	return Rules{c, p}, nil
 }
 
-// limitsNamed puts a table of limits that ships in the place of its name.
-func limitsNamed(parsed any) any {
-	switch parsed {
-	case "demo":
-		return policy.DemoLimits()
-	case "staging":
-		return policy.StagingLimits()
-	}
-	return parsed
-}
-
 // loop tests the documents by the rules of those who read them.
 func (b *builder) loop() {
 	c := b.Config
 	if _, err := playbook.Parse([]byte(c.Healing.Playbooks)); err != nil && !b.broken["healing.playbooks"] {
-		wrong, remedy := err.Error(), "config.yaml of the distribution shows the form"
 		var field *playbook.FieldError
-		if errors.As(err, &field) {
-			wrong, remedy = field.Field+": "+field.Problem, field.Remedy
-		}
-		b.wrong("healing.playbooks", wrong, remedy)
+		errors.As(err, &field)
+		b.inside("healing.playbooks", field.Field, field.Problem, field.Remedy)
 	}
 	for _, p := range b.problems {
 		if strings.HasPrefix(p.Key, "governance.") {
 			return // what is wrong is said already
 		}
 	}
-	if _, err := c.Governance.parse(); err != nil {
-		key := "governance.limits"
-		var rule *policy.RuleError
-		if errors.As(err, &rule) {
-			key = "governance.rules"
+	_, err := c.Governance.parse()
+	var rule *policy.RuleError
+	var field *policy.FieldError
+	switch {
+	case err == nil:
+	case errors.As(err, &rule):
+		b.inside("governance.rules", "rule "+rule.Rule, rule.Problem, shows)
+	case errors.As(err, &field):
+		for _, key := range []string{"rules", "limits"} {
+			if within, found := strings.CutPrefix(field.Field, key); found {
+				b.inside("governance."+key, strings.TrimPrefix(within, "."), field.Problem, field.Remedy)
+			}
 		}
-		b.wrong(key, err.Error(), "config.yaml of the distribution shows the form")
+	default:
+		b.wrong("governance.rules", oneLine(err), shows)
 	}
+}
+
+const shows = "config.yaml of the distribution shows the form"
+
+// inside refuses something in a document: what stands there the problem says, the whole would not help.
+func (b *builder) inside(key, within, wrong, remedy string) {
+	if within != "" {
+		wrong = within + ": " + wrong
+	}
+	b.refuse(Problem{Key: key, Origin: b.origins[key], Wrong: wrong, Remedy: remedy})
 }

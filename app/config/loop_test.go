@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,13 @@ func TestDocumentsRefused(t *testing.T) {
 		{"governance: {rules: [{name: a, when: 'true', decide: PERHAPS}]}", []string{"governance.rules", "PERHAPS"}},
 		{"governance: {limits: {target_hour: 0}}", []string{"governance.limits", "target_hour"}},
 		{"governance: {limits: {colour: red}}", []string{"governance.limits", "colour"}},
+		{"governance:\n  limits: prod", []string{"governance.limits (file some.yaml): there is no table of limits \"prod\"; give demo or staging"}},
+		{"governance: {limits: {cooldown: {default: soon}}}", []string{`cooldown.default: "soon" is not what this field takes; give a duration with its unit, such as 500ms, 2s or 1h`}},
+		{"governance: {rules: [{name: a, when: 'true', decide: DENIED, reason: x, colour: red}]}", []string{"governance.rules (file some.yaml): [0].colour: unknown key; give of name, when"}},
+		{"governance: {rules: 5}", []string{"governance.rules", "\"5\" is not", "give a list"}},
+		{"healing: {playbooks: prod}", []string{"healing.playbooks (file some.yaml): \"prod\" is not what this field takes; give a table with a name for each entry"}},
+		{"healing: {playbooks: {PERF_DROP: [5]}}", []string{`PERF_DROP[0]: "5" is not what this field takes; give a table of action, params, requires`}},
+		{"healing: {playbooks: {PERF_DROP: [{action: ROLLBACK_MODEL, verification: signal, dwell: 5}]}}", []string{`PERF_DROP[0].dwell: "5" is not`, "give a duration"}},
 		{"governance: {profile: bold}", []string{"governance.profile", "supervised"}},
 	} {
 		_, err := load([]byte(c.yaml), "some.yaml", Options{})
@@ -57,6 +65,9 @@ func TestDocumentsRefused(t *testing.T) {
 		if !ok || len(problems) != 1 {
 			t.Errorf("%s: want one problem, got %v", c.yaml, err)
 			continue
+		}
+		if typed := regexp.MustCompile(`(policy|playbook|time|map)[.\[]|line \d`).FindString(err.Error()); typed != "" {
+			t.Errorf("%s: %q speaks of %s", c.yaml, err, typed)
 		}
 		for _, w := range c.want {
 			if !strings.Contains(err.Error(), w) {

@@ -4,7 +4,7 @@
 // Playbook that Parse returned is sound and is not changed afterwards, so it may be read by many. Parse is strict and its
 // errors name the field and the remedy; whoever reloads keeps the old one on an error.
 //
-// Imports: YAML and the standard library. Test it with values.
+// Imports: healing/strict and the standard library. Test it with values.
 package playbook
 
 import (
@@ -83,11 +83,11 @@ type Rung struct {
 // Playbook maps each incident kind to its ladder.
 type Playbook map[string][]Rung
 
-// FieldError is a playbook that can't be used: which field, what is wrong, what to do.
+// FieldError is a playbook that can't be used: which field (empty: the whole), what is wrong, what to do.
 type FieldError struct{ Field, Problem, Remedy string }
 
 func (e *FieldError) Error() string {
-	return "playbooks." + e.Field + ": " + e.Problem + "; " + e.Remedy
+	return strings.TrimSuffix("playbooks."+e.Field, ".") + ": " + e.Problem + "; " + e.Remedy
 }
 
 // Default is the playbook that ships.

@@ -55,14 +55,14 @@ const (
 	repeatsWithin = time.Hour
 )
 
-// Validate names the first value that makes no sense, and the remedy.
+// Validate names the first value that makes no sense, and the remedy, in a *FieldError.
 func (l Limits) Validate() error {
 	for _, f := range []struct {
 		name string
 		n    int
 	}{{"target_hour", l.TargetHour}, {"target_day", l.TargetDay}, {"global_hour", l.GlobalHour}, {"global_day", l.GlobalDay}, {"in_flight", l.InFlight}, {"breaker_failures", l.BreakerFailures}} {
 		if f.n < 1 {
-			return fmt.Errorf("policy: limits.%s is %d; give at least 1 (a limit is always on; profile off stops all actions)", f.name, f.n)
+			return &FieldError{"limits." + f.name, fmt.Sprintf("it is %d", f.n), "give at least 1 (a limit is always on; profile off stops all actions)"}
 		}
 	}
 	for _, f := range []struct {
@@ -70,16 +70,16 @@ func (l Limits) Validate() error {
 		d, most time.Duration
 	}{{"max_cooldown", l.MaxCooldown, repeatsWithin}, {"breaker_window", l.BreakerWindow, usesWithin}, {"breaker_reset", l.BreakerReset, usesWithin}} {
 		if f.d <= 0 || f.d > f.most {
-			return fmt.Errorf("policy: limits.%s is %v; give more than 0s, at most %gh", f.name, f.d, f.most.Hours())
+			return &FieldError{"limits." + f.name, fmt.Sprintf("it is %v", f.d), fmt.Sprintf("give more than 0s, at most %gh", f.most.Hours())}
 		}
 	}
 	for _, action := range slices.Sorted(maps.Keys(l.Cooldown)) {
 		d := l.Cooldown[action]
 		if action != "default" && !slices.Contains(Actions, action) {
-			return fmt.Errorf("policy: limits.cooldown.%s: there is no such action; give default or one of %s", action, strings.Join(Actions, ", "))
+			return &FieldError{"limits.cooldown." + action, "there is no such action", "give default or one of " + strings.Join(Actions, ", ")}
 		}
 		if d < 0 || d > repeatsWithin {
-			return fmt.Errorf("policy: limits.cooldown.%s is %v; give 0s to %gh", action, d, repeatsWithin.Hours())
+			return &FieldError{"limits.cooldown." + action, fmt.Sprintf("it is %v", d), fmt.Sprintf("give 0s to %gh", repeatsWithin.Hours())}
 		}
 	}
 	return nil

@@ -1,14 +1,12 @@
 package policy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"time"
 
-	"go.yaml.in/yaml/v3"
+	"aura/healing/strict"
 )
 
 // Config is the governance part of the configuration.
@@ -19,20 +17,28 @@ type Config struct {
 	Limits      Limits        `json:"limits" yaml:"limits"`
 }
 
+// FieldError is governance's configuration that can't be used: which field (empty: the whole), what is wrong, what to do.
+type FieldError struct{ Field, Problem, Remedy string }
+
+func (e *FieldError) Error() string {
+	return "policy: " + e.Field + ": " + e.Problem + "; " + e.Remedy
+}
+
 // DefaultConfig is the demo profile with the default rules.
 func DefaultConfig() Config {
 	return Config{Profile: Demo, ApprovalTTL: 10 * time.Minute, Rules: DefaultRules(), Limits: DemoLimits()}
 }
 
-// Parse reads YAML over the defaults, strictly, and compiles the rules. An error names field or rule, and the remedy.
+// Parse reads YAML over the defaults, strictly, and compiles the rules. The error is a *FieldError or a
+// *RuleError.
 func Parse(raw []byte) (Config, *Policy, error) {
 	c := DefaultConfig()
 	cooldown := c.Limits.Cooldown
 	c.Limits.Cooldown = nil
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	dec.KnownFields(true)
-	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return Config{}, nil, fmt.Errorf("policy: %w", err)
+	if err := strict.Decode(raw, &c); err != nil {
+		var form *strict.Error
+		errors.As(err, &form)
+		return Config{}, nil, &FieldError{form.Field, form.Problem, form.Remedy}
 	}
 	// A demo's own short cooldowns must not stay beside a default that is given.
 	if _, given := c.Limits.Cooldown["default"]; !given {
@@ -40,10 +46,10 @@ func Parse(raw []byte) (Config, *Policy, error) {
 		c.Limits.Cooldown = cooldown
 	}
 	if c.Profile != Demo && c.Profile != Supervised && c.Profile != Off {
-		return Config{}, nil, fmt.Errorf("policy: profile is %q; give demo, supervised or off", c.Profile)
+		return Config{}, nil, &FieldError{"profile", fmt.Sprintf("unknown profile %q", c.Profile), "give demo, supervised or off"}
 	}
 	if c.ApprovalTTL <= 0 {
-		return Config{}, nil, fmt.Errorf("policy: approval_ttl is %v; give a positive duration", c.ApprovalTTL)
+		return Config{}, nil, &FieldError{"approval_ttl", fmt.Sprintf("it is %v", c.ApprovalTTL), "give more than 0s"}
 	}
 	if err := c.Limits.Validate(); err != nil {
 		return Config{}, nil, err

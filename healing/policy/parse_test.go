@@ -19,13 +19,16 @@ func TestParse(t *testing.T) {
 		t.Errorf("empty: %+v, %v", c, err)
 	}
 	for yaml, want := range map[string]string{
-		"profile: yolo":            "demo, supervised or off",
-		"approval_ttl: -1s":        "approval_ttl",
-		"colour: red":              "colour",
-		"limits: {target_hour: 0}": "limits.target_hour",
-		"rules: []":                "0 rules",
+		"profile: yolo":                        "demo, supervised or off",
+		"approval_ttl: -1s":                    "approval_ttl",
+		"colour: red":                          "colour: unknown key; give of profile, approval_ttl, rules, limits",
+		"limits: prod":                         `limits: "prod" is not what this field takes; give a table of target_hour`,
+		"limits: {target_hour: 1.5}":           `limits.target_hour: "1.5" is not`,
+		"rules: [{name: x, decide: [DENIED]}]": "rules[0].decide: a list is not",
+		"limits: {target_hour: 0}":             "limits.target_hour",
+		"rules: []":                            "0 rules",
 		"rules: [{name: x, when: 'a b', decide: DENIED}]":                                         "rule x",
-		"limits: {cooldown: {RESTART_AGENT: 61m}}":                                                "limits.cooldown.RESTART_AGENT is 1h1m0s; give 0s to 1h",
+		"limits: {cooldown: {RESTART_AGENT: 61m}}":                                                "limits.cooldown.RESTART_AGENT: it is 1h1m0s; give 0s to 1h",
 		"limits: {max_cooldown: 99999h}":                                                          "limits.max_cooldown",
 		"limits: {breaker_window: 25h}":                                                           "at most 24h",
 		"rules: [{name: x, when: 'true', decide: DENIED}]":                                        "rule x: it has no reason",
