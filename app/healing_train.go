@@ -152,6 +152,8 @@ func (s *system) bugs() (out []gate.Bug) {
 func (s *system) conclude(ctx context.Context, t healing.Training, out *gate.Outcome, rows []gate.LabelledRow) (healing.Trained, error) {
 	trained := healing.Trained{Outcome: outcomeNone, Reason: out.Verdict.Reason, Params: map[string]string{"gate": string(out.Verdict.Code)}, Numbers: figures(out)}
 	switch out.Verdict.Code {
+	case gate.Labels, gate.BrokenFeed, gate.Leak, gate.TooFew:
+		trained.Blameless = true // no data that a model may learn from
 	case gate.Kept:
 		trained.Outcome = outcomeKeep
 	case gate.Promote:

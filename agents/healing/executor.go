@@ -38,6 +38,8 @@ type Done struct {
 	Params  map[string]string
 	Numbers map[string]float64
 	Reason  string
+	// Blameless: that it came to nothing says nothing about the action.
+	Blameless bool
 }
 
 // Executor is the only code path that executes an action. It refuses whatever has no signed, unexpired, unused decision
@@ -130,7 +132,7 @@ func (x *Executor) settled(ctx context.Context, o Order, e store.Effect) (Done, 
 		if err := json.Unmarshal(e.Detail, &t); err != nil {
 			return Done{}, fmt.Errorf("what retraining %s yielded: %w", o.ActionID, err)
 		}
-		d.Outcome, d.Params, d.Numbers, d.Reason = t.Outcome, t.Params, t.Numbers, t.Reason
+		d.Outcome, d.Params, d.Numbers, d.Reason, d.Blameless = t.Outcome, t.Params, t.Numbers, t.Reason, t.Blameless
 	}
 	return d, nil
 }

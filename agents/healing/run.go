@@ -85,7 +85,7 @@ func (c *core) result(id string, done Done, err error) (incident.Event, bool) {
 	case err == nil:
 		return incident.Event{
 			Type: incident.EvSucceeded, At: done.Effect.At, ActionID: id, Outcome: done.Outcome, Params: done.Params,
-			Numbers: done.Numbers, Reason: done.Reason,
+			Numbers: done.Numbers, Reason: done.Reason, Blameless: done.Blameless,
 		}, true
 	case errors.Is(err, ErrExpired), errors.Is(err, ErrKey):
 		return incident.Event{Type: incident.EvRefused, At: c.o.Now(), ActionID: id, Reason: err.Error(), Expired: true}, true

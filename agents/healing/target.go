@@ -72,6 +72,8 @@ type Trained struct {
 	Params  map[string]string  `json:"params,omitempty"`
 	Numbers map[string]float64 `json:"numbers,omitempty"`
 	Reason  string             `json:"reason,omitempty"`
+	// Blameless: it came to nothing because of its data, which says nothing about training.
+	Blameless bool `json:"blameless,omitempty"`
 }
 
 // Trainer trains candidates and lets the gate choose. It changes no desired state; a candidate is registered at most.

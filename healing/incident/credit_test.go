@@ -73,6 +73,11 @@ func TestAPersonsNoIsNotTheActionsFault(t *testing.T) {
 	if m := s.remembered(TriggerRetraining); m == nil || m.Held {
 		t.Errorf("a training that came to nothing: %+v", m)
 	}
+	s = drifted(t, map[string]bool{FactEarlierReference: false}).decide(AGLApproved)
+	s.step(Event{Type: EvSucceeded, ActionID: s.in.CurrentID, Outcome: "none", Blameless: true}).is(Undoing, StatusMitigating).wait(time.Second).undone()
+	if m := s.remembered(TriggerRetraining); m != nil {
+		t.Errorf("a training on outcomes that are not credible: %+v", m)
+	}
 }
 
 // TestARelapseIsDetectedAnew: from then to its end is what the relapse took; what came before keeps its own answer.

@@ -52,7 +52,7 @@ func undoEffect(fx *Effect, a *Action) {
 // memoryOf is what an ended action was worth; nil if it taught nothing: it never took effect, or nobody knows.
 func memoryOf(in Incident, a Action) *Effect {
 	if a.Undo != nil && a.Undo.Blameless {
-		return nil // a person's silence or denial took it back
+		return nil // a person's silence or denial took it back, or its data were not to be believed
 	}
 	if a.ExecutedAt.IsZero() || a.Result != Verified && a.Result != Stood && a.Result != Undone && a.Result != NotHeld {
 		return nil

@@ -48,12 +48,14 @@ type Event struct {
 	// Numbers that an action found out, such as a training's.
 	Numbers map[string]float64 `json:"numbers,omitempty"`
 	Reason  string             `json:"reason,omitempty"`
-	Expired bool               `json:"expired,omitempty"` // REFUSED because the envelope expired: it is asked again
-	Until   time.Time          `json:"until,omitzero"`    // REFUSED only until then: a person holds the setting
-	Setting string             `json:"setting,omitempty"`
-	Value   string             `json:"value,omitempty"`
-	By      string             `json:"by,omitempty"`
-	On      bool               `json:"on,omitempty"`
+	// Blameless: that the outcome leads nowhere says nothing about the action.
+	Blameless bool      `json:"blameless,omitempty"`
+	Expired   bool      `json:"expired,omitempty"` // REFUSED because the envelope expired: it is asked again
+	Until     time.Time `json:"until,omitzero"`    // REFUSED only until then: a person holds the setting
+	Setting   string    `json:"setting,omitempty"`
+	Value     string    `json:"value,omitempty"`
+	By        string    `json:"by,omitempty"`
+	On        bool      `json:"on,omitempty"`
 	// Ladder, if given, is the one to start again with (RETRY, or a SIGNAL that is a relapse): the playbook as it is now,
 	// ranked by what is known now.
 	Ladder      []Rung `json:"ladder,omitempty"`

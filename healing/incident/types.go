@@ -172,7 +172,7 @@ type UndoRecord struct {
 	HeldUntil time.Time       `json:"held_until,omitzero"` // a person is asked until then
 	EndedAt   time.Time       `json:"ended_at,omitzero"`
 	OK        bool            `json:"ok"`
-	Blameless bool            `json:"blameless,omitempty"` // what followed was not allowed: it says nothing about the action
+	Blameless bool            `json:"blameless,omitempty"` // what followed was not allowed, or there was nothing to act on: it says nothing about the action
 	Asks      int             `json:"asks,omitempty"`      // times that its approval came too late and was asked for again
 }
 

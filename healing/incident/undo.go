@@ -60,7 +60,9 @@ func (x *step) undoThis(why string) string {
 }
 
 func (x *step) undoNowhere() string {
-	return x.undoThis("its outcome was " + orNone(x.ev.Outcome) + orNothing(": ", x.ev.Reason))
+	why := x.undoThis("its outcome was " + orNone(x.ev.Outcome) + orNothing(": ", x.ev.Reason))
+	x.in.current().Undo.Blameless = x.ev.Blameless
+	return why
 }
 func (x *step) undoBroken() string { return x.undoThis("broken: " + x.ev.Reason) }
 func (x *step) undoLate() string   { return x.undoThis("not done in time") }
