@@ -202,7 +202,9 @@ func (x *step) absorbSuccess() {
 	if len(x.ev.Numbers) > 0 {
 		a.After = x.ev.Numbers
 	}
-	x.changed(a.ExecutedAt, a.Type)
+	if a.Type != TriggerRetraining { // it changes nothing that decides: what was seen meanwhile counts
+		x.changed(a.ExecutedAt, a.Type)
+	}
 	if a.Type == EnableSafeMode {
 		x.in.Degraded = true
 	}

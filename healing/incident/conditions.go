@@ -57,6 +57,21 @@ func (x *step) mustPassOver() bool { return x.confirmed() && x.passOver() != "" 
 // goneForward: before a forward action that starts its rung. A chain is finished or undone, never dropped half way.
 func (x *step) goneForward() bool { return x.is(Forward) && !x.follows() && x.gone() }
 
+// accurate: a loss of accuracy ended by itself while a model was trained, or while somebody thought about promoting it. The
+// candidate has learnt from what is over.
+func (x *step) accurate() bool {
+	a := x.in.current()
+	if a == nil || x.in.Kind != PerfDrop || !x.cleared() {
+		return false
+	}
+	if x.in.State == Executing {
+		return x.ev.Type == EvSucceeded && a.Type == TriggerRetraining && x.goesOn()
+	}
+	return a.Type == PromoteModel && a.Follows && a.SentAt.IsZero()
+}
+
+func (x *step) accurateSafe() bool { return x.accurate() && x.in.Degraded }
+
 func (x *step) illBeforeLeaving() bool { return x.is(Restore) && x.shadowIll() }
 
 func (x *step) expiredChain() bool   { return x.expired() && x.executedInRung() }

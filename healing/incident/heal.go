@@ -54,6 +54,25 @@ func (x *step) settle() string {
 	return why
 }
 
+// promoteNothing ends an incident whose signal became healthy while its rung has only trained a model.
+func (x *step) promoteNothing() string {
+	const why = "accurate again by itself on newer outcomes"
+	in := x.in
+	if a := in.current(); a.SentAt.IsZero() {
+		x.withdraw(a)
+		x.end(a, Withdrawn, why)
+	}
+	for i := range in.Actions {
+		if a := &in.Actions[i]; a.open() && !a.ExecutedAt.IsZero() {
+			x.stood(a, NoCreditSelf)
+		}
+	}
+	in.CurrentID = ""
+	x.settle()
+	in.SelfRecovered = true
+	return why + ": nothing is promoted"
+}
+
 func (x *step) restored() string {
 	in := x.in
 	a := in.current()

@@ -47,6 +47,10 @@ var table = []transition{
 	{From: from(Detected), When: "confirmed, target free, not paused", Guard: (*step).mayAct, To: Proposed, Do: (*step).proposeRung},
 	{From: from(Detected), When: "deadline", Guard: (*step).expired, To: Escalated, Do: because(EscWaited)},
 
+	// A model is promoted for a loss of accuracy that is still there.
+	{From: from(Executing, Proposed, AwaitingApproval, Approved), When: "accurate again by itself before a promotion; safe mode stands", Guard: (*step).accurateSafe, To: Degraded, Do: (*step).promoteNothing},
+	{From: from(Executing, Proposed, AwaitingApproval, Approved), When: "accurate again by itself before a promotion", Guard: (*step).accurate, To: Resolved, Do: (*step).promoteNothing},
+
 	// Asked: governance, then perhaps a person. Silence is no.
 	{From: from(Proposed), When: "deadline, no decision", Guard: (*step).expired, To: Escalated, Do: (*step).noDecision},
 	{From: from(AwaitingApproval), When: "deadline; something of the rung stands", Guard: (*step).expiredChain, To: Undoing, Do: (*step).lateAndUndo},
