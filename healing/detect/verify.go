@@ -69,6 +69,10 @@ type Verification struct {
 	CuredAt time.Time `json:"cured_at,omitzero"`
 	Fell    bool      `json:"fell"`
 	At      time.Time `json:"at"`
+	// Second tests the second that began at SecondAt alone; BadSeconds counts those before it that look broken.
+	Second     SPRT      `json:"second"`
+	SecondAt   time.Time `json:"second_at,omitzero"`
+	BadSeconds int       `json:"bad_seconds,omitempty"`
 	// Beats counts on-time beats in a row of a working life; From is the watermark when the first of them came.
 	Beats    int       `json:"beats,omitempty"`
 	LastBeat time.Time `json:"last_beat,omitzero"`
@@ -140,6 +144,7 @@ func (v *Verification) add(now time.Time, n, bad int64) {
 			v.Stay.Step(n, bad)
 		}
 		v.Test.Step(n, bad)
+		v.stepSecond(now, n, bad)
 	}
 	if v.CuredAt.IsZero() && v.accepts() {
 		v.CuredAt = now
@@ -148,9 +153,32 @@ func (v *Verification) add(now time.Time, n, bad int64) {
 	case v.Kind == PerfDrop:
 		v.Fell = v.Fell || n > 0 && v.perfBroken()
 	case v.Test.Rejects(v.Options.Beta) || v.Stay.Rejects(v.Options.Beta):
-		v.Fell = true
+		v.Fell = v.Fell || v.lasts()
 	}
 }
+
+// brokenSeconds is how many seconds must look broken before an action is found not to have helped. The samples of a stall are
+// one event, of a busy machine or a long commit, and the test takes them for as many.
+const brokenSeconds = 3
+
+// stepSecond adds samples to the second that they were counted in: what waited during a stall is counted together after it.
+func (v *Verification) stepSecond(now time.Time, n, bad int64) {
+	if now.Sub(v.SecondAt) >= time.Second {
+		v.BadSeconds = v.badSeconds()
+		v.Second, v.SecondAt = NewSPRT(v.Options.Broken, v.Options.Healthy), now
+	}
+	v.Second.Step(n, bad)
+}
+
+// badSeconds counts the present one as it looks so far.
+func (v *Verification) badSeconds() int {
+	if v.Second.LLR < 0 {
+		return v.BadSeconds + 1
+	}
+	return v.BadSeconds
+}
+
+func (v *Verification) lasts() bool { return v.badSeconds() >= brokenSeconds }
 
 // accepts is the test of an agent too: a few beats on time and progress; failures are tested where there are attempts.
 func (v *Verification) accepts() bool {

@@ -53,7 +53,7 @@ func TestVerifyLatency(t *testing.T) {
 	}
 	s.latency = func(*rand.Rand) time.Duration { return time.Second }
 	v = newVerification(t, LatencyBreach, TargetService, s.now, s.desired, VerifyOptions{})
-	if r, took = s.verify(v, 5*time.Second); r.Finding != Broken || took > time.Second {
+	if r, took = s.verify(v, 5*time.Second); r.Finding != Broken || took > 3*time.Second {
 		t.Errorf("still slow: %+v after %v", r, took)
 	}
 	// A relapse within the dwell is no cure.
@@ -65,6 +65,61 @@ func TestVerifyLatency(t *testing.T) {
 	s.latency = func(*rand.Rand) time.Duration { return time.Second }
 	if r, _ = s.verify(v, 5*time.Second); r.Finding != Broken {
 		t.Errorf("relapsed within the dwell: %+v", r)
+	}
+}
+
+// TestAStallIsOneEvent: an action is not found to have failed by samples that one stall made late, however many they are; by
+// those of seconds it is, and soon, however few they are.
+func TestAStallIsOneEvent(t *testing.T) {
+	type second struct{ n, bad int64 }
+	fine := second{50, 0}
+	for name, c := range map[string]struct {
+		seconds []second // the first after the action
+		repeat  second   // those after them
+		want    Finding
+		after   int // in the seconds from the action on, at the latest
+	}{
+		"a stall of half a second at once": {[]second{{9, 6}}, fine, Cured, 4},
+		"a stall that makes 40 late":       {[]second{{50, 40}}, fine, Cured, 8},
+		"a stall after a good second":      {[]second{{4, 0}, {50, 30}}, fine, Cured, 8},
+		"two stalls apart":                 {[]second{{50, 25}, fine, {50, 25}}, fine, Cured, 12},
+		"the usual bad one meanwhile":      {[]second{{50, 40}, {50, 1}, {50, 1}}, second{50, 1}, Cured, 8},
+		"still late":                       {nil, second{50, 50}, Broken, 3},
+		"half of them late":                {nil, second{50, 25}, Broken, 3},
+		"still late at five a second":      {nil, second{5, 5}, Broken, 3},
+		"still late at one a second":       {nil, second{1, 1}, Broken, 4},
+		"late again within the dwell":      {[]second{fine}, second{50, 50}, Broken, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			v := newVerification(t, LatencyBreach, TargetService, now, Desired{}, VerifyOptions{Dwell: 2 * time.Second})
+			const slots = 10
+			for i := range c.after * slots {
+				s := c.repeat
+				if i/slots < len(c.seconds) {
+					s = c.seconds[i/slots]
+				}
+				k := int64(i % slots)
+				n, bad := s.n*(k+1)/slots-s.n*k/slots, s.bad*(k+1)/slots-s.bad*k/slots
+				slot := Slot{}
+				for j := range n {
+					took := time.Millisecond
+					if j < bad {
+						took = time.Second
+					}
+					slot.Decided(Cohort{Accepted: now}, took, 300*time.Millisecond, false)
+				}
+				now = now.Add(time.Second / slots)
+				v.Step(now, slot)
+				if r := v.Verdict(now); r.Finding != Pending {
+					if r.Finding != c.want {
+						t.Errorf("after %d slots: %+v", i+1, r)
+					}
+					return
+				}
+			}
+			t.Errorf("undecided: %+v", v.Verdict(now))
+		})
 	}
 }
 
