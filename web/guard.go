@@ -97,7 +97,7 @@ func (g *guard) check(r *http.Request, known bool) *api.Refusal {
 		return api.Refuse(api.Unauthorized, "the token is missing or wrong: Authorization: Bearer <AURA_TOKEN>")
 	}
 	if !allowed(r) {
-		return api.Refuse(api.Forbidden, "%s may not do that; it needs the role %s", principalOf(r.Context()).Name, requiredRole(r))
+		return api.Refuse(api.Forbidden, "%s may not do that; it needs the role %s", principalOf(r.Context()).Name, strings.Join(requiredRoles(r), " or "))
 	}
 	if isSafe(r.Method) {
 		return nil

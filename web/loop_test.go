@@ -201,8 +201,10 @@ func (p people) Principal(token string) (api.Principal, bool) {
 func TestPrincipals(t *testing.T) {
 	known := people{
 		"v": {Name: "vera", Roles: []string{"viewer"}}, "o": {Name: "otto", Roles: []string{"viewer", "operator"}}, "a": {Name: "ann", Roles: []string{"approver"}}, "r": {Name: "root", Roles: []string{"admin"}},
+		"i": {Name: "bank", Roles: []string{"ingest"}},
 	}
 	const decide, pause = `{"decision":"APPROVED","reason":"x"}`, `{"reason":"x","by":"ann"}`
+	const outcome = `{"application_id":"x","outcome":"repaid"}`
 	for _, test := range []struct {
 		token, method, path, body string
 		code                      int
@@ -213,6 +215,18 @@ func TestPrincipals(t *testing.T) {
 		{"", "GET", "/livez", "", 200, ""},
 		{"v", "GET", "/api/v1/incidents", "", 200, ""},
 		{"v", "POST", "/api/v1/query", `{"sql":"SELECT 1"}`, 200, ""},
+		{"v", "POST", "/api/v1/applications", "{}", 403, ""},
+		{"v", "POST", "/api/v1/feedback", outcome, 403, ""},
+		{"a", "POST", "/api/v1/feedback", outcome, 403, ""},
+		{"i", "POST", "/api/v1/feedback", outcome, 200, ""},
+		{"i", "POST", "/api/v1/applications", "{}", 422, ""}, // looked at, and found wanting
+		{"o", "POST", "/api/v1/feedback", outcome, 200, ""},
+		{"r", "POST", "/api/v1/feedback", outcome, 200, ""},
+		{"i", "GET", "/api/v1/incidents", "", 403, ""},
+		{"i", "GET", "/livez", "", 200, ""},
+		{"i", "POST", "/api/v1/query", `{"sql":"SELECT 1"}`, 403, ""},
+		{"i", "POST", "/api/v1/healing/pause", pause, 403, ""},
+		{"i", "PUT", "/api/v1/mode", `{"mode":"MODEL","reason":"x"}`, 403, ""},
 		{"v", "POST", "/api/v1/approvals/r-1/decision", decide, 403, ""},
 		{"v", "POST", "/api/v1/healing/pause", pause, 403, ""},
 		{"v", "DELETE", "/api/v1/faults", "", 403, ""},

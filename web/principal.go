@@ -50,22 +50,28 @@ func givenToken(r *http.Request) string {
 	return ""
 }
 
-// requiredRole is the role that a request needs of a known principal; "" for any. Roles don't include one another.
-func requiredRole(r *http.Request) string {
+// requiredRoles are the roles of which a request needs one. Roles don't include one another. Outcomes train models, so who may
+// only look posts none.
+func requiredRoles(r *http.Request) []string {
 	path := r.URL.Path
 	switch {
-	case isSafe(r.Method), path == "/api/v1/applications", path == "/api/v1/feedback", path == "/api/v1/query":
-		return ""
+	case isSafe(r.Method), path == "/api/v1/query":
+		return []string{"viewer", "operator", "approver", "admin"}
+	case path == submitPath, path == "/api/v1/feedback":
+		return []string{"ingest", "operator", "admin"}
 	case strings.HasPrefix(path, "/api/v1/approvals/"), path == "/actions/approvals":
-		return "approver"
+		return []string{"approver"}
 	case strings.HasPrefix(path, "/api/v1/config/"), strings.HasPrefix(path, "/api/v1/keys/"):
-		return "admin"
+		return []string{"admin"}
 	}
-	return "operator"
+	return []string{"operator"}
 }
 
 // allowed reports whether who asks has the role that the request needs.
 func allowed(r *http.Request) bool {
-	role := requiredRole(r)
-	return role == "" || slices.Contains(principalOf(r.Context()).Roles, role)
+	if public[r.URL.Path] {
+		return true
+	}
+	has := principalOf(r.Context()).Roles
+	return slices.ContainsFunc(requiredRoles(r), func(role string) bool { return slices.Contains(has, role) })
 }

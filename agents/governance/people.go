@@ -157,8 +157,8 @@ func ParsePrincipals(raw []byte) (*Principals, error) {
 			return nil, fmt.Errorf("principals[%d].token_sha256: not a SHA-256 in hex; `printf %%s TOKEN | sha256sum` makes one", i)
 		}
 		for _, r := range e.Roles {
-			if !slices.Contains([]policy.Role{policy.Viewer, policy.Operator, policy.Approver, policy.Admin}, r) {
-				return nil, fmt.Errorf("principals[%d].roles: %q; give viewer, operator, approver or admin", i, r)
+			if !slices.Contains([]policy.Role{policy.Viewer, policy.Operator, policy.Approver, policy.Admin, policy.Ingest}, r) {
+				return nil, fmt.Errorf("principals[%d].roles: %q; give viewer, operator, approver, admin or ingest", i, r)
 			}
 		}
 		out.known = append(out.known, principal{policy.Principal{Name: e.Name, Roles: e.Roles}, hash})

@@ -166,7 +166,7 @@ func (b *builder) people() {
 		return
 	}
 	if _, err := governance.ParsePrincipals(content); err != nil {
-		b.wrong("governance.principals", oneLine(err), "write a list of {name, roles: [viewer, operator, approver, admin], token_sha256}")
+		b.wrong("governance.principals", oneLine(err), "write a list of {name, roles: [viewer, operator, approver, admin, ingest], token_sha256}")
 	}
 }
 

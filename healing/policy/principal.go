@@ -14,6 +14,7 @@ const (
 	Operator Role = "operator" // proposes, pauses, injects faults
 	Approver Role = "approver" // decides what somebody else proposed
 	Admin    Role = "admin"    // manages tokens and policy; decides nothing
+	Ingest   Role = "ingest"   // a lender's system: hands in applications and outcomes, and sees nothing
 )
 
 // Principal is an actor with a name: a person, or an agent.

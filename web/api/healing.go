@@ -186,7 +186,7 @@ type QueryResult struct {
 // Principal is who asks: a person by name, with roles.
 type Principal struct {
 	Name  string
-	Roles []string // viewer, operator, approver, admin
+	Roles []string // viewer, operator, approver, admin, ingest
 }
 
 // Local is everybody where no principals are set up.
