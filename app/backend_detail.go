@@ -60,8 +60,9 @@ func ladderOf(in incident.Incident) []api.Rung {
 			out[i].State = api.StepSkipped
 		}
 		for _, a := range in.Actions {
-			// After a relapse the ladder may have another order: what was done before belongs to no rung of it.
-			if a.Rung == i && a.Purpose == incident.Forward && (a.Follows || a.Type == r.Action) {
+			// After a relapse the ladder may have another order: what was done before belongs to no rung of it. Nor does what an
+			// earlier pass has tried.
+			if !in.Earlier(a) && a.Rung == i && a.Purpose == incident.Forward && (a.Follows || a.Type == r.Action) {
 				out[i].State, out[i].Note = rungState(a), noteOf(r, a)
 			}
 		}

@@ -16,7 +16,7 @@ func telling(in incident.Incident) *incident.Action {
 	for i := range in.Actions {
 		a := &in.Actions[i]
 		switch {
-		case a.Purpose == incident.Restore:
+		case a.Purpose == incident.Restore, in.Earlier(*a):
 		case a.ID == in.CurrentID:
 			return a
 		case out == nil || a.Purpose == incident.Forward && (a.Result == incident.Verified || out.Result != incident.Verified):

@@ -10,6 +10,9 @@ type Parts = parts
 // Pipeline names the agents that an application passes.
 var Pipeline = pipeline
 
+// LadderOf shows each rung with what became of it.
+var LadderOf = ladderOf
+
 // StepsOf tells an incident as the six steps.
 var StepsOf = stepsOf
 

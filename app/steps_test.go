@@ -7,6 +7,7 @@ import (
 
 	"aura/app"
 	"aura/healing/incident"
+	"aura/web/api"
 )
 
 // TestTheDetectStepSaysWhatWasSeen: in words, and as it was then.
@@ -93,5 +94,36 @@ func TestStepsOfAnIncident(t *testing.T) {
 		if strings.Join(got, " ") != test.want {
 			t.Errorf("%s: %q, want %q", name, strings.Join(got, " "), test.want)
 		}
+	}
+}
+
+// After a retry the ladder begins at its foot: what the pass before has tried is on the timeline, not at the rungs of this one.
+func TestANewPassBeginsWithNothingTried(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 25, 9, 0, 0, 0, time.UTC)
+	failed := incident.Action{
+		ID: "a1", Type: incident.EnableSafeMode, Purpose: incident.Forward, ProposedAt: at, ExecutedAt: at, EndedAt: at.Add(time.Second),
+		Result: incident.Undone, AGL: incident.AGLApproved,
+	}
+	in := incident.Incident{
+		Kind: incident.LatencySLOBreach, State: incident.Detected, DetectedAt: at, RungIndex: 1, Actions: []incident.Action{failed},
+		Ladder: []incident.Rung{{Action: incident.EnableSafeMode}, {Action: incident.RestartAgent}},
+	}
+	if got := app.LadderOf(in)[0].State; got != api.StepFailed {
+		t.Errorf("in its own pass the rung is %s", got)
+	}
+	in.RungIndex, in.PassAt = 0, at.Add(time.Minute)
+	if got := app.LadderOf(in)[0]; got.State != api.StepWaiting || got.Note != "" {
+		t.Errorf("in the next pass the rung is %s: %s", got.State, got.Note)
+	}
+	for _, s := range app.StepsOf(in) {
+		if s.State == api.StepFailed {
+			t.Errorf("%s has failed before this pass tried anything", s.Name)
+		}
+	}
+	failed.ID, failed.EndedAt, failed.Result = "a2", time.Time{}, ""
+	in.Actions, in.CurrentID = append(in.Actions, failed), "a2"
+	if got := app.LadderOf(in)[0].State; got != api.StepNow {
+		t.Errorf("tried again the rung is %s", got)
 	}
 }

@@ -110,3 +110,27 @@ func TestWatchFollowsTheNextIncident(t *testing.T) {
 		t.Errorf("no incident: exit %d: %s", o.code, o.err)
 	}
 }
+
+// What came back is told from there on, and counted from its own onset.
+func TestWatchBeginsWhereAnIncidentCameBack(t *testing.T) {
+	at := time.Unix(1000, 0)
+	d := api.IncidentDetail{Incident: api.Incident{ID: "i-9", Status: "RESOLVED", OnsetAt: at.Add(45 * time.Second), DetectedAt: at.Add(46 * time.Second)}}
+	d.Timeline = []api.TimelineStep{
+		{Seq: 1, At: at, State: "SUSPECTED", Text: "old"},
+		{Seq: 2, At: at, From: "SUSPECTED", State: "DETECTED", Text: "old"},
+		{Seq: 3, At: at.Add(20 * time.Second), From: "DETECTED", State: "RESOLVED", Text: "old"},
+		{Seq: 4, At: d.DetectedAt, From: "RESOLVED", State: "DETECTED", Text: "it came back"},
+		{Seq: 5, At: at.Add(50 * time.Second), From: "ESCALATED", State: "DETECTED", Text: "ann starts the ladder again"},
+	}
+	url, _ := answering(t, 200, "application/json", marshal(t, d))
+	o := try(t, Commands{}, nil, "incident", "watch", "i-9", "--server", url)
+	if o.code != 0 || strings.Contains(o.out, "old") || strings.Contains(o.out, "-") || !strings.Contains(o.out, "+1.0s") || !strings.Contains(o.out, "+5.0s") {
+		t.Errorf("exit %d:\n%s%s", o.code, o.out, o.err)
+	}
+	d.Timeline = d.Timeline[:2]
+	d.OnsetAt, d.DetectedAt = at, at
+	url, _ = answering(t, 200, "application/json", marshal(t, d))
+	if o := try(t, Commands{}, nil, "incident", "watch", "i-9", "--server", url); strings.Count(o.out, "old") != 2 {
+		t.Errorf("the first time:\n%s%s", o.out, o.err)
+	}
+}

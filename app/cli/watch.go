@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,6 +75,9 @@ func (w *watch) look(ctx context.Context) (done bool, err error) {
 	if _, err := w.s.call(ctx, http.MethodGet, "/api/v1/incidents/"+url.PathEscape(w.id), nil, &d); err != nil {
 		return false, err
 	}
+	if w.seq == 0 {
+		w.seq = beforeDetection(d)
+	}
 	for _, e := range d.Timeline {
 		if e.Seq <= w.seq {
 			continue
@@ -90,6 +94,18 @@ func (w *watch) look(ctx context.Context) (done bool, err error) {
 		return true, Exit(ExitFailure, fmt.Errorf("the incident ended %s (%s): %s", d.Status, d.State, d.Reason), "look at `aura incident show "+d.ID+"`")
 	}
 	return true, nil
+}
+
+// beforeDetection is the last step before an incident that had ended came back, 0 for one that is detected for the first time:
+// what was before is another story, and `aura incident show` tells it.
+func beforeDetection(d api.IncidentDetail) int {
+	for _, e := range slices.Backward(d.Timeline) {
+		again := e.From != "" && e.From != "SUSPECTED" && e.State == "DETECTED"
+		if again && e.At.Sub(d.DetectedAt).Abs() < time.Millisecond {
+			return e.Seq - 1
+		}
+	}
+	return 0
 }
 
 // next is the newest incident that is worked on, or whose safe mode still stands.
@@ -114,5 +130,5 @@ func (w *watch) print(d api.IncidentDetail, e api.TimelineStep) error {
 		}
 		return w.i.printLine(string(encoded))
 	}
-	return w.i.printLine(printable(fmt.Sprintf("%s  +%-7s %-18s %s", e.At.UTC().Format("15:04:05.000"), seconds(e.At.Sub(startOf(d)).Seconds()), e.State, e.Text)))
+	return w.i.printLine(printable(fmt.Sprintf("%s  %-8s %-18s %s", e.At.UTC().Format("15:04:05.000"), fmt.Sprintf("%+.1fs", e.At.Sub(startOf(d)).Seconds()), e.State, e.Text)))
 }

@@ -29,7 +29,7 @@ func (in Incident) lastTried() string {
 		return ""
 	}
 	a := in.Actions[len(in.Actions)-1]
-	if a.Undo == nil && (a.Result == HandedOver || a.Result == Withdrawn) || a.Result == "" || a.ProposedAt.Before(in.Detected()) {
+	if a.Undo == nil && (a.Result == HandedOver || a.Result == Withdrawn) || a.Result == "" || a.ProposedAt.Before(in.Detected()) || in.Earlier(a) {
 		return ""
 	}
 	if a.Result == Denied {

@@ -21,10 +21,16 @@ func TestWhatMayStillTakeEffectIsFencedFirst(t *testing.T) {
 	s.step(Event{Type: EvTakeOver, TakeOver: &TakeOver{Signal: sig, Ladder: restart}}).is(Escalated, StatusMitigating)
 	s.want("RESTART_AGENT ESCALATED", "RESTART_AGENT REFUSED")
 	s.step(Event{Type: EvRetry, By: "eva"}).is(Undoing, StatusMitigating)
+	if s.in.Earlier(*s.in.current()) {
+		t.Error("what is being taken back is told as over")
+	}
 	if fx := s.emitted(FxUndo); fx.Undoes != "i1/a1" || fx.ID == "i1/a1/undo" {
 		t.Errorf("%+v", fx)
 	}
 	s.undone().wait(time.Second).sig(Confirmed).is(Proposed, StatusMitigating)
+	if !s.in.Earlier(s.in.Actions[0]) || s.in.Earlier(*s.in.current()) {
+		t.Error("what was taken back is told as tried in the new pass, or what is tried now isn't")
+	}
 }
 
 // TestASignalOverOldDataShowsNothing: a window that reaches back before our last change doesn't end an incident, however

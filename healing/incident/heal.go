@@ -286,7 +286,8 @@ func (x *step) takeOver() string {
 	in.Covers = append(in.Covers, in.Fingerprint)
 	in.Kind, in.Target, in.Fingerprint = t.Signal.Kind, t.Signal.Target, t.Signal.Fingerprint
 	in.Covers = slices.DeleteFunc(in.Covers, func(f string) bool { return f == in.Fingerprint })
-	in.Ladder, in.OrderReason, in.RungIndex, in.Queue = t.Ladder, t.OrderReason, 0, nil
+	in.Ladder, in.OrderReason = t.Ladder, t.OrderReason
+	x.fromTheFoot()
 	in.Signal, in.HealthySince, in.Escalation, in.ResolvedAt, in.With = t.Signal, time.Time{}, "", time.Time{}, nil
 	if in.DetectedAt.IsZero() {
 		in.DetectedAt = x.now
@@ -307,15 +308,20 @@ func (x *step) keepStanding() {
 func (x *step) retry() string {
 	x.keepStanding()
 	x.reorder()
-	x.in.RungIndex, x.in.Queue, x.in.Escalation, x.in.Relapses = 0, nil, "", nil
+	x.fromTheFoot()
+	x.in.Escalation, x.in.Relapses = "", nil
 	return x.ev.By + " starts the ladder again" + orNothing(": ", x.ev.Reason)
 }
 
 func (x *step) afterHold() string {
 	x.keepStanding()
-	x.in.RungIndex, x.in.Queue, x.in.Escalation, x.in.HeldUntil = 0, nil, "", time.Time{}
+	x.fromTheFoot()
+	x.in.Escalation, x.in.HeldUntil = "", time.Time{}
 	return "the person's hold is over: the ladder begins again"
 }
+
+// fromTheFoot begins a pass of the ladder.
+func (x *step) fromTheFoot() { x.in.RungIndex, x.in.Queue, x.in.PassAt = 0, nil, x.now }
 
 // reorder takes the ladder that the event brings.
 func (x *step) reorder() {
@@ -345,7 +351,8 @@ func (x *step) relapse() string {
 	}
 	in.ResolvedAt, in.RestoredAt, in.SelfRecovered, in.With = time.Time{}, time.Time{}, false, nil
 	x.reorder()
-	in.RungIndex, in.Queue, in.Escalation = 0, nil, ""
+	x.fromTheFoot()
+	in.Escalation = ""
 	in.DetectedAt, in.OnsetAt = x.now, in.Signal.OnsetAt
 	x.see()
 	return why + orNothing(": ", in.Seen.Words)

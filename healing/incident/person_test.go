@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,10 +35,14 @@ func TestAPersonsWords(t *testing.T) {
 	if why := Fits(w.in, again, w.now); why != "" {
 		t.Errorf("retry: %s", why)
 	}
+	w.now = w.now.Add(time.Second)
 	w.step(again)
 	a := w.in.current()
 	if w.in.State != Proposed || a.Type != RestartAgent || w.in.OrderReason != "ranked" {
 		t.Errorf("%s %s %q", w.in.State, a.Type, w.in.OrderReason)
+	}
+	if before := w.in.Actions[:len(w.in.Actions)-1]; len(before) == 0 || w.in.Earlier(*a) || slices.ContainsFunc(before, func(b Action) bool { return !b.open() && !w.in.Earlier(b) }) {
+		t.Errorf("the pass that begins now is told with what was tried before: %+v", before)
 	}
 	if why := Fits(w.in, again, w.now); !strings.Contains(why, "in hand") {
 		t.Errorf("retry of what is in hand: %q", why)

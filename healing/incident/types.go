@@ -37,9 +37,12 @@ type Incident struct {
 	Reminders     int        `json:"reminders,omitempty"`   // of them, those since the last one that had a new reason
 
 	Ladder      []Rung `json:"ladder"`
-	OrderReason string `json:"order_reason"`    // why the ladder has this order
-	RungIndex   int    `json:"rung_index"`      // the rung in progress, or the next to try
-	Queue       []Link `json:"queue,omitempty"` // what is still to be done of the rung, after its first action
+	OrderReason string `json:"order_reason"` // why the ladder has this order
+	RungIndex   int    `json:"rung_index"`   // the rung in progress, or the next to try
+	// PassAt is when the ladder was begun again; zero while it is climbed for the first time.
+	PassAt time.Time `json:"pass_at,omitzero"`
+
+	Queue []Link `json:"queue,omitempty"` // what is still to be done of the rung, after its first action
 
 	Actions   []Action `json:"actions"`              // each action ever proposed, in order
 	CurrentID string   `json:"current_id,omitempty"` // the action in progress
@@ -71,6 +74,11 @@ func (in Incident) Detected() time.Time {
 		return in.OpenedAt
 	}
 	return in.DetectedAt
+}
+
+// Earlier reports whether an action ended before the present pass of the ladder began: it is no part of it.
+func (in Incident) Earlier(a Action) bool {
+	return a.ID != in.CurrentID && a.ProposedAt.Before(in.PassAt) && !a.EndedAt.IsZero() && !a.EndedAt.After(in.PassAt)
 }
 
 // Seen is what a signal said when it was confirmed.

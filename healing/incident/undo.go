@@ -49,7 +49,8 @@ func (x *step) fenceAgain() string {
 	a := x.toFence()
 	x.in.Seq++
 	x.newUndo(a, a.ID+"/undo"+strconv.Itoa(x.in.Seq), "a person tries again")
-	x.in.CurrentID, x.in.RungIndex, x.in.Queue, x.in.Escalation = a.ID, -1, nil, ""
+	x.fromTheFoot()
+	x.in.CurrentID, x.in.RungIndex, x.in.Escalation = a.ID, -1, ""
 	return a.Type + ": " + x.ev.By + " tries again"
 }
 
@@ -117,7 +118,9 @@ func (x *step) undone() string {
 		why = x.in.current().Type + " did not hold"
 	}
 	x.in.CurrentID = ""
-	x.in.RungIndex++
+	if x.in.RungIndex++; x.in.RungIndex == 0 { // fenced again: now the ladder begins
+		x.in.PassAt = x.now
+	}
 	return why
 }
 
