@@ -58,7 +58,7 @@ func virtually(t *testing.T, change func(*config.Config), do func(w *world), ins
 	dir := memoryDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config.Default()
-		cfg.Data.Dir = dir
+		cfg.Data.Dir, cfg.HTTP.Addr = dir, "127.0.0.1:0"
 		cfg.Agents.Select = slices.Concat(pipeline, controlNames)
 		if change != nil {
 			change(&cfg)
