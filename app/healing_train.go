@@ -23,8 +23,10 @@ const (
 const (
 	trainLeast, trainMost = 500, 20_000
 	oldRows               = 10_000
-	// trainComfortable rows are as many as a candidate is waited for that could still be a better one.
+	// trainComfortable rows are as many as a candidate is waited for that could still be a better one, while accuracy is low
+	// for trainPatience at most.
 	trainComfortable = 2000
+	trainPatience    = 20 * time.Second
 	// trainAgain is the least time between two attempts while outcomes are too few to tell. The next comes when the time since
 	// the change, and so about the number of outcomes, has grown by one in trainGrown: each look is another chance to be wrong,
 	// and at hardly more outcomes it tells nothing new.
@@ -44,26 +46,27 @@ func (s *system) Retrain(ctx context.Context, t healing.Training) (healing.Train
 	if err != nil {
 		return healing.Trained{}, err
 	}
+	begun := now()
 	for {
 		out, rows, err := s.attempt(ctx, t, old)
 		if err != nil {
 			return healing.Trained{}, err
 		}
-		if !mayGain(t.Kind, out, len(rows)) || !wait(ctx, untilNext(ctx, now().Sub(t.Since)), trainMargin) {
+		if !mayGain(t.Kind, out, len(rows), now().Sub(begun)) || !wait(ctx, untilNext(ctx, now().Sub(t.Since)), trainMargin) {
 			return s.conclude(ctx, t, out, rows)
 		}
 	}
 }
 
 // mayGain reports whether further outcomes may settle it, or make it better: the first candidate that is surely the better one
-// was trained on few rows of a new world. A drift can wait, for a champion that fails by it has an incident of its own; there
-// one that doesn't fail is taken at once.
-func mayGain(kind string, out *gate.Outcome, rows int) bool {
+// was trained on few rows of a new world, and looks better on its hold-out than it is. A drift can wait, for a champion that
+// fails by it has an incident of its own; there, where safe mode decides meanwhile, one that doesn't fail is waited for a little.
+func mayGain(kind string, out *gate.Outcome, rows int, waited time.Duration) bool {
 	switch out.Verdict.Code {
 	case gate.TooFew, gate.Undecided:
 		return true
 	case gate.Promote:
-		return rows < trainComfortable && (kind == incident.DataDrift || out.Candidate.Metrics.Accuracy < out.Floor)
+		return rows < trainComfortable && (kind == incident.DataDrift || out.Candidate.Metrics.Accuracy < out.Floor || waited < trainPatience)
 	}
 	return false
 }

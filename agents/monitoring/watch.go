@@ -155,12 +155,16 @@ func feature(s detect.Signal) bool {
 
 // worse is another signal that is confirmed now, wasn't when the verification began, and may be the action's doing: it did
 // not begin before the action, and nothing else explains it. A second fault must not undo what healed the first; who applies
-// is no action's doing, and a feature that drifts has an incident of its own.
+// is no action's doing, and a feature that drifts has an incident of its own. So has another agent that goes down after a
+// restart, which could not be taken back either.
 func (w *watch) worse(signals []detect.Signal, explained map[string]bool) string {
 	own := string(w.Kind) + ":" + w.Target
 	for _, s := range signals {
 		name := s.Fingerprint()
 		if s.State != detect.Confirmed || name == own || w.before[name] || explained[name] || feature(s) {
+			continue
+		}
+		if w.Incarnation != 0 && s.Kind == detect.AgentDown {
 			continue
 		}
 		if earlier := !s.Onset.IsZero() && s.Onset.Before(w.Since); !earlier {

@@ -31,6 +31,7 @@ func TestWorse(t *testing.T) {
 		name    string
 		signals []detect.Signal
 		before  map[string]bool
+		life    int64 // that a restart began after
 		want    string
 	}{
 		{name: "nothing else"},
@@ -53,11 +54,16 @@ func TestWorse(t *testing.T) {
 			want:    "AGENT_DOWN:feature",
 		},
 		{
+			name:    "another agent that went down after a restart",
+			signals: []detect.Signal{agentDown("feature", detect.Confirmed, time.Second), latency(time.Second)}, life: 1,
+		},
+		{name: "latency after a restart", signals: []detect.Signal{latency(time.Second)}, life: 1, want: "LATENCY_SLO_BREACH:service"},
+		{
 			name:    "latency behind an agent that is just back",
 			signals: []detect.Signal{back, latency(time.Second)},
 		},
 	} {
-		w := &watch{Watch: detect.Watch{Kind: detect.AgentDown, Target: "model", Since: acted}, before: test.before}
+		w := &watch{Watch: detect.Watch{Kind: detect.AgentDown, Target: "model", Since: acted, Incarnation: test.life}, before: test.before}
 		causes := detect.Rank(test.signals, detect.Scene{Now: acted.Add(2 * time.Second), Path: detect.DefaultPath})
 		if got := w.worse(test.signals, consequences(causes)); got != test.want {
 			t.Errorf("%s: blamed for %q, want %q", test.name, got, test.want)
