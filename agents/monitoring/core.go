@@ -39,7 +39,7 @@ type core struct {
 	lease    store.Lease
 	monitor  *detect.Monitor
 	slot     detect.Slot
-	oldest   time.Time // when the oldest of the own beats in it was sent
+	waited   time.Duration // the longest that an own beat in it had been on its way when it was heard
 	ownBeat  time.Time
 	lastStep time.Time
 	lastSay  time.Time // of the last report
@@ -67,9 +67,7 @@ func (c *core) hear(e *event.AgentMetrics) {
 	now := c.Now()
 	if e.Agent == Name && e.Incarnation == c.life.Incarnation {
 		c.ownBeat = now
-		if c.oldest.IsZero() || e.At.Before(c.oldest) {
-			c.oldest = e.At
-		}
+		c.waited = max(c.waited, now.Sub(e.At))
 	}
 	b := detect.Beat{
 		Agent: e.Agent, Instance: e.Instance, Incarnation: e.Incarnation, State: e.State, At: e.At,
@@ -121,7 +119,7 @@ func (c *core) step(ctx context.Context, out *agents.Outbox) error {
 }
 
 func (c *core) newSlot() {
-	c.slot, c.oldest = detect.Slot{}, time.Time{}
+	c.slot, c.waited = detect.Slot{}, 0
 }
 
 // lead sees to it that this life holds the lease and has its state; another holder is no error, it judges.
@@ -231,7 +229,7 @@ func (c *core) view(ctx context.Context, now time.Time) detect.Slot {
 	s := c.slot
 	s.At, s.OwnBeat, s.StoreBeat, s.StoreCode = now, c.ownBeat, c.storeAt, c.Store.Stats().FailingCode
 	// Beats that waited in the mailbox show that the bus was there, and this agent late.
-	s.Awake = c.awake(now) && !c.oldest.IsZero() && now.Sub(c.oldest) <= c.Config.Pause
+	s.Awake = c.awake(now) && c.waited <= c.Config.Pause
 	s.Desired = c.desired(ctx)
 	c.scene.Now, c.scene.Mode = now, s.Desired.Mode
 	return s
