@@ -93,9 +93,9 @@ func TestWatchFollowsTheNextIncident(t *testing.T) {
 				_, _ = w.Write([]byte(marshal(t, api.List[api.Incident]{Items: []api.Incident{d.Incident}})))
 				return
 			}
-			d.Timeline = []api.TimelineStep{{Seq: 1, State: "DETECTED", Text: "first"}}
+			d.Timeline = []api.TimelineStep{{Seq: 0, State: "DETECTED", Text: "first"}}
 			if n > 5 {
-				d.Status, d.Timeline = test.status, append(d.Timeline, api.TimelineStep{Seq: 2, State: test.status, Text: "second"})
+				d.Status, d.Timeline = test.status, append(d.Timeline, api.TimelineStep{Seq: 1, State: test.status, Text: "second"})
 			}
 			_, _ = w.Write([]byte(marshal(t, d)))
 		}))

@@ -46,7 +46,9 @@ type watch struct {
 	i   *invocation
 	s   *client
 	id  string
-	seq int // of the last step that was printed
+	// step is the next to print; looked is set once it is known.
+	step   int
+	looked bool
 }
 
 func (w *watch) run(ctx context.Context) error {
@@ -75,14 +77,14 @@ func (w *watch) look(ctx context.Context) (done bool, err error) {
 	if _, err := w.s.call(ctx, http.MethodGet, "/api/v1/incidents/"+url.PathEscape(w.id), nil, &d); err != nil {
 		return false, err
 	}
-	if w.seq == 0 {
-		w.seq = beforeDetection(d)
+	if !w.looked {
+		w.step, w.looked = firstStep(d), true
 	}
 	for _, e := range d.Timeline {
-		if e.Seq <= w.seq {
+		if e.Seq < w.step {
 			continue
 		}
-		w.seq = e.Seq
+		w.step = e.Seq + 1
 		if err := w.print(d, e); err != nil {
 			return false, err
 		}
@@ -96,13 +98,13 @@ func (w *watch) look(ctx context.Context) (done bool, err error) {
 	return true, nil
 }
 
-// beforeDetection is the last step before an incident that had ended came back, 0 for one that is detected for the first time:
-// what was before is another story, and `aura incident show` tells it.
-func beforeDetection(d api.IncidentDetail) int {
+// firstStep is the first step of an incident, or the one with which it came back after it had ended: what was before is
+// another story, and `aura incident show` tells it.
+func firstStep(d api.IncidentDetail) int {
 	for _, e := range slices.Backward(d.Timeline) {
 		again := e.From != "" && e.From != "SUSPECTED" && e.State == "DETECTED"
 		if again && e.At.Sub(d.DetectedAt).Abs() < time.Millisecond {
-			return e.Seq - 1
+			return e.Seq
 		}
 	}
 	return 0
