@@ -43,9 +43,9 @@ not ended within --for.`,
 
 // watch follows one incident.
 type watch struct {
-	i   *invocation
-	s   *client
-	id  string
+	i  *invocation
+	s  *client
+	id string
 	// step is the next to print; looked is set once it is known.
 	step   int
 	looked bool
