@@ -34,7 +34,7 @@ func no(a incident.Action) string { return orElse(a.Reason, "denied by "+a.Rule)
 func verdict(in incident.Incident) string {
 	for _, a := range slices.Backward(in.Actions) {
 		if a.Result == incident.Verified && a.Purpose == incident.Forward && a.Verdict != nil {
-			return fmt.Sprintf("%s, [%.4g, %.4g] on %d", orElse(a.Verdict.Reason, string(a.Verdict.State)), a.Verdict.Lower, a.Verdict.Upper, a.Verdict.N)
+			return orElse(a.Verdict.Reason, string(a.Verdict.State))
 		}
 	}
 	return ""
