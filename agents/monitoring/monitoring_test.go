@@ -314,19 +314,21 @@ func TestVerificationIsAnsweredOnDataFromAfterTheAction(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		}
-		finding := func() detect.Finding {
+		verdict := func() detect.Verdict {
 			for _, v := range w.agent.Report().Verdicts {
 				if v.ActionID == "a" {
-					return v.Finding
+					return v.Verdict
 				}
 			}
-			return "none"
+			return detect.Verdict{Finding: "none"}
 		}
+		finding := func() detect.Finding { return verdict().Finding }
 		since := time.Now()
 		ask(since)
-		w.pass(200 * time.Millisecond)
-		if got := finding(); got != detect.Pending {
-			w.t.Errorf("at once: %s, want PENDING: what is late now was accepted before", got)
+		w.pass(1200 * time.Millisecond)
+		// Decisions are 800 ms late: of the 50 in the second until the report a few were accepted after the action.
+		if got := verdict(); got.Finding != detect.Pending || got.N == 0 || got.N > 25 {
+			w.t.Errorf("at once: %s on %d samples, want PENDING on a few: most of what is late now was accepted before", got.Finding, got.N)
 		}
 		w.slow = false
 		w.pass(5 * time.Second)
