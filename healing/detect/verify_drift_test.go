@@ -8,6 +8,21 @@ import (
 	"time"
 )
 
+// scored is a reference of 1,000 rows, and as many scores of version 1.
+func scored(t *testing.T, r *rand.Rand) *Reference {
+	t.Helper()
+	rows, given := make([][]float64, 1000), make([]float64, 1000)
+	for i := range rows {
+		rows[i], given[i] = normalRow(r), r.Float64()
+	}
+	ref, err := BuildReference("r", serviceFields, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref.SetScores(1, given)
+	return ref
+}
+
 // checked makes a check that has seen n rows, and so many scores of version 1, in a slot each of a tenth.
 func checked(t *testing.T, r *Reference, mode string, n, scores int, row func() []float64, score func() float64) *DriftCheck {
 	t.Helper()
@@ -36,15 +51,7 @@ func TestFewScoresBreakNothing(t *testing.T) {
 	large := 0
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 31))
-		rows, given := make([][]float64, 1000), make([]float64, 1000)
-		for i := range rows {
-			rows[i], given[i] = normalRow(r), r.Float64()
-		}
-		ref, err := BuildReference("r", serviceFields, rows)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ref.SetScores(1, given)
+		ref := scored(t, r)
 		row := func() []float64 { return normalRow(r) }
 		for _, mode := range []string{"MODEL", ModeSafe} {
 			c := checked(t, ref, mode, 501, 20, row, r.Float64)
@@ -81,15 +88,7 @@ func TestFewScoresBreakNothing(t *testing.T) {
 // are left by what is missing. What else is over the limit is waited for, and left out once it drifts for itself.
 func TestWhoseDriftItIs(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 32))
-	rows, given := make([][]float64, 1000), make([]float64, 1000)
-	for i := range rows {
-		rows[i], given[i] = normalRow(r), r.Float64()
-	}
-	ref, err := BuildReference("r", serviceFields, rows)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref.SetScores(1, given)
+	ref := scored(t, r)
 	usual := func() []float64 { return normalRow(r) }
 	richer := func() []float64 { v := normalRow(r); v[2] += 15_000; return v }
 	lower := func() float64 { return r.Float64() / 2 }
