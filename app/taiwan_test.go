@@ -133,7 +133,11 @@ func stream(t *testing.T, s streamed) {
 			t.Fatalf("different outcomes were published for %s: %v", id, outcomes)
 		}
 	}
-	if again > live/10 && !raceDetector {
+	most := live / 10
+	if raceDetector { // beside other packages its store is several seconds behind
+		most = live / 2
+	}
+	if again > most {
 		t.Errorf("%d of %d outcomes were published again", again, live)
 	}
 	if n := len(heard.outcomes); n != live {
