@@ -3,6 +3,7 @@ package agents
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"aura/agents/bus"
@@ -41,7 +42,7 @@ func (s *Supervisor) beatOnce(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Heartbeat)
 	defer cancel()
 	if err := s.opts.Transport.Publish(ctx, out...); err != nil && ctx.Err() == nil {
-		s.opts.Logger.Warn("heartbeats were not published", "err", err)
+		s.unheard.Say(s.opts.Logger, slog.LevelWarn, "heartbeats were not published", "err", err)
 	}
 }
 

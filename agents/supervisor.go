@@ -9,6 +9,7 @@ import (
 
 	"aura/agents/bus"
 	"aura/agents/event"
+	"aura/store/complaint"
 )
 
 // Supervisor owns mailboxes, loops, the watchdog, heartbeats and restarts of the agents of one process.
@@ -27,7 +28,9 @@ type Supervisor struct {
 	root   context.Context // ends when everything is abandoned
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // watchdog, heartbeat
-	quit   chan struct{}  // closed to end the tasks
+
+	unheard complaint.Log // heartbeats that the bus would not take
+	quit    chan struct{} // closed to end the tasks
 }
 
 // New makes a supervisor without agents.

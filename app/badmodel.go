@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"aura/agents/desired"
 	"aura/agents/fault"
 	"aura/mlops/registry"
 	"aura/mlops/train"
@@ -75,6 +76,29 @@ func (b *badModel) Begin(f fault.Fault) error {
 		"accuracy_claimed", result.Accuracy, "accuracy_true", result.TrueAccuracy)
 	_, err = b.models.switched(ctx, generation)
 	return err
+}
+
+// follow ends a fault whose version somebody has taken out of charge: it does nothing any more, and so nothing is put back.
+func (b *badModel) follow(view *desired.View, faults *fault.Registry) {
+	view.OnChange(func(_ context.Context, _, after desired.State) {
+		for _, id := range b.replaced(after.Champion) {
+			_ = faults.Over(id, "its version is no longer in charge") // unless it has just ended
+		}
+	})
+}
+
+// replaced forgets the faults whose versions are not the champion and returns their ids.
+func (b *badModel) replaced(champion int) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var ids []string
+	for id, p := range b.put {
+		if p.version != champion {
+			ids = append(ids, id)
+			delete(b.put, id)
+		}
+	}
+	return ids
 }
 
 // End implements fault.Actor.

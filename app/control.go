@@ -13,6 +13,7 @@ import (
 	"aura/agents/bus/middleware"
 	"aura/agents/desired"
 	"aura/agents/event"
+	"aura/store/complaint"
 )
 
 // control is the control plane of this process: Watermill's Router over the bus' control topics. Its handlers are short,
@@ -22,6 +23,7 @@ type control struct {
 	view      *desired.View
 	log       *slog.Logger
 	router    *message.Router
+	unheard   complaint.Log // what the bus would not take
 }
 
 // controlTimeout bounds one attempt of a control handler: what it reads is one row.
@@ -57,7 +59,7 @@ func (c *control) refresh(m *message.Message) error { return c.view.Refresh(m.Co
 func (c *control) announce(ctx context.Context, setting string, generation int64) {
 	m := bus.NewMessage(&event.ConfigUpdate{Setting: setting, Generation: generation}, now())
 	if err := c.transport.Publish(ctx, m); err != nil {
-		c.log.Warn("a change of desired state could not be announced; other processes find it when they poll", "setting", setting, "err", err)
+		c.unheard.Say(c.log, slog.LevelWarn, "a change of desired state could not be announced; other processes find it when they poll", "setting", setting, "err", err)
 	}
 }
 

@@ -126,7 +126,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("sweeper", p.Sweeper.Run),
 		loop("retention", p.purge(cfg, log)),
 		p.Objective.loop(log),
-		loop("monitoring watch", p.lookAtMonitoring(log)),
+		loop("monitoring watch", p.lookAtMonitoring()),
 		growth(newGrower(p, log)),
 		loop("agent health", p.saveHealth(log)),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),

@@ -77,14 +77,10 @@ func loadReference(st *store.Store) reference.Loader {
 // blindAfter is how long monitoring may say nothing before a person is told.
 const blindAfter = 3 * time.Second
 
-// lookAtMonitoring tells a person when monitoring says nothing: nothing on the bus could.
-func (p parts) lookAtMonitoring(log *slog.Logger) func(context.Context) {
-	told := false
+// lookAtMonitoring has a person told when monitoring says nothing: nothing on the bus could.
+func (p parts) lookAtMonitoring() func(context.Context) {
 	return every(blindAfter/6, func(context.Context) {
-		blind, since := p.Monitoring.Look(p.Now(), blindAfter)
-		if blind && !told {
-			log.Error("BUS_DOWN: monitoring reports nothing; nothing is judged and nothing is healed", "since", since)
-		}
-		told = blind
+		_, since := p.Monitoring.Look(p.Now(), blindAfter)
+		p.Healer.healing.Silent(since)
 	})
 }

@@ -109,10 +109,11 @@ func newChampion(r *registry.Registry, view *desired.View, log *slog.Logger) *mo
 	return c
 }
 
-func newFaults(cfg config.Config, data *userData, s *schema.Schema, bad *badModel, log *slog.Logger, opened *closers) *fault.Registry {
+func newFaults(cfg config.Config, data *userData, s *schema.Schema, bad *badModel, view *desired.View, log *slog.Logger, opened *closers) *fault.Registry {
 	f := fault.New(fault.Options{
 		MaxTTL: cfg.Faults.MaxTTL, Seed: cfg.Seed, Targets: append(slices.Clone(pipeline), controlNames...), Logger: log, Data: sourceData(cfg, data, s), BadModel: bad,
 	})
+	bad.follow(view, f)
 	opened.add(func(context.Context) error { f.Close(); return nil })
 	return f
 }

@@ -138,15 +138,31 @@ func TestQuietWhileTheBusIsGone(t *testing.T) {
 		for _, d := range []time.Duration{2 * time.Second, 20 * time.Second} {
 			b.down.Store(true)
 			time.Sleep(d)
-			if long := d > 5*time.Second; long && !strings.Contains(w.log.String(), "BUS_DOWN: monitoring reports nothing") {
-				w.t.Error("nothing is in the log while the bus is gone: no event can tell of it")
+			if long := d > 5*time.Second; long && (w.calledOf(detect.TargetBus) != 1 || !strings.Contains(w.log.String(), "monitoring has said nothing since")) {
+				w.t.Errorf("%d calls while the bus is gone: no event can tell of it", w.calledOf(detect.TargetBus))
 			}
 			b.down.Store(false)
 			time.Sleep(40 * time.Second)
 			w.nothingDone(fmt.Sprintf("the bus was gone for %s", d))
 		}
 		w.toldOf(detect.TargetBus, 20*time.Second)
+		if n := w.calledOf(detect.TargetBus); n != 1 {
+			w.t.Errorf("%d calls for one outage", n)
+		}
+		if n := strings.Count(w.log.String(), "\n"); n > 60 {
+			w.t.Errorf("%d lines in the log of two minutes, 22 s of them without the bus", n)
+		}
 	}, b.instead())
+}
+
+// calledOf counts the calls of a person because a target can't be heard.
+func (w *world) calledOf(target string) (n int) {
+	for _, c := range w.parts.Healer.calls.recent() {
+		if c.Kind == incident.BusDown && c.Target == target {
+			n++
+		}
+	}
+	return n
 }
 
 // toldOf fails unless a person was told that a target (any, if empty) can't be heard, and that is over by itself.

@@ -198,11 +198,17 @@ func TestBadModelTakesChargeAndLeaves(t *testing.T) {
 		t.Errorf("what is in force tells: %s", text)
 	}
 
-	// Somebody rolls back: the end of the fault changes nothing more.
+	// One at a time: the second would put back the first.
 	id = r.fault(map[string]any{"target": "model", "kind": "bad-model"})
+	if text := r.refused(map[string]any{"target": "model", "kind": "bad-model", "ttl": "1m"}); !strings.Contains(text, id) {
+		t.Errorf("the second one is refused with %s", text)
+	}
+	// Somebody rolls back: the fault is over, and its time's end changes nothing more.
 	r.must(http.StatusOK, http.MethodPost, "models/rollback", map[string]string{"reason": "worse"}, nil)
+	if active := r.parts.Faults.List(); len(active) != 0 {
+		t.Errorf("a fault that can do nothing any more is active: %+v", active)
+	}
 	r.must(http.StatusOK, http.MethodPost, "models/2/promote", map[string]string{"reason": "try"}, nil)
-	r.unfault(id)
 	if got := r.champion(); got != 2 {
 		t.Errorf("version %d is in charge, a person chose 2", got)
 	}

@@ -104,6 +104,9 @@ func (r *Registry) activate(f Fault) (*active, Fault, error) {
 	case len(r.active) >= MaxActive:
 		return nil, Fault{}, &InvalidError{"target", fmt.Sprintf("has %d faults around it already", MaxActive), "stop some of them"}
 	}
+	if i := slices.IndexFunc(r.active, func(a *active) bool { return a.Kind == BadModel }); f.Kind == BadModel && i >= 0 {
+		return nil, Fault{}, &InvalidError{"kind", "is bad-model, and fault " + r.active[i].ID + " has put a worse version in charge already", "stop that one first"}
+	}
 	f.ID, f.Hits = id.String(), 0
 	f.CreatedAt = time.Now().UTC()
 	f.ExpiresAt = f.CreatedAt.Add(f.TTL)
@@ -146,12 +149,15 @@ func (r *Registry) Get(id string) (Fault, error) {
 }
 
 // Remove ends a fault at once; who waits or hangs in it goes on.
-func (r *Registry) Remove(id string) error {
+func (r *Registry) Remove(id string) error { return r.Over(id, "it was stopped") }
+
+// Over is Remove for who knows that the fault can do nothing any more, and why.
+func (r *Registry) Over(id, why string) error {
 	r.mu.Lock()
 	for _, a := range r.active {
 		if a.ID == id {
 			r.mu.Unlock()
-			r.end(a, "it was stopped")
+			r.end(a, why)
 			return nil
 		}
 	}

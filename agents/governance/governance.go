@@ -23,6 +23,7 @@ import (
 	"aura/agents/event"
 	"aura/healing/policy"
 	"aura/store"
+	"aura/store/complaint"
 )
 
 // Name of the agent: the principal that decides by rule.
@@ -65,8 +66,9 @@ type Options struct {
 
 // Agent is the governance agent of one process.
 type Agent struct {
-	o  Options
-	mu sync.Mutex // one decision at a time: budgets count what was allowed before
+	o       Options
+	mu      sync.Mutex    // one decision at a time: budgets count what was allowed before
+	unheard complaint.Log // what the bus would not take
 }
 
 // New makes the agent.
@@ -171,6 +173,6 @@ func (a *Agent) announce(ctx context.Context, d store.PolicyDecision) {
 		RequestID: d.RequestID, IncidentID: d.IncidentID, ActionID: d.ActionID, Verdict: d.Verdict, Envelope: d.Envelope, At: d.DecidedAt,
 	}, a.o.Now())
 	if err := a.o.Publisher.Publish(ctx, m); err != nil && ctx.Err() == nil {
-		a.o.Log.Warn("a policy decision could not be announced; whoever waits finds the row", "request", d.RequestID, "err", err)
+		a.unheard.Say(a.o.Log, slog.LevelWarn, "a policy decision could not be announced; whoever waits finds the row", "request", d.RequestID, "err", err)
 	}
 }

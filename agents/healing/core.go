@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -294,6 +295,6 @@ func (c *core) publish(ctx context.Context, events ...event.Event) {
 		messages[i] = bus.NewMessage(e, c.o.Now())
 	}
 	if err := c.o.Publisher.Publish(ctx, messages...); err != nil && ctx.Err() == nil {
-		c.o.Log.Warn("events of an incident could not be published", "err", err)
+		c.unheard.Say(c.o.Log, slog.LevelWarn, "events of an incident could not be published", "err", err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"aura/healing/incident"
 	"aura/healing/playbook"
 	"aura/store"
+	"aura/store/complaint"
 )
 
 // Name is the agent's name, its lease's holder and the proposer of its requests.
@@ -76,6 +77,8 @@ type Agent struct {
 
 	present atomic.Pointer[core] // is core, for who doesn't want to wait
 	outage  outage               // of the store
+	silence outage               // of monitoring
+	unheard complaint.Log        // what the bus would not take
 }
 
 // New makes the agent; nothing runs before its first message.

@@ -3,6 +3,7 @@ package healing
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -12,12 +13,56 @@ import (
 	"aura/store"
 )
 
-// outage is a store that is down. An incident's row is written before anybody is called for it; here it is just that which
-// can't be done, so a person is called without one, once, and the incident that is opened when it is over calls nobody again.
+// outage is something without which no incident can be opened. A person is called without one, once, and the incident that
+// is opened when it is over calls nobody again.
 type outage struct {
 	mu      sync.Mutex
 	called  bool
-	healthy time.Time // the store has answered without a break since
+	healthy time.Time // it has been over without a break since
+}
+
+// over notes that all is well. What comes and goes within dwell is one outage, as it is one incident.
+func (o *outage) over(now time.Time, dwell time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.healthy.IsZero() {
+		o.healthy = now
+		return
+	}
+	o.called = o.called && now.Sub(o.healthy) < dwell
+}
+
+// stands notes that it isn't over, and reports whether a person is to be called now, if it is certain.
+func (o *outage) stands(certain bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.healthy = time.Time{}
+	if o.called || !certain {
+		return false
+	}
+	o.called = true
+	return true
+}
+
+func (o *outage) wasCalled() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.called
+}
+
+// Silent calls a person where monitoring has said nothing since then (zero: it speaks): what would tell the agent of it comes
+// over the bus. It is asked again and again, by who sees both.
+func (a *Agent) Silent(since time.Time) {
+	now := a.o.Now()
+	if since.IsZero() {
+		a.silence.over(now, a.o.Settings.CalledDwell)
+		return
+	}
+	if !a.silence.stands(true) {
+		return
+	}
+	a.without(detect.TargetBus, now, fmt.Sprintf("monitoring has said nothing since %s; nothing is judged and nothing is healed meanwhile, and its incident is opened once the bus is back",
+		since.UTC().Format(time.RFC3339)))
 }
 
 // withoutStore calls a person where monitoring says that the store is down and it can't be written; err is what handling the
@@ -29,39 +74,37 @@ func (a *Agent) withoutStore(r detect.Report, err error) {
 	}
 	s := r.Signals[at]
 	now := a.o.Now()
+	if s.State == detect.Healthy {
+		a.outage.over(now, a.o.Settings.CalledDwell)
+		return
+	}
 	code := a.o.Store.Stats().FailingCode
 	var u *store.Unavailable
 	if errors.As(err, &u) {
 		code = cmp.Or(code, u.Code)
 	}
-	a.outage.mu.Lock()
-	defer a.outage.mu.Unlock()
-	switch {
-	case s.State == detect.Healthy && a.outage.healthy.IsZero():
-		a.outage.healthy = now
-		return
-	case s.State == detect.Healthy:
-		// What comes and goes is one outage, as it is one incident.
-		a.outage.called = a.outage.called && now.Sub(a.outage.healthy) < a.o.Settings.CalledDwell
-		return
+	if a.outage.stands(s.State == detect.Confirmed && s.Target == detect.TargetStore && code != "") {
+		a.without(s.Target, now, s.Words()+"; nothing is healed meanwhile, and its incident is written down once that is possible")
 	}
-	a.outage.healthy = time.Time{}
-	if a.outage.called || s.State != detect.Confirmed || s.Target != detect.TargetStore || code == "" {
-		return
-	}
-	a.outage.called = true
-	n := Notice{
-		ID: s.Fingerprint() + "/" + now.UTC().Format("20060102-150405"), Kind: string(s.Kind), Target: s.Target, Why: incident.EscNotifyOnly, At: now,
-		Text: string(s.Kind) + " " + s.Target + ": " + s.Words() + "; nothing is healed meanwhile, and its incident is written down once that is possible",
-	}
-	a.say(n)
+}
+
+// without calls a person without an incident.
+func (a *Agent) without(target string, now time.Time, text string) {
+	a.say(Notice{
+		ID: incident.BusDown + ":" + target + "/" + now.UTC().Format("20060102-150405"), Kind: incident.BusDown, Target: target,
+		Why: incident.EscNotifyOnly, At: now, Text: incident.BusDown + " " + target + ": " + text,
+	})
 }
 
 // calledFor reports whether a person has been called already for the outage that an incident is about.
 func (a *Agent) calledFor(in incident.Incident) bool {
-	a.outage.mu.Lock()
-	defer a.outage.mu.Unlock()
-	return a.outage.called && in.Kind == incident.BusDown && in.Target == detect.TargetStore
+	switch {
+	case in.Kind != incident.BusDown:
+		return false
+	case in.Target == detect.TargetStore:
+		return a.outage.wasCalled()
+	}
+	return a.silence.wasCalled()
 }
 
 // say calls a person by log and webhook.

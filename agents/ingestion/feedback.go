@@ -3,6 +3,7 @@ package ingestion
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"aura/agents/announce"
@@ -46,7 +47,7 @@ func (in *Intake) Feedback(ctx context.Context, outcomes ...Outcome) ([]store.Fe
 		return results, nil
 	}
 	if err := in.Publisher.Publish(context.WithoutCancel(ctx), messages...); err != nil {
-		in.Log.Warn("outcomes are stored but could not be announced", "n", len(messages), "err", err)
+		in.unannounced.Say(in.Log, slog.LevelWarn, "outcomes are stored but could not be announced", "n", len(messages), "err", err)
 	}
 	return results, nil
 }

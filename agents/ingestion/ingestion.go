@@ -28,6 +28,7 @@ import (
 	"aura/agents/shadow"
 	"aura/mlops/schema"
 	"aura/store"
+	"aura/store/complaint"
 )
 
 // Name of the agent.
@@ -78,8 +79,9 @@ type Options struct {
 // Intake is the way in.
 type Intake struct {
 	Options
-	desk   *bus.Memory
-	counts *latencyCounter
+	desk                     *bus.Memory
+	counts                   *latencyCounter
+	unpublished, unannounced complaint.Log // applications and outcomes that the bus would not take
 }
 
 // New makes an intake. Its submissions wait until the agent of Spec runs.
@@ -201,7 +203,7 @@ func (in *Intake) publish(ctx context.Context, messages []*bus.Message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishWithin)
 	defer cancel()
 	if err := in.Publisher.Publish(ctx, messages...); err != nil {
-		in.Log.Warn("accepted applications could not be published; the sweeper will", "n", len(messages), "err", err)
+		in.unpublished.Say(in.Log, slog.LevelWarn, "accepted applications could not be published; the sweeper will", "n", len(messages), "err", err)
 		return
 	}
 	ids := make([]string, len(messages))

@@ -11,6 +11,7 @@ import (
 	"aura/agents/bus"
 	"aura/agents/event"
 	"aura/store"
+	"aura/store/complaint"
 )
 
 // Backlog is what the sweeper needs of the store.
@@ -45,6 +46,7 @@ type Sweeper struct {
 	SweeperOptions
 	recovered chan struct{}
 	kicked    chan struct{}
+	failing   complaint.Log
 }
 
 // NewSweeper makes a sweeper.
@@ -88,7 +90,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 
 func (s *Sweeper) report(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
-		s.Log.Warn("sweep failed; it is repeated", "err", err)
+		s.failing.Say(s.Log, slog.LevelWarn, "sweep failed; it is repeated", "err", err)
 	}
 }
 

@@ -223,6 +223,13 @@ func TestConfigValidate(t *testing.T) {
 	if o.code != 0 || !strings.HasPrefix(o.out, "valid: ") {
 		t.Errorf("exit %d: %s%s", o.code, o.out, o.err)
 	}
+	for environ, want := range map[string]string{
+		"AURA_SCHEMA_FILE=/nonexistent/s.yaml": "schema.file", "AURA_SOURCE_FILE=/nonexistent/a.csv": "source.file", "AURA_SOURCE_FILE=.": "directory",
+	} {
+		if o := try(t, Commands{}, []string{environ}, "config", "validate", "../../config.yaml"); o.code != 3 || !strings.Contains(o.err, want) {
+			t.Errorf("%s: exit %d: %s%s", environ, o.code, o.out, o.err)
+		}
+	}
 }
 
 func TestInterrupts(t *testing.T) {

@@ -45,6 +45,9 @@ func (i *invocation) validateFile(c *cobra.Command, args []string) error {
 		i.file = args[0]
 	}
 	loaded, err := i.load(c)
+	if err == nil {
+		err = loaded.Files()
+	}
 	if err != nil {
 		return err
 	}

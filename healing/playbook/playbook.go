@@ -26,6 +26,9 @@ var Kinds = []string{"LATENCY_SLO_BREACH", "PERF_DROP", "DATA_DRIFT", "AGENT_DOW
 // Actions are what a rung may start with.
 var Actions = []string{"ENABLE_SAFE_MODE", "ROLLBACK_MODEL", "TRIGGER_RETRAINING", "RESTORE_REFERENCE", "RESTART_AGENT"}
 
+// parameters are what a rung may set of its action; the rest is resolved when the action is proposed.
+var parameters = map[string][]string{"RESTART_AGENT": {"agent"}}
+
 // Verifications are what can show that a rung helped.
 var Verifications = []string{
 	"signal",    // the opening signal is healthy on data accepted after the action, by a sequential test
@@ -55,15 +58,16 @@ const (
 const (
 	// maxRungs bounds a ladder.
 	maxRungs = 16
-	// maxWithin bounds the times in which an action must take effect and help.
-	maxWithin = 24 * time.Hour
+	// MaxWithin bounds the times in which an action must take effect and help.
+	MaxWithin = 24 * time.Hour
 	// maxCooldown is how far back repeats of an action are counted: a longer wait would not be kept.
 	maxCooldown = time.Hour
 )
 
 // Rung is one step of a ladder.
 type Rung struct {
-	Action string            `json:"action" yaml:"action"`
+	Action string `json:"action" yaml:"action"`
+	// Params are of RESTART_AGENT only: agent, where the incident doesn't name it.
 	Params map[string]string `json:"params,omitempty" yaml:"params"`
 	// Requires are those of Facts that must hold before it is proposed.
 	Requires     []string `json:"requires,omitempty" yaml:"requires"`
@@ -181,6 +185,17 @@ func (r Rung) validate(at string) error {
 			return &FieldError{at + "requires", fmt.Sprintf("unknown fact %q", fact), "give of " + strings.Join(Facts, ", ")}
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(r.Params)) {
+		known := parameters[r.Action]
+		switch {
+		case len(known) == 0:
+			return &FieldError{at + "params", fmt.Sprintf("%s takes none, got %q", r.Action, name), "remove it; it is resolved when the action is proposed"}
+		case !slices.Contains(known, name):
+			return &FieldError{at + "params", fmt.Sprintf("%s has no parameter %q", r.Action, name), "give of " + strings.Join(known, ", ")}
+		case r.Params[name] == "":
+			return &FieldError{at + "params." + name, "is empty", "give it a value or leave it out"}
+		}
+	}
 	if err := r.validateTimes(at); err != nil {
 		return err
 	}
@@ -193,9 +208,9 @@ func (r Rung) validateTimes(at string) error {
 		d, most time.Duration
 		zero    string // what 0s stands for
 	}{
-		{"execute_within", r.ExecuteWithin, maxWithin, DefaultExecuteWithin.String()},
-		{"verify_within", r.VerifyWithin, maxWithin, "1m"},
-		{"dwell", r.Dwell, maxWithin, "healthy once is enough"},
+		{"execute_within", r.ExecuteWithin, MaxWithin, DefaultExecuteWithin.String()},
+		{"verify_within", r.VerifyWithin, MaxWithin, "1m"},
+		{"dwell", r.Dwell, MaxWithin, "healthy once is enough"},
 		{"cooldown", r.Cooldown, maxCooldown, "that of governance.limits"},
 	} {
 		problem := ""

@@ -1,11 +1,14 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"aura/healing/playbook"
 )
 
 // Parameters by which a decision narrows an action (MODIFIED). Each can only make it less: it must take effect sooner, be
@@ -88,6 +91,17 @@ func narrowed(b *Bounds, name, text string) (time.Duration, error) {
 	}
 	*bound = d
 	return d, nil
+}
+
+// useful refuses changes that narrow no action, whatever its rung: Tighten would silently leave each as it is.
+func useful(changes map[string]string) error {
+	widest := Proposal{Purpose: Forward, Bounds: Bounds{ExecuteWithin: playbook.MaxWithin, VerifyWithin: playbook.MaxWithin}}
+	_, err := Narrow(widest, changes)
+	var bad *NarrowError
+	if errors.As(err, &bad) {
+		return fmt.Errorf("%s: %s; a playbook's times are at most %v", bad.Param, bad.Problem, playbook.MaxWithin)
+	}
+	return err
 }
 
 // Tighten is Narrow for a rule, which is written for many actions: what isn't narrower than proposed is left as it is.

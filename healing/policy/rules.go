@@ -108,8 +108,8 @@ func Compile(rules []Rule) (*Policy, error) {
 			return nil, &RuleError{r.Name, "modify says how, with decide MODIFIED and only with it; give one of " + strings.Join(narrowing, ", ")}
 		}
 		if r.Decide == Modified {
-			if _, err := Narrow(Proposal{Purpose: Forward}, r.Modify); err != nil {
-				return nil, &RuleError{r.Name, "modify: " + strings.TrimPrefix(err.Error(), "policy: ")}
+			if err := useful(r.Modify); err != nil {
+				return nil, &RuleError{r.Name, "modify: " + err.Error()}
 			}
 		}
 		if m := placeholder.FindString(strings.ReplaceAll(r.Reason, limitMark, "")); m != "" {

@@ -122,6 +122,8 @@ func TestCompileNamesTheRule(t *testing.T) {
 		{Rule{"which", "true", Modified, "", map[string]string{"version": "3"}}, "version: it can't be modified"},
 		{Rule{"time", "true", Modified, "", map[string]string{"dwell": "-1s"}}, "no positive duration"},
 		{Rule{"both", "true", Modified, "", map[string]string{"dwell": "9s", "verify_within": "5s"}}, "not shorter"},
+		{Rule{"never", "true", Modified, "", map[string]string{"dwell": "99999h"}}, "at most 24h"},
+		{Rule{"wide", "true", Modified, "", map[string]string{"execute_within": "25h"}}, "at most 24h"},
 		{Rule{"ok", "true", Denied, "", nil}, "taken"},
 		{Rule{"default", "true", Denied, "", nil}, "taken"},
 		{Rule{"silent", "true", Denied, " ", nil}, "no reason"},
