@@ -169,8 +169,8 @@ func (a Action) Leave() string {
 // Verdict is what verification says of an action, on applications accepted after it.
 type Verdict struct {
 	State         string    `json:"state" doc:"HEALTHY, CONFIRMED (still bad) or UNKNOWN."`
-	Lower         float64   `json:"lower"`
-	Upper         float64   `json:"upper"`
+	Lower         float64   `json:"lower" doc:"Of drift: lower bound of the largest PSI; else of the 95 % interval of the share of bad samples."`
+	Upper         float64   `json:"upper" doc:"Upper bound of that interval; 0 for drift."`
 	N             int64     `json:"n"`
 	At            time.Time `json:"at,omitzero"`
 	SelfRecovered bool      `json:"self_recovered,omitempty"`

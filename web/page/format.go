@@ -26,7 +26,7 @@ func functions(a *assets) template.FuncMap {
 		"stepkind": kindOfStep, "statuskind": kindOfStatus, "since": since, "spell": span, "judged": judged, "took": took, "figure": figure, "reading": reading, "purpose": purpose, "waits": waits, "worth": worth,
 		"acts": acts, "said": said, "called": called, "idle": idle,
 		"evidence": func(d *api.IncidentDetail) string { return evidenceText(*d) }, "newest": newest, "histogram": histogram, "psibar": psiBar,
-		"part": part, "secs": seconds, "intarget": inTarget, "params": params, "changes": changes, "plain": plainNumber,
+		"part": part, "secs": seconds, "intarget": inTarget, "params": params, "changes": changes, "verdict": verdictWords,
 		"percentof":  func(v float64) string { return percent(&v) },
 		"sincestart": func(d *api.IncidentDetail, t time.Time) string { return sinceStart(*d, t) },
 		"latency": func(ms *float64) string {

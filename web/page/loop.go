@@ -267,6 +267,19 @@ func changes(before, after map[string]float64) string {
 	return strings.Join(words, ", ")
 }
 
+// verdictWords says what a verification found, with what it rests on: of drift the lower bound of the largest PSI, of all else
+// how large the share of bad samples may be.
+func verdictWords(kind string, v *api.Verdict) string {
+	words := "verdict " + strings.ToLower(v.State)
+	switch {
+	case v.N == 0:
+		return words
+	case kind == "DATA_DRIFT":
+		return fmt.Sprintf("%s: PSI at least %s on %s rows", words, plainNumber(v.Lower), count(v.N))
+	}
+	return fmt.Sprintf("%s: %s to %s bad (95 %%) of %s samples", words, percent(&v.Lower), percent(&v.Upper), count(v.N))
+}
+
 func plainNumber(v float64) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) || math.Abs(v) > 1e12 {
 		return none

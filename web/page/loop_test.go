@@ -193,3 +193,20 @@ func TestWordsForPeople(t *testing.T) {
 		}
 	}
 }
+
+// A verdict says what its figures are: a PSI isn't a share.
+func TestVerdictWords(t *testing.T) {
+	for _, c := range []struct {
+		kind string
+		v    api.Verdict
+		want string
+	}{
+		{"LATENCY_SLO_BREACH", api.Verdict{State: "HEALTHY", Upper: 0.029, N: 1250}, "verdict healthy: 0.0 % to 2.9 % bad (95 %) of 1\u202f250 samples"},
+		{"DATA_DRIFT", api.Verdict{State: "CONFIRMED", Lower: 0.31, N: 500}, "verdict confirmed: PSI at least 0.31 on 500 rows"},
+		{"DATA_DRIFT", api.Verdict{State: "UNKNOWN"}, "verdict unknown"},
+	} {
+		if got := verdictWords(c.kind, &c.v); got != c.want {
+			t.Errorf("%s: %q, want %q", c.kind, got, c.want)
+		}
+	}
+}
