@@ -170,7 +170,7 @@ func (c *contest) train(ctx context.Context, name string, rows []dataset.Row, we
 	window.Rows = len(rows)
 	m, err := registry.NewModel(c.schema, f, registry.Info{
 		Metrics: registry.Metrics{HoldoutAUC: held.AUC, Brier: held.Brier, Accuracy: held.Accuracy, LogLoss: forest.LogLoss(p, c.bad), Rows: held.Rows},
-		Window:  window, Seed: c.o.Seed,
+		Window:  window, Seed: c.o.Seed, DataDigest: data.Digest(),
 	})
 	if err != nil {
 		return contender{}, fmt.Errorf("gate: %s: %w", name, err)

@@ -26,6 +26,7 @@ type Info struct {
 	Metrics       Metrics `json:"metrics"`
 	Window        Window  `json:"window"`
 	Seed          uint64  `json:"seed"`
+	DataDigest    string  `json:"data_digest,omitempty"` // of what it was trained on, see forest.Data.Digest; "" for files older than it
 }
 
 // Model is a forest bound to a schema that it fits.

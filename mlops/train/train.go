@@ -100,7 +100,7 @@ func Fit(ctx context.Context, s *schema.Schema, rows []dataset.Row, o Options) (
 	res.Unseen = unseen
 	res.Model, err = registry.NewModel(s, final, registry.Info{
 		Metrics: registry.Metrics{CVAUC: res.CVAUC, HoldoutAUC: res.HoldoutAUC, Brier: res.Brier, Accuracy: res.Accuracy, LogLoss: res.LogLoss, Rows: len(held.p)},
-		Window:  registry.Window{From: o.From, To: o.To, Rows: len(rows)}, Seed: o.Seed,
+		Window:  registry.Window{From: o.From, To: o.To, Rows: len(rows)}, Seed: o.Seed, DataDigest: data.Digest(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
