@@ -31,19 +31,14 @@ func (b *healingBackend) Healing(ctx context.Context) (api.Healing, error) {
 		return api.Healing{}, refusal(err)
 	}
 	row := state.Settings[settingPaused]
-	out := api.Healing{State: api.HealingActive, DryRun: b.dryRun, By: row.Owner, Reason: row.Reason}
+	out := api.Healing{DryRun: b.dryRun, By: row.Owner, Reason: row.Reason}
 	if b.profile != nil {
 		out.Profile = b.profile()
 	}
 	if row.Generation > 0 {
 		out.Since = row.ChangedAt
 	}
-	switch {
-	case !b.heals:
-		out.State = api.HealingOff
-	case row.Value == "true":
-		out.State = api.HealingPaused
-	}
+	out.State = b.state(row)
 	open, err := b.store.OpenIncidents(ctx)
 	if err != nil {
 		return out, refusal(err)
@@ -59,6 +54,17 @@ func (b *healingBackend) Healing(ctx context.Context) (api.Healing, error) {
 	}
 	out.Approvals = len(waiting)
 	return out, nil
+}
+
+// state is what the row of the switch means here.
+func (b *healingBackend) state(row store.Setting) string {
+	switch {
+	case !b.heals:
+		return api.HealingOff
+	case row.Value == "true":
+		return api.HealingPaused
+	}
+	return api.HealingActive
 }
 
 // Pause implements api.Healer.

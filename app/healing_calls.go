@@ -30,6 +30,7 @@ type calls struct {
 	url    string
 	client *http.Client
 	pause  time.Duration // before the second try; it doubles
+	count  *loopTelemetry
 	log    *slog.Logger
 	queue  chan healing.Notice
 	cancel context.CancelFunc
@@ -39,9 +40,9 @@ type calls struct {
 	last []healing.Notice
 }
 
-func newCalls(address string, log *slog.Logger) *calls {
+func newCalls(address string, count *loopTelemetry, log *slog.Logger) *calls {
 	return &calls{
-		url: address, log: log.With("component", "calls"), queue: make(chan healing.Notice, callsWaiting), done: make(chan struct{}), pause: time.Second,
+		url: address, count: count, log: log.With("component", "calls"), queue: make(chan healing.Notice, callsWaiting), done: make(chan struct{}), pause: time.Second,
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // whoever redirects shall not get the call sent elsewhere
 		}},
@@ -50,6 +51,7 @@ func newCalls(address string, log *slog.Logger) *calls {
 
 // Call implements healing.Caller.
 func (c *calls) Call(n healing.Notice) {
+	c.count.call(n)
 	c.mu.Lock()
 	if c.last = append(c.last, n); len(c.last) > callsShown {
 		c.last = c.last[1:]
@@ -61,6 +63,7 @@ func (c *calls) Call(n healing.Notice) {
 	select {
 	case c.queue <- n:
 	default:
+		c.count.hook(webhookDropped)
 		c.log.Error("too many calls wait for the webhook; this one is dropped", "notice", n.ID)
 	}
 }
@@ -96,7 +99,11 @@ func (c *calls) run(ctx context.Context) {
 func (c *calls) deliver(ctx context.Context, n healing.Notice) {
 	for i := range callTries {
 		err := c.post(ctx, n)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
+			c.count.hook(webhookDelivered)
+			return
+		}
+		if ctx.Err() != nil {
 			return
 		}
 		c.log.Warn("the webhook was not reached", "notice", n.ID, "try", i+1, "err", err)
@@ -104,6 +111,7 @@ func (c *calls) deliver(ctx context.Context, n healing.Notice) {
 			return
 		}
 	}
+	c.count.hook(webhookFailed)
 	c.log.Error("the webhook was not reached; the call is in the log and on the page only", "notice", n.ID)
 }
 

@@ -308,7 +308,10 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
 	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, front *door,
 ) (*web.Server, error) {
-	tel.registry.MustRegister(&live{supervisor: sup, window: w, faults: f, store: s, mode: func() event.Mode { return view.Current().Mode }})
+	tel.registry.MustRegister(&live{
+		supervisor: sup, window: w, capacity: cfg.Admission.Window, faults: f, store: s,
+		mode: func() event.Mode { return view.Current().Mode }, champion: func() int { return view.Current().Champion },
+	})
 	if !selected(cfg, webName) {
 		return nil, nil
 	}
@@ -316,6 +319,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	ag := &agentsBackend{supervisor: sup, store: s}
 	md := &modes{store: s, view: view, publish: ctl.announce}
 	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal, heal.agents(cfg))
+	tel.registry.MustRegister(&deploymentTelemetry{store: s, report: mon.Report, healing: loop.healing.state})
 	backend := api.Backend{
 		Applications: &applications{schema: sch, intake: in, store: s, count: tel},
 		Feedback:     &feedback{intake: in, now: now},
@@ -323,7 +327,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 		Health:    &health{n},
 		Overview:  &overview{serverNeeds: n, agents: ag, models: models, modes: md, started: now(), loop: loop},
 		Incidents: loop.incidents, Signals: loop.signals, Approvals: loop.approvals, Healing: loop.healing,
-		Records: &recordsBackend{s}, Operations: &operationsBackend{heal},
+		Records: &recordsBackend{s, tel.audited}, Operations: &operationsBackend{heal},
 	}
 	if cfg.Faults.Enabled {
 		backend.Faults = &faults{registry: f, store: s}

@@ -18,6 +18,12 @@ import (
 	"aura/mlops/synth"
 )
 
+// Where applications come from, beside sourceHTTP.
+const (
+	sourceSimulator = "simulator"
+	sourceCSV       = "csv"
+)
+
 // userData is the file that the user named: one part trains the first model, the other is streamed. It is nil without one.
 type userData struct{ train, live []dataset.Row }
 
@@ -49,11 +55,11 @@ func newSource(cfg config.Config, data *userData, s *schema.Schema, in *ingestio
 	src := &source{stream: stream, log: log}
 	switch {
 	case data != nil:
-		stream.Name, stream.Rate, stream.OutcomeDelay = "csv", cfg.Source.Rate, cfg.Source.OutcomeDelay
+		stream.Name, stream.Rate, stream.OutcomeDelay = sourceCSV, cfg.Source.Rate, cfg.Source.OutcomeDelay
 		stream.Next = agentsource.Tampered(rowsOf(data.live, s), f)
 		src.what = fmt.Sprintf("%d rows of %s at %s", len(data.live), filepath.Base(cfg.Source.File), rate(cfg.Source.Rate))
 	case simulates(cfg):
-		stream.Name, stream.Rate, stream.OutcomeDelay = "simulator", cfg.Simulate.Rate, cfg.Simulate.OutcomeDelay
+		stream.Name, stream.Rate, stream.OutcomeDelay = sourceSimulator, cfg.Simulate.Rate, cfg.Simulate.OutcomeDelay
 		stream.Next = agentsource.Simulator(synth.New(simulatorSeed(cfg.Seed)), f)
 		src.what = "simulator at " + rate(cfg.Simulate.Rate)
 	case cfg.Simulate.Rate > 0:

@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"aura/agents/fault"
 	"aura/agents/healing"
 	"aura/app/config"
@@ -86,7 +89,8 @@ func TestAWebhookThatIsDownHoldsNobodyUp(t *testing.T) {
 	for name, address := range map[string]string{"answers badly": r.URL + "/s3cret", "is gone": "http://127.0.0.1:1/s3cret?token=s3cret"} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			c := newCalls(address, slog.New(slog.NewTextHandler(&log, nil)))
+			count := newLoopTelemetry(prometheus.NewRegistry())
+			c := newCalls(address, count, slog.New(slog.NewTextHandler(&log, nil)))
 			c.pause = time.Millisecond
 			for i := range 3 * callsWaiting { // nobody delivers yet: what finds no place is dropped, at once
 				c.Call(healing.Notice{ID: "n", IncidentID: string(rune('a' + i%26))})
@@ -107,6 +111,10 @@ func TestAWebhookThatIsDownHoldsNobodyUp(t *testing.T) {
 			defer cancel()
 			if err := c.close(ctx); err != nil {
 				t.Fatal(err)
+			}
+			counted := func(result string) float64 { return testutil.ToFloat64(count.webhook.WithLabelValues(result)) }
+			if counted(webhookDelivered) != 0 || counted(webhookFailed) < 1 || counted(webhookDropped) != 2*callsWaiting {
+				t.Errorf("counted: %v delivered, %v failed, %v dropped", counted(webhookDelivered), counted(webhookFailed), counted(webhookDropped))
 			}
 			if text := log.String(); strings.Contains(text, "s3cret") || !strings.Contains(text, "try=5") || strings.Contains(text, "try=6") || !strings.Contains(text, "dropped") {
 				t.Errorf("the log: %.600s", text)

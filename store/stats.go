@@ -23,12 +23,55 @@ type Stats struct {
 	Checkpoints, LogPages int64
 	// EarlyWaiting are outcomes that wait for their decision.
 	EarlyWaiting int64
+	// Commits are the COMMITs by how long they took.
+	Commits CommitTimes
+}
+
+// commitEdges are the upper edges of the histogram of COMMITs.
+var commitEdges = [...]time.Duration{
+	100 * time.Microsecond, 200 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond,
+	10 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond, time.Second, 5 * time.Second,
+}
+
+// CommitTimes is a histogram: UpTo counts, for each of Edges, what took no longer.
+type CommitTimes struct {
+	Edges []time.Duration
+	UpTo  []int64
+	N     int64
+	Sum   time.Duration
+}
+
+// commitTimes is filled by the writer alone and read by anybody; the last count is of what took longer than every edge.
+type commitTimes struct {
+	counts [len(commitEdges) + 1]atomic.Int64
+	sum    atomic.Int64
+}
+
+func (c *commitTimes) add(took time.Duration) {
+	i := 0
+	for i < len(commitEdges) && took > commitEdges[i] {
+		i++
+	}
+	c.counts[i].Add(1)
+	c.sum.Add(int64(took))
+}
+
+func (c *commitTimes) read() CommitTimes {
+	out := CommitTimes{Edges: commitEdges[:], UpTo: make([]int64, len(commitEdges)), Sum: time.Duration(c.sum.Load())}
+	for i := range c.counts {
+		out.N += c.counts[i].Load()
+		if i < len(out.UpTo) {
+			out.UpTo[i] = out.N
+		}
+	}
+	return out
 }
 
 type counters struct {
 	transactions, failed, accepted, decided, jobs, lastTx, lastCommit, early atomic.Int64
 
 	failing atomic.Pointer[failing] // nil while transactions succeed
+	commits commitTimes
 }
 
 type failing struct {
@@ -70,7 +113,7 @@ func (s *Store) Stats() Stats {
 		Transactions: c.transactions.Load(), Failed: c.failed.Load(), Accepted: c.accepted.Load(),
 		Decided: c.decided.Load(), Jobs: c.jobs.Load(),
 		LastTx: time.Duration(c.lastTx.Load()), LastCommit: time.Duration(c.lastCommit.Load()),
-		EarlyWaiting: c.early.Load(),
+		EarlyWaiting: c.early.Load(), Commits: c.commits.read(),
 	}
 	if s.ck != nil {
 		out.Checkpoints, out.LogPages = s.ck.rounds.Load(), s.ck.pages.Load()

@@ -168,7 +168,9 @@ func (w *writer) transact(g *group) error {
 	if err := w.exec(sqlCommit); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	w.st.lastCommit.Store(int64(time.Since(begin)))
+	took := time.Since(begin)
+	w.st.lastCommit.Store(int64(took))
+	w.st.commits.add(took)
 	return nil
 }
 

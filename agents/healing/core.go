@@ -281,7 +281,9 @@ func (c *core) commit(ctx context.Context, e *entry, out incident.Incident, fx [
 	for id, text := range changed {
 		e.saved[id] = text
 	}
+	before := e.in
 	e.in, e.version = out, row.Version
+	c.o.Observe(before, out)
 	c.o.hook("after save")
 	c.queue = append(c.queue, follow...)
 	c.perform(ctx, out, fx)

@@ -50,6 +50,9 @@ type Options struct {
 	Targets   Targets
 	Facts     Facts
 	Caller    Caller // may be nil: people are called by event, log and page
+	// Observe hears of each step once, after it was saved, by who saved it: before is zero for a new incident. It must not
+	// block. May be nil.
+	Observe func(before, after incident.Incident)
 	// Playbook gives the ladders in force; it may change while the agent runs.
 	Playbook func() playbook.Playbook
 	Settings incident.Settings
@@ -92,6 +95,9 @@ func New(o Options) (*Agent, error) {
 	o.Log = o.Log.With("component", Name)
 	if o.hook == nil {
 		o.hook = func(string) {}
+	}
+	if o.Observe == nil {
+		o.Observe = func(incident.Incident, incident.Incident) {}
 	}
 	a := &Agent{o: o, executor: NewExecutor(o.Store, o.Keys, o.Targets, o.Now)}
 	a.closed, a.close = context.WithCancel(context.Background())
