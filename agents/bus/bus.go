@@ -6,7 +6,7 @@
 // time from the oldest that is not acknowledged. Delivery is at least once while the process lives; no transport
 // promises more, and nothing above it relies on more (the store knows what is accepted and undecided).
 //
-// The package imports event and Watermill, nothing else of ours. New transports must pass the lane suite
+// The package imports event, nothing else of ours. New transports must pass the lane suite
 // (bus/bustest) and Watermill's own suite.
 package bus
 

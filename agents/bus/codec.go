@@ -21,6 +21,7 @@ const (
 	HeaderSubject     = "ce_subject" // the key
 	HeaderTime        = "ce_time"
 	HeaderAttempt     = "ce_attempt" // deliveries so far; an extension attribute of ours
+	HeaderReason      = "ce_reason"  // why it is a dead letter; an extension attribute of ours
 	HeaderContentType = "content-type"
 	HeaderTraceParent = "traceparent"
 )
@@ -72,26 +73,34 @@ func Encode(m *Message) (*message.Message, error) {
 		return nil, err
 	}
 	out := message.NewMessage(m.ID, payload)
+	m.attributes(func(name, value string) { out.Metadata[name] = value })
+	return out, nil
+}
+
+// attributes names what travels beside the payload, a foreign publisher's metadata first.
+func (m *Message) attributes(set func(name, value string)) {
 	for k, v := range m.headers {
-		out.Metadata[k] = v
+		set(k, v)
 	}
 	if m.Attempt > 0 {
-		out.Metadata[HeaderAttempt] = strconv.Itoa(m.Attempt)
+		set(HeaderAttempt, strconv.Itoa(m.Attempt))
 	}
 	if m.TraceParent != "" {
-		out.Metadata[HeaderTraceParent] = m.TraceParent
+		set(HeaderTraceParent, m.TraceParent)
 	}
 	if m.Event == nil {
-		return out, nil
+		return
 	}
-	out.Metadata[HeaderSpecVersion] = "1.0"
-	out.Metadata[HeaderID] = m.ID
-	out.Metadata[HeaderType] = m.Event.Type()
-	out.Metadata[HeaderSource] = SourceAURA
-	out.Metadata[HeaderSubject] = m.Event.Key()
-	out.Metadata[HeaderTime] = m.Time.UTC().Format(time.RFC3339Nano)
-	out.Metadata[HeaderContentType] = ContentTypeJSON
-	return out, nil
+	set(HeaderSpecVersion, "1.0")
+	set(HeaderID, m.ID)
+	set(HeaderType, m.Event.Type())
+	set(HeaderSource, SourceAURA)
+	set(HeaderSubject, m.Event.Key())
+	set(HeaderTime, m.Time.UTC().Format(time.RFC3339Nano))
+	set(HeaderContentType, ContentTypeJSON)
+	if d, ok := m.Event.(*event.DeadLetter); ok {
+		set(HeaderReason, d.Error)
+	}
 }
 
 // Decode makes a Message of what arrived on a topic. It never fails, since a consumer that fails to decode would meet
@@ -112,16 +121,23 @@ func Decode(topic event.Topic, in *message.Message) *Message {
 	if m.ID == "" {
 		m.ID = newID()
 	}
-	t, err := time.Parse(time.RFC3339Nano, in.Metadata[HeaderTime])
-	if err != nil {
-		t = time.Now()
-	}
-	m.Time = t.UTC()
-	if m.Event, err = decodeEvent(topic, in.Metadata[HeaderType], in.Payload); err != nil {
-		m.Event, m.Err = nil, &DecodeError{Topic: topic, Err: err}
+	if m.fill(topic, in.Metadata[HeaderType], in.Metadata[HeaderTime], time.Now()) != nil {
 		m.headers = in.Metadata
 	}
 	return m
+}
+
+// fill decodes the payload and the time, which is otherwise if there is none.
+func (m *Message) fill(topic event.Topic, typ, at string, otherwise time.Time) error {
+	t, err := time.Parse(time.RFC3339Nano, at)
+	if err != nil {
+		t = otherwise
+	}
+	m.Time = t.UTC()
+	if m.Event, err = decodeEvent(topic, typ, m.Payload); err != nil {
+		m.Event, m.Err = nil, &DecodeError{Topic: topic, Err: err}
+	}
+	return m.Err
 }
 
 func decodeEvent(topic event.Topic, typ string, payload []byte) (event.Event, error) {
@@ -149,7 +165,7 @@ func foreign(in message.Metadata) message.Metadata {
 	for k, v := range in {
 		switch k {
 		case HeaderSpecVersion, HeaderID, HeaderType, HeaderSource, HeaderSubject, HeaderTime, HeaderAttempt,
-			HeaderContentType, HeaderTraceParent:
+			HeaderContentType, HeaderTraceParent, HeaderReason:
 			continue
 		}
 		if out == nil {

@@ -10,11 +10,15 @@ import (
 // errLaneClosed says that a mailbox went away under a publisher; the transport decides what that means.
 var errLaneClosed = errors.New("bus: lane is closed")
 
-// entry is a message in a lane and when it came there (Unix nanoseconds).
+// entry is a message in a lane and when it came there (Unix nanoseconds). In a lane that is fed from a log, place is its
+// offset there, or gone when the log's partition is no longer ours.
 type entry struct {
-	m  *Message
-	at int64
+	m     *Message
+	at    int64
+	place int64
 }
+
+const gone int64 = -1
 
 // lane is the bounded queue in memory behind every mailbox of this package: a ring of what waits and a list of what a
 // reader has taken. Nobody waits while holding mu.
@@ -27,6 +31,8 @@ type lane struct {
 	overflow Overflow
 	dropped  int64
 	closed   bool
+	// done is told the place of the last message that was acked, nil where nobody needs to know.
+	done func(place int64)
 
 	// wake holds one token for readers that wait; more readers than one exist only while one replaces another.
 	wake    chan struct{}
@@ -112,6 +118,14 @@ func (l *lane) Ack(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n = min(max(n, 0), len(l.taken))
+	if l.done != nil {
+		for i := n - 1; i >= 0; i-- {
+			if p := l.taken[i].place; p != gone {
+				l.done(p)
+				break
+			}
+		}
+	}
 	clear(l.taken[:n])
 	l.taken = l.taken[n:]
 	l.openRoom()
@@ -123,6 +137,9 @@ func (l *lane) Return() {
 	defer l.mu.Unlock()
 	for i := len(l.taken) - 1; i >= 0; i-- {
 		e := l.taken[i]
+		if e.place == gone {
+			continue
+		}
 		again := *e.m
 		e.m = &again
 		l.waiting.unpop(e)
@@ -163,26 +180,67 @@ func (l *lane) add(ctx context.Context, messages []*Message, lanes []uint16, sel
 		if lanes != nil && lanes[i] != self {
 			continue
 		}
-		for !l.closed && l.len() >= l.capacity && l.overflow == Block {
-			if err := l.awaitRoom(ctx); err != nil {
-				return err
-			}
-		}
-		switch {
-		case l.closed:
-			return errLaneClosed
-		case l.len() < l.capacity:
-			l.waiting.push(entry{m, at})
-		case l.waiting.n > 0:
-			l.waiting.pop()
-			l.waiting.push(entry{m, at})
-			l.dropped++
-		default: // all are taken: the new one is the oldest that no one has
-			l.dropped++
+		if err := l.put(ctx, entry{m: m, at: at}); err != nil {
+			return err
 		}
 	}
 	l.signal()
 	return nil
+}
+
+// put appends one message as soon as there is room, or makes some. mu must be held.
+func (l *lane) put(ctx context.Context, e entry) error {
+	for !l.closed && l.len() >= l.capacity && l.overflow == Block {
+		if err := l.awaitRoom(ctx); err != nil {
+			return err
+		}
+	}
+	switch {
+	case l.closed:
+		return errLaneClosed
+	case l.len() < l.capacity:
+		l.waiting.push(e)
+	case l.waiting.n > 0:
+		l.waiting.pop()
+		l.waiting.push(e)
+		l.dropped++
+	default: // all are taken: the new one is the oldest that no one has
+		l.dropped++
+	}
+	return nil
+}
+
+// feed appends what a log holds, in its order.
+func (l *lane) feed(ctx context.Context, entries []entry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range entries {
+		if err := l.put(ctx, e); err != nil {
+			return err
+		}
+	}
+	l.signal()
+	return nil
+}
+
+// attach begins to tell done what is acked.
+func (l *lane) attach(done func(place int64)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done = done
+}
+
+// detach forgets what waits and lets what is taken go without a trace: all of it belongs to whoever reads the log's
+// partition next.
+func (l *lane) detach() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done = nil
+	l.waiting = ring{}
+	for i := range l.taken {
+		l.taken[i].place = gone
+	}
+	l.openRoom()
 }
 
 // awaitRoom gives up mu until there may be room, or the context ends.
@@ -227,7 +285,7 @@ func (l *lane) close() {
 	l.openRoom()
 	l.closed = true
 	close(l.wake)
-	l.waiting, l.taken, l.takenBuf = ring{}, nil, nil
+	l.waiting, l.taken, l.takenBuf, l.done = ring{}, nil, nil, nil
 }
 
 // snapshot appends all messages not acknowledged to dst.

@@ -45,7 +45,7 @@ func (b *mailbox) SetOverflow(o Overflow) {
 // Depth implements Mailbox.
 func (b *mailbox) Depth() int {
 	n := 0
-	for _, l := range b.lanes {
+	for _, l := range b.views {
 		n += l.Len()
 	}
 	return n
