@@ -20,11 +20,15 @@ type modelsBackend struct {
 	view     *desired.View
 	champion *model.Champion
 	announce announcer
+	mirror   *mirror // set before anybody asks
 }
 
 func newModels(r *registry.Registry, view *desired.View, c *model.Champion, ctl *control) *modelsBackend {
 	return &modelsBackend{registry: r, view: view, champion: c, announce: ctl.announce}
 }
+
+// Mirror implements api.Models.
+func (b *modelsBackend) Mirror() *api.Mirror { return b.mirror.status() }
 
 // Models implements api.Models. The cursor is the number of the last version shown.
 func (b *modelsBackend) Models(ctx context.Context, limit int, cursor string) (api.List[api.Model], error) {

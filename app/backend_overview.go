@@ -46,6 +46,7 @@ func (o *overview) Overview(ctx context.Context) (api.Overview, error) {
 	if out.Champion, out.Previous, err = o.models.champions(ctx); err != nil {
 		return out, err
 	}
+	out.Mirror = o.models.Mirror()
 	faults := &faults{registry: o.faults, store: o.store}
 	if out.Faults, err = faults.Faults(ctx); err != nil {
 		return out, err

@@ -67,7 +67,7 @@ func selected(cfg config.Config, name string) bool {
 func provide() fx.Option {
 	return fx.Provide(
 		loadSchema, loadUserData, storeOptions, openStore, newTransport, newObjective, newTelemetry, newRegistry, newFirstModel,
-		newView, newChampion, newReference, newShadow, newModels, newBadModel, newFaults, newWindow, newIntake, newHolders, newSweeper,
+		newView, newChampion, newReference, newShadow, newModels, newMirror, newBadModel, newFaults, newWindow, newIntake, newHolders, newSweeper,
 		newTechnical, newMonitoring, newControl, newHealer, newSupervisor, newHub, newServer, newSource,
 	)
 }
@@ -96,6 +96,7 @@ type parts struct {
 	Healer     *healer
 	Control    *control
 	Hub        *web.Hub
+	Mirror     *mirror
 	Server     *web.Server `optional:"true"`
 	Source     *source
 	Now        clock
@@ -126,9 +127,10 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("sweeper", p.Sweeper.Run),
 		loop("retention", p.purge(cfg, log)),
 		p.Objective.loop(log),
-		loop("monitoring watch", p.lookAtMonitoring()),
+		loop("monitoring watch", p.lookAtMonitoring(log)),
 		growth(newGrower(p, log)),
 		loop("agent health", p.saveHealth(log)),
+		loop("mlflow", p.Mirror.run),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),
 		loop("live incidents", followLoop(p.Transport, p.Hub, log)),
 		{Name: "drain", Stop: p.drain(log), Within: max(cfg.Shutdown.Timeout/2, cfg.Shutdown.Timeout-restWithin)},

@@ -16,6 +16,7 @@ import (
 	"aura/healing/detect"
 	"aura/mlops/registry"
 	"aura/store"
+	"aura/store/complaint"
 )
 
 // controlNames are the agents that watch and heal; a process decides without them.
@@ -77,10 +78,17 @@ func loadReference(st *store.Store) reference.Loader {
 // blindAfter is how long monitoring may say nothing before a person is told.
 const blindAfter = 3 * time.Second
 
-// lookAtMonitoring has a person told when monitoring says nothing: nothing on the bus could.
-func (p parts) lookAtMonitoring() func(context.Context) {
+// lookAtMonitoring has a person told when monitoring says nothing: nothing on the bus could. Where nobody heals, nobody calls
+// people either, and the log must do.
+func (p parts) lookAtMonitoring(log *slog.Logger) func(context.Context) {
+	var silent complaint.Log
 	return every(blindAfter/6, func(context.Context) {
-		_, since := p.Monitoring.Look(p.Now(), blindAfter)
-		p.Healer.healing.Silent(since)
+		blind, since := p.Monitoring.Look(p.Now(), blindAfter)
+		switch {
+		case p.Healer.healing != nil:
+			p.Healer.healing.Silent(since)
+		case blind:
+			silent.Say(log, slog.LevelError, "BUS_DOWN: monitoring reports nothing", "since", since)
+		}
 	})
 }

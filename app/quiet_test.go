@@ -155,6 +155,22 @@ func TestQuietWhileTheBusIsGone(t *testing.T) {
 	}, b.instead())
 }
 
+// TestTheBusIsGoneWhileNobodyHeals: there is nobody to call people, and the log says it.
+func TestTheBusIsGoneWhileNobodyHeals(t *testing.T) {
+	t.Parallel()
+	b := &slowBus{}
+	virtually(t, func(c *config.Config) { c.Healing.Enabled = false }, func(w *world) {
+		time.Sleep(5 * time.Second)
+		b.down.Store(true)
+		time.Sleep(20 * time.Second)
+		if n := strings.Count(w.log.String(), "BUS_DOWN: monitoring reports nothing"); n != 2 {
+			w.t.Errorf("%d lines say so, want one each ten seconds", n)
+		}
+		b.down.Store(false)
+		time.Sleep(5 * time.Second)
+	}, b.instead())
+}
+
 // calledOf counts the calls of a person because a target can't be heard.
 func (w *world) calledOf(target string) (n int) {
 	for _, c := range w.parts.Healer.calls.recent() {

@@ -27,6 +27,7 @@ type fake struct {
 	changes     []api.Change
 	faults      []api.Fault
 	pending     bool
+	mirrored    *api.Mirror
 	rejected    int
 	err         error // returned by everything if set
 	notReady    string
@@ -142,6 +143,8 @@ func (f *fake) Rollback(_ context.Context, by api.Change) (api.Switch, error) {
 	f.remember(by)
 	return api.Switch{Version: 2, Previous: 3, Digest: "60303ae22b99", Generation: 9}, f.err
 }
+
+func (f *fake) Mirror() *api.Mirror { return f.mirrored }
 
 func (f *fake) History(context.Context, int, string) (api.List[api.AliasChange], error) {
 	return api.List[api.AliasChange]{Items: []api.AliasChange{{Alias: "champion", Version: 3, Previous: 2, By: "ann", Reason: "better", At: then}}}, f.err

@@ -28,6 +28,17 @@ func (s *Server) registerModels(h huma.API) {
 		return newListOutput("/api/v1/models/history", in, list), err
 	})
 	register(s, h, huma.Operation{
+		OperationID: "get-model-mirror", Method: http.MethodGet, Path: "/api/v1/models/mirror",
+		Summary: "Whether MLflow has what the registry has", Tags: []string{"models"},
+		Description: "404 where the registry is not mirrored.",
+	}, func(context.Context, *struct{}) (*struct{ Body api.Mirror }, error) {
+		m := models.Mirror()
+		if m == nil {
+			return nil, api.Refuse(api.NotFound, "the registry is not mirrored; set mlflow.url, or start with --mlflow")
+		}
+		return &struct{ Body api.Mirror }{*m}, nil
+	})
+	register(s, h, huma.Operation{
 		OperationID: "get-model", Method: http.MethodGet, Path: "/api/v1/models/{version}",
 		Summary: "A model version", Tags: []string{"models"},
 	}, func(ctx context.Context, in *versionInput) (*output, error) {

@@ -101,6 +101,8 @@ type keyFlag struct{ name, key, usage string }
 
 var dataFlag = keyFlag{"data", "data.dir", "directory of database, models and the server's address"}
 
+var mlflowFlag = keyFlag{"mlflow", "mlflow.url", "MLflow server that models are mirrored in, such as http://127.0.0.1:5000"}
+
 // dbFlag is for commands that open the store.
 var dbFlag = keyFlag{"db", "store.url", "PostgreSQL database, such as postgres://user@host:5432/database"}
 

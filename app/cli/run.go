@@ -5,7 +5,7 @@ import "github.com/spf13/cobra"
 var runFlags = []keyFlag{
 	{"http", "http.addr", "address of API and page; port 0 picks a free one"},
 	dataFlag,
-	dbFlag,
+	dbFlag, mlflowFlag,
 	{"simulate", "simulate.rate", "made-up applications a second; 0 = none"},
 	{"seed", "seed", "seed of every random choice; 0 = a random one, printed"},
 	{"bus", "bus.kind", "transport between agents: memory or gochannel"},

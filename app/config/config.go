@@ -19,6 +19,7 @@ type Config struct {
 	Seed       uint64     `key:"seed"`
 	Retention  Retention  `key:"retention"`
 	Training   Training   `key:"training"`
+	MLflow     MLflow     `key:"mlflow"`
 	Faults     Faults     `key:"faults"`
 	Desired    Desired    `key:"desired"`
 	Monitoring Monitoring `key:"monitoring"`
@@ -45,6 +46,18 @@ type Data struct {
 // Store is the database: a PostgreSQL server's where it has a URL, else the file in the data directory.
 type Store struct {
 	URL string `key:"url" env:"AURA_DB" secret:"true"`
+}
+
+// MLflow is the server that the model registry is mirrored in, if it has a URL.
+type MLflow struct {
+	URL string `key:"url" env:"AURA_MLFLOW"`
+	// Model is the registered model, named as the schema if empty.
+	Model      string        `key:"model"`
+	Experiment string        `key:"experiment"`
+	Every      time.Duration `key:"every" min:"1s" max:"1h"`
+	Username   string        `key:"username" env:"MLFLOW_TRACKING_USERNAME"`
+	Password   string        `key:"password" env:"MLFLOW_TRACKING_PASSWORD" secret:"true"`
+	Token      string        `key:"token" env:"MLFLOW_TRACKING_TOKEN" secret:"true"`
 }
 
 // Bus is the transport between agents.
@@ -179,6 +192,7 @@ func Default() Config {
 		Seed:      1,
 		Retention: Retention{Simulated: time.Hour, Applications: 180 * 24 * time.Hour, Every: time.Minute},
 		Training:  Training{Rows: 10_000, Trees: 100, Depth: 10},
+		MLflow:    MLflow{Experiment: "aura", Every: 5 * time.Second},
 		Faults:    Faults{Enabled: true, MaxTTL: 15 * time.Minute},
 		Desired:   Desired{Poll: time.Second},
 		Monitoring: Monitoring{

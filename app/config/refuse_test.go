@@ -52,6 +52,9 @@ func TestRefused(t *testing.T) {
 		{"too cautious", "monitoring: {harmless_shift: 0.2, autocorrelation: 0.5, false_alarms_month: 1e-90}", nil, nil, []string{"monitoring.false_alarms_month", "allow more"}},
 		{"no people", "governance: {principals: /nonexistent/people.yaml}", nil, nil, []string{"governance.principals = /nonexistent/people.yaml", "no such file", "leave it empty"}},
 		{"people of another form", "governance: {principals: testdata/defaults.golden}", nil, nil, []string{"governance.principals", "token_sha256"}},
+		{"no MLflow", "mlflow: {url: '127.0.0.1:5000'}", nil, nil, []string{"mlflow.url", "http://127.0.0.1:5000"}},
+		{"a secret in the address", "mlflow: {url: 'http://u:p@h'}", nil, nil, []string{"mlflow.url", "MLFLOW_TRACKING_PASSWORD"}},
+		{"no registered model", "mlflow: {url: 'http://h', model: 'a/b'}", nil, nil, []string{"mlflow.model", "slash"}},
 		{"no directory", "data: {dir: ''}", nil, nil, []string{"data.dir", "name a directory"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

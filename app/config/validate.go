@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"aura/agents/governance"
+	"aura/mlops/registry/mlflow"
 )
 
 // validate tests each value by its tags, then what the tags can't say. Keys whose value couldn't be read are left out:
@@ -37,6 +38,17 @@ func (b *builder) validate() {
 	}
 	if u := c.Store.URL; u != "" && !postgres.MatchString(u) {
 		b.wrong("store.url", "not the address of a PostgreSQL database", "write postgres://user:password@host:5432/database, or leave it empty for SQLite in data.dir")
+	}
+	if m := c.MLflow; m.URL != "" {
+		if _, err := mlflow.NewClient(m.URL, mlflow.Credentials{}, 0); err != nil {
+			b.wrong("mlflow.url", strings.TrimPrefix(oneLine(err), "mlflow: "), "or leave it empty for no mirror")
+		}
+		if strings.TrimSpace(m.Experiment) == "" {
+			b.wrong("mlflow.experiment", "empty", "name one, such as aura")
+		}
+		if strings.ContainsAny(m.Model, "/:'\"") {
+			b.wrong("mlflow.model", "a registered model's name has no slash, colon or quote", "name another, or leave it empty for the schema's name")
+		}
 	}
 	if w := c.Healing.Webhook; w != "" {
 		// What is wrong with it is said without a word of it: it may hold a secret.

@@ -86,6 +86,8 @@ type Models interface {
 	Promote(ctx context.Context, version int, by Change) (Switch, error)
 	Rollback(ctx context.Context, by Change) (Switch, error)
 	History(ctx context.Context, limit int, cursor string) (List[AliasChange], error)
+	// Mirror is the state of the registry's mirror; nil without one.
+	Mirror() *Mirror
 }
 
 // Modes reads and sets who decides. Once SetMode has returned, no decision in the old mode commits.

@@ -92,6 +92,16 @@ type Check struct {
 	Reason string `json:"reason,omitempty" doc:"What is missing."`
 }
 
+// Mirror is the state of the MLflow server that the registry is mirrored in.
+type Mirror struct {
+	Address  string    `json:"address" doc:"Of the registered model, in MLflow's UI."`
+	Equal    bool      `json:"equal" doc:"It had every version and the same aliases, the last time that it was asked."`
+	EqualAt  time.Time `json:"equal_at,omitzero" doc:"When that was so last."`
+	Problem  string    `json:"problem,omitempty" doc:"What is in the way. Decisions never wait for it."`
+	Versions int       `json:"versions" doc:"That it has."`
+	Missing  int       `json:"missing" doc:"That it has not yet."`
+}
+
 // Overview is what the page shows. Agents come in the order of the pipeline.
 type Overview struct {
 	At       time.Time
@@ -106,6 +116,7 @@ type Overview struct {
 	Decisions []Record // newest first, at most some 20
 	Champion  *Model   // nil before the first one
 	Previous  int      // version a rollback would go to, 0 if none
+	Mirror    *Mirror  // nil where the registry isn't mirrored
 	Faults    []Fault
 	// FaultKinds are the kinds that this process can inject.
 	FaultKinds []string

@@ -26,7 +26,7 @@ type Options struct {
 	Registry Registry
 	// Model is the name of the registered model, Experiment that of the experiment of its runs.
 	Model, Experiment string
-	// Export gives a model's ONNX form; an error says why it has none, and the version is written without.
+	// Export gives a model's ONNX form, nil for none; an error says why it has none, and the version is written without.
 	Export func(*registry.Model) ([]byte, error)
 	// Promote puts a version in charge that somebody made the champion in MLflow. A *registry.Refused is final: the alias is
 	// set back. It is called from Sync.
@@ -177,9 +177,11 @@ func (m *Mirror) publish(ctx context.Context, v registry.Version) (string, error
 	if content.File, err = model.Encode(); err != nil {
 		return "", err
 	}
-	if content.ONNX, err = m.o.Export(model); err != nil {
-		content.ONNX, content.ONNXNote = nil, err.Error()
-		m.o.Log.Warn("a version is mirrored without ONNX", "version", v.Number, "err", err)
+	if m.o.Export != nil {
+		if content.ONNX, err = m.o.Export(model); err != nil {
+			content.ONNX, content.ONNXNote = nil, err.Error()
+			m.o.Log.Warn("a version is mirrored without ONNX", "version", v.Number, "err", err)
+		}
 	}
 	experiment, err := m.o.Client.experiment(ctx, m.o.Experiment)
 	if err != nil {

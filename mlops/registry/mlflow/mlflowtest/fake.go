@@ -84,6 +84,20 @@ func (f *Fake) FailAt(n int) {
 	f.failAt = f.calls + n
 }
 
+// Alias is the version that an alias names, empty for none.
+func (f *Fake) Alias(alias string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.aliases[alias]
+}
+
+// Move makes an alias name a version, as people do in the server's UI.
+func (f *Fake) Move(alias, version string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.aliases[alias] = version
+}
+
 // Calls is how many calls there were.
 func (f *Fake) Calls() int {
 	f.mu.Lock()

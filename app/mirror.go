@@ -1,0 +1,98 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"aura/agents/desired"
+	"aura/app/config"
+	"aura/mlops/registry"
+	"aura/mlops/registry/mlflow"
+	"aura/mlops/schema"
+	"aura/store/complaint"
+	"aura/web/api"
+)
+
+// mirrorer is who promotes what somebody made the champion in MLflow.
+const mirrorer = "mlflow"
+
+// mirror keeps an MLflow server's registry equal to ours, if one is configured.
+type mirror struct {
+	*mlflow.Mirror // nil without a server
+	every          time.Duration
+	kick           chan struct{}
+	log            *slog.Logger
+	failing        complaint.Log
+}
+
+func newMirror(cfg config.Config, r *registry.Registry, models *modelsBackend, sch *schema.Schema, view *desired.View, now clock, log *slog.Logger) (*mirror, error) {
+	m := &mirror{every: cfg.MLflow.Every, kick: make(chan struct{}, 1), log: log.With("component", "mlflow")}
+	models.mirror = m
+	if cfg.MLflow.URL == "" {
+		return m, nil
+	}
+	c, err := mlflow.NewClient(cfg.MLflow.URL, mlflow.Credentials{Username: cfg.MLflow.Username, Password: cfg.MLflow.Password, Token: cfg.MLflow.Token}, 0)
+	if err != nil {
+		return nil, refuse("mlflow.url: %v", err)
+	}
+	m.Mirror = mlflow.NewMirror(mlflow.Options{
+		Client: c, Registry: r, Model: cmp.Or(cfg.MLflow.Model, sch.Name), Experiment: cfg.MLflow.Experiment, Now: now, Log: log,
+		Promote: func(ctx context.Context, version int, reason string) error {
+			generation, err := r.Promote(ctx, version, mirrorer, reason)
+			if err != nil {
+				return err
+			}
+			_, err = models.switched(ctx, generation)
+			return err
+		},
+	})
+	view.OnChange(func(_ context.Context, before, after desired.State) {
+		if before.ChampionGeneration != after.ChampionGeneration {
+			select {
+			case m.kick <- struct{}{}:
+			default: // it is kicked already
+			}
+		}
+	})
+	return m, nil
+}
+
+// syncWithin bounds one Sync: a first one uploads every version.
+const syncWithin = 5 * time.Minute
+
+// run keeps the server equal, soon after each change of the champion and now and then, until ctx ends.
+func (m *mirror) run(ctx context.Context) {
+	if m.Mirror == nil {
+		return
+	}
+	t := time.NewTicker(m.every)
+	defer t.Stop()
+	for {
+		m.once(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.kick:
+		case <-t.C:
+		}
+	}
+}
+
+func (m *mirror) once(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, syncWithin)
+	defer cancel()
+	if err := m.Sync(ctx); err != nil && ctx.Err() == nil {
+		m.failing.Say(m.log, slog.LevelWarn, "MLflow doesn't have all of the registry; decisions don't need it, and it is tried again", "err", err)
+	}
+}
+
+// status is what people see of it; nil without a server.
+func (m *mirror) status() *api.Mirror {
+	if m.Mirror == nil {
+		return nil
+	}
+	s := m.Status()
+	return &api.Mirror{Address: m.Address(), Equal: !s.At.IsZero() && s.Problem == "", Problem: s.Problem, EqualAt: s.Good, Versions: s.Versions, Missing: s.Missing}
+}
