@@ -75,7 +75,7 @@ type Features struct {
 	// Values holds every column of the schema in its order, protected ones too: numbers as they came, categories as
 	// their index, missing as NaN (null in JSON). Rules and monitoring read it.
 	Values schema.Vector `json:"values"`
-	// Vector holds the model's inputs: transformed, rounded to float32, without protected columns.
+	// Vector holds the model's inputs: transformed, without protected columns.
 	Vector schema.Vector `json:"vector"`
 	// MinGeneration is the least generation of the champion that may score it; 0 for any.
 	MinGeneration int64 `json:"min_generation,omitempty"`

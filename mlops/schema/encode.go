@@ -80,8 +80,8 @@ func (s *Schema) Record(values Vector) (Record, error) {
 	return out, nil
 }
 
-// Vector turns values (of Encode: all columns) into the model's input: protected columns left out, transformed, rounded
-// to float32 so that every engine compares the same numbers. len(values) must be len(Features).
+// Vector turns values (of Encode: all columns) into the model's input: protected columns left out, transformed. It keeps
+// their full precision: how an engine rounds belongs to its model. len(values) must be len(Features).
 func (s *Schema) Vector(values Vector) Vector {
 	return s.AppendVector(make(Vector, 0, len(s.inputs)), values)
 }
@@ -92,22 +92,15 @@ func (s *Schema) AppendVector(dst, values Vector) Vector {
 		in := &s.inputs[i]
 		x := values[in.Feature]
 		if !in.Categorical {
-			x = s.Features[in.Feature].Transform.apply(x)
+			x = s.Features[in.Feature].Transform.Apply(x)
 		}
-		dst = append(dst, narrow(x))
+		dst = append(dst, x)
 	}
 	return dst
 }
 
-// narrow rounds to float32. What is too large for one stays finite: infinity has no JSON form, and orders the same.
-func narrow(x float64) float64 {
-	if f := float64(float32(x)); !math.IsInf(f, 0) {
-		return f
-	}
-	return math.Copysign(math.MaxFloat32, x)
-}
-
-func (t Transform) apply(x float64) float64 {
+// Apply returns x on the scale that a model sees; NaN where x has no place on it. It never falls as x rises.
+func (t Transform) Apply(x float64) float64 {
 	switch t {
 	case Log1p:
 		return math.Log1p(x)

@@ -6,7 +6,7 @@
 //
 // A row has three forms. A Record is the named features as they came. Values (Schema.Encode) are all columns in the
 // schema's order as numbers: a category as its index in Categories, missing as NaN; rules and monitoring read them.
-// The vector (Schema.Vector) is the model's input: without protected columns, transformed, rounded to float32.
+// The vector (Schema.Vector) is the model's input: without protected columns, transformed.
 //
 // A Schema is immutable after Parse and safe for any number of goroutines. Nothing blocks. Tests need no set-up: use
 // Builtin or Parse.
