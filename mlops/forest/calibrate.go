@@ -28,10 +28,10 @@ func calibrate(v votes, d Data) (Calibration, Training, []float64) {
 		t.OutOfBagAUC = auc
 	}
 	for i, p := range scores {
-		scores[i] = c.apply(p)
+		scores[i] = c.Apply(p)
 	}
 	for i, p := range unseen {
-		unseen[i] = c.apply(p) // NaN stays NaN
+		unseen[i] = c.Apply(p) // NaN stays NaN
 	}
 	if brier := Brier(scores, outcome); brier == brier {
 		t.OutOfBagBrier = brier
@@ -85,7 +85,7 @@ func platt(z, weights []float64, bad []bool) Calibration {
 			break
 		}
 	}
-	if !(Calibration{A: a, B: b}).valid() {
+	if !(Calibration{A: a, B: b}).Valid() {
 		return none
 	}
 	return Calibration{A: a, B: b}
@@ -105,7 +105,7 @@ func plattLoss(z, weights []float64, bad []bool, high, low, a, b float64) float6
 	return loss
 }
 
-// valid is what a calibration must satisfy, fitted or read: finite, and it keeps the order of scores.
-func (c Calibration) valid() bool {
+// Valid is what a calibration must satisfy, fitted or read: finite, and it keeps the order of scores.
+func (c Calibration) Valid() bool {
 	return c.A > 1e-6 && c.A < 1e6 && math.Abs(c.B) < 1e6
 }

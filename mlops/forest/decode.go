@@ -56,7 +56,7 @@ func decodeHeader(data []byte) (*Forest, error) {
 	if err := h.Params.check(len(h.Columns)); err != nil {
 		return nil, broken("header: %v", err)
 	}
-	if !h.Calibration.valid() {
+	if !h.Calibration.Valid() {
 		return nil, broken("header: the calibration %v doesn't rise", h.Calibration)
 	}
 	if t := h.Training; t.Rows < 0 || t.Bad < 0 || t.Bad > t.Rows {

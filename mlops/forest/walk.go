@@ -13,7 +13,7 @@ type (
 
 // Score returns the calibrated probability that x goes bad. x holds one value a column, in the order of Columns, NaN for
 // missing; another length is a caller's bug and panics. Infinite values are in order. No allocation.
-func (f *Forest) Score(x []float64) float64 { return f.calibration.apply(f.Raw(x)) }
+func (f *Forest) Score(x []float64) float64 { return f.calibration.Apply(f.Raw(x)) }
 
 // Raw returns the mean vote of the trees, uncalibrated: an integer sum divided once, the number an ONNX export gives.
 func (f *Forest) Raw(x []float64) float64 { return float64(f.sum(x)) / f.scale }
@@ -197,6 +197,7 @@ func logit(p float64) float64 {
 	return math.Log(p / (1 - p))
 }
 
-func (c Calibration) apply(p float64) float64 { return sigmoid(float64(c.A*logit(p)) + c.B) }
+// Apply returns the calibrated probability of a mean vote.
+func (c Calibration) Apply(p float64) float64 { return sigmoid(float64(c.A*logit(p)) + c.B) }
 
 func sigmoid(z float64) float64 { return 1 / (1 + math.Exp(-z)) }
