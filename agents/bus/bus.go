@@ -2,12 +2,12 @@
 //
 // The data path (applications on their way to a decision) uses Transport.Publish and Mailbox: batches, lanes, explicit
 // acknowledgement. The control plane uses Watermill's Publisher and Subscriber, which every transport offers over the
-// same topics. Order: messages of one key stay in one lane and are delivered in the order of their publication, each
+// same topics (on Kafka that is watermill-kafka; the data path uses the Sarama client underneath it). Order: messages of one key stay in one lane and are delivered in the order of their publication, each
 // time from the oldest that is not acknowledged. Delivery is at least once while the process lives; no transport
 // promises more, and nothing above it relies on more (the store knows what is accepted and undecided).
 //
-// The package imports event, nothing else of ours. New transports must pass the lane suite
-// (bus/bustest) and Watermill's own suite.
+// The package imports event, nothing else of ours. New transports must pass the lane suite (bus/bustest) and Watermill's own
+// suite.
 package bus
 
 import (

@@ -40,8 +40,8 @@ type KafkaOptions struct {
 // The control plane is watermill-kafka as it comes (Publisher, Subscriber): one message in flight a partition, which is
 // far too slow for the data path and right for the few messages that are there.
 //
-// Publish returns when the broker has everything (all replicas in sync), or with an error after some seconds of trying.
-// When the broker is away, members and readers try again by themselves until it is back.
+// Publish returns when the broker has everything (all replicas in sync). When the broker is away it fails after some seconds
+// of trying, then waits for it as it waits for room; members and readers try again by themselves until it is back.
 type Kafka struct {
 	options  KafkaOptions
 	config   *sarama.Config
@@ -71,7 +71,7 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	producer, err := newKafkaProducer(client)
+	producer, err := newKafkaProducer(client, o.Logger)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("bus: Kafka producer: %w", err), client.Close())
 	}

@@ -2,9 +2,12 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -13,15 +16,19 @@ import (
 const producerRoom = 1 << 14
 
 // kafkaProducer sends the batches of all publishers through one asynchronous producer, which packs into a request what has
-// gathered while the last one was under way.
+// gathered while the last one was under way. When the brokers were away it is replaced: Sarama's own would refuse everything
+// for ten seconds after they are back.
 type kafkaProducer struct {
-	async  sarama.AsyncProducer
+	client sarama.Client
+	log    *slog.Logger
 	flow   *flow
 	ending chan struct{}
-	idle   sync.WaitGroup // the two goroutines that hear of records
+	tasks  sync.WaitGroup // who hears of records, and who renews
 
-	mu     sync.RWMutex // held for reading by who hands over records
-	closed bool
+	mu      sync.RWMutex // held for reading by who hands over records
+	async   sarama.AsyncProducer
+	renewed chan struct{} // closed when async can be used
+	closed  bool
 }
 
 // kafkaBatch is what one call of send waits for.
@@ -31,23 +38,34 @@ type kafkaBatch struct {
 	done chan struct{}
 }
 
-func newKafkaProducer(client sarama.Client) (*kafkaProducer, error) {
+func newKafkaProducer(client sarama.Client, log *slog.Logger) (*kafkaProducer, error) {
 	async, err := sarama.NewAsyncProducerFromClient(client)
 	if err != nil {
 		return nil, err
 	}
-	p := &kafkaProducer{async: async, flow: newFlow(producerRoom), ending: make(chan struct{})}
-	p.idle.Go(func() {
+	p := &kafkaProducer{client: client, log: log, flow: newFlow(producerRoom), ending: make(chan struct{}), renewed: make(chan struct{})}
+	p.use(async)
+	return p, nil
+}
+
+// use makes a producer the present one. mu must be held once others know of p.
+func (p *kafkaProducer) use(async sarama.AsyncProducer) {
+	p.async = async
+	close(p.renewed)
+	p.tasks.Go(func() {
 		for r := range async.Successes() {
 			p.finish(r, nil)
 		}
 	})
-	p.idle.Go(func() {
+	p.tasks.Go(func() {
+		var once sync.Once
 		for e := range async.Errors() {
 			p.finish(e.Msg, e.Err)
+			if broken(e.Err) { // not here: who hands over records holds the lock, and may wait for this loop
+				once.Do(func() { p.tasks.Go(func() { p.renew(async) }) })
+			}
 		}
 	})
-	return p, nil
 }
 
 func (p *kafkaProducer) finish(r *sarama.ProducerMessage, err error) {
@@ -59,6 +77,49 @@ func (p *kafkaProducer) finish(r *sarama.ProducerMessage, err error) {
 	if b.left.Add(-1) == 0 {
 		close(b.done)
 	}
+}
+
+// broken reports whether a failure says that the brokers were not there, rather than what they think of a record.
+func broken(err error) bool {
+	var answer sarama.KError
+	var ours sarama.ConfigurationError
+	return !errors.As(err, &answer) && !errors.As(err, &ours)
+}
+
+// renew replaces a producer that failed, unless that has been done already. Until there is another one publishers wait.
+func (p *kafkaProducer) renew(failed sarama.AsyncProducer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.async != failed || p.closed {
+		return
+	}
+	p.log.Warn("Kafka's brokers can't be reached; publishing waits until they can")
+	p.async, p.renewed = nil, make(chan struct{})
+	failed.AsyncClose()
+	p.tasks.Go(func() {
+		for {
+			async, err := sarama.NewAsyncProducerFromClient(p.client) // it tries for some seconds by itself
+			p.mu.Lock()
+			switch {
+			case p.closed:
+				p.mu.Unlock()
+				if err == nil {
+					_ = async.Close()
+				}
+				return
+			case err == nil:
+				p.use(async)
+				p.log.Info("Kafka's brokers are back")
+				p.mu.Unlock()
+				return
+			}
+			p.mu.Unlock()
+			select {
+			case <-time.After(readerPause):
+			case <-p.ending:
+			}
+		}
+	})
 }
 
 // send returns when the brokers have all records, or with why they don't. When ctx ends first they may still get them.
@@ -89,11 +150,10 @@ func (p *kafkaProducer) send(ctx context.Context, records []*sarama.ProducerMess
 
 // hand gives the records to the producer; with an error it says how many it took.
 func (p *kafkaProducer) hand(ctx context.Context, b *kafkaBatch, records []*sarama.ProducerMessage) (int, error) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if p.closed {
-		return 0, ErrClosed
+	if err := p.lock(ctx); err != nil {
+		return 0, err
 	}
+	defer p.mu.RUnlock()
 	for i, r := range records {
 		r.Metadata = b
 		select {
@@ -107,14 +167,39 @@ func (p *kafkaProducer) hand(ctx context.Context, b *kafkaBatch, records []*sara
 	return len(records), nil
 }
 
+// lock waits for a producer and holds mu for reading.
+func (p *kafkaProducer) lock(ctx context.Context) error {
+	for {
+		p.mu.RLock()
+		if p.closed {
+			p.mu.RUnlock()
+			return ErrClosed
+		}
+		if p.async != nil {
+			return nil
+		}
+		renewed := p.renewed
+		p.mu.RUnlock()
+		select {
+		case <-renewed:
+		case <-ctx.Done():
+			return fmt.Errorf("bus: Kafka's brokers can't be reached: %w", ctx.Err())
+		case <-p.ending:
+			return ErrClosed
+		}
+	}
+}
+
 // close flushes what is on its way, as long as the brokers take it.
 func (p *kafkaProducer) close() error {
 	close(p.ending)
 	p.mu.Lock()
 	p.closed = true
+	if p.async != nil {
+		p.async.AsyncClose()
+	}
 	p.mu.Unlock()
 	p.flow.open()
-	p.async.AsyncClose()
-	p.idle.Wait()
+	p.tasks.Wait()
 	return nil
 }
