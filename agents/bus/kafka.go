@@ -40,8 +40,8 @@ type KafkaOptions struct {
 // The control plane is watermill-kafka as it comes (Publisher, Subscriber): one message in flight a partition, which is
 // far too slow for the data path and right for the few messages that are there.
 //
-// Publish returns when the broker has everything (all replicas in sync). When the broker is away it fails after some seconds
-// of trying, then waits for it as it waits for room; members and readers try again by themselves until it is back.
+// Publish returns when the broker has everything (all replicas in sync). When the broker is away it fails, after a second or
+// two of trying the first time and then at once; members, readers and the producer try by themselves until it is back.
 type Kafka struct {
 	options  KafkaOptions
 	config   *sarama.Config

@@ -25,11 +25,12 @@ type kafkaProducer struct {
 	ending chan struct{}
 	tasks  sync.WaitGroup // who hears of records, and who renews
 
-	mu      sync.RWMutex // held for reading by who hands over records
-	async   sarama.AsyncProducer
-	renewed chan struct{} // closed when async can be used
-	closed  bool
+	mu     sync.RWMutex         // held for reading by who hands over records
+	async  sarama.AsyncProducer // nil while the brokers are away
+	closed bool
 }
+
+var errNoBroker = errors.New("bus: Kafka's brokers can't be reached")
 
 // kafkaBatch is what one call of send waits for.
 type kafkaBatch struct {
@@ -43,7 +44,7 @@ func newKafkaProducer(client sarama.Client, log *slog.Logger) (*kafkaProducer, e
 	if err != nil {
 		return nil, err
 	}
-	p := &kafkaProducer{client: client, log: log, flow: newFlow(producerRoom), ending: make(chan struct{}), renewed: make(chan struct{})}
+	p := &kafkaProducer{client: client, log: log, flow: newFlow(producerRoom), ending: make(chan struct{})}
 	p.use(async)
 	return p, nil
 }
@@ -51,7 +52,6 @@ func newKafkaProducer(client sarama.Client, log *slog.Logger) (*kafkaProducer, e
 // use makes a producer the present one. mu must be held once others know of p.
 func (p *kafkaProducer) use(async sarama.AsyncProducer) {
 	p.async = async
-	close(p.renewed)
 	p.tasks.Go(func() {
 		for r := range async.Successes() {
 			p.finish(r, nil)
@@ -86,15 +86,16 @@ func broken(err error) bool {
 	return !errors.As(err, &answer) && !errors.As(err, &ours)
 }
 
-// renew replaces a producer that failed, unless that has been done already. Until there is another one publishers wait.
+// renew replaces a producer that failed, unless that has been done already. Until there is another one nobody is kept waiting:
+// publishing fails at once.
 func (p *kafkaProducer) renew(failed sarama.AsyncProducer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.async != failed || p.closed {
 		return
 	}
-	p.log.Warn("Kafka's brokers can't be reached; publishing waits until they can")
-	p.async, p.renewed = nil, make(chan struct{})
+	p.log.Warn("Kafka's brokers can't be reached; they are tried until they can")
+	p.async = nil
 	failed.AsyncClose()
 	p.tasks.Go(func() {
 		for {
@@ -150,7 +151,7 @@ func (p *kafkaProducer) send(ctx context.Context, records []*sarama.ProducerMess
 
 // hand gives the records to the producer; with an error it says how many it took.
 func (p *kafkaProducer) hand(ctx context.Context, b *kafkaBatch, records []*sarama.ProducerMessage) (int, error) {
-	if err := p.lock(ctx); err != nil {
+	if err := p.lock(); err != nil {
 		return 0, err
 	}
 	defer p.mu.RUnlock()
@@ -167,27 +168,18 @@ func (p *kafkaProducer) hand(ctx context.Context, b *kafkaBatch, records []*sara
 	return len(records), nil
 }
 
-// lock waits for a producer and holds mu for reading.
-func (p *kafkaProducer) lock(ctx context.Context) error {
-	for {
-		p.mu.RLock()
-		if p.closed {
-			p.mu.RUnlock()
-			return ErrClosed
-		}
-		if p.async != nil {
-			return nil
-		}
-		renewed := p.renewed
+// lock holds mu for reading while there is a producer.
+func (p *kafkaProducer) lock() error {
+	p.mu.RLock()
+	switch {
+	case p.closed:
 		p.mu.RUnlock()
-		select {
-		case <-renewed:
-		case <-ctx.Done():
-			return fmt.Errorf("bus: Kafka's brokers can't be reached: %w", ctx.Err())
-		case <-p.ending:
-			return ErrClosed
-		}
+		return ErrClosed
+	case p.async == nil:
+		p.mu.RUnlock()
+		return errNoBroker
 	}
+	return nil
 }
 
 // close flushes what is on its way, as long as the brokers take it.

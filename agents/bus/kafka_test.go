@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -129,10 +130,12 @@ func watermillKafka(t *testing.T, r *kafkaRig) {
 func readAll(t testing.TB, box bus.Mailbox, n int) []*bus.Message {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	var readers sync.WaitGroup
+	defer readers.Wait() // one reader of a lane at a time
 	defer cancel()
 	got := make(chan *bus.Message)
 	for _, l := range box.Lanes() {
-		go func() {
+		readers.Go(func() {
 			for {
 				batch, err := l.Take(ctx, 1)
 				if err != nil {
@@ -146,7 +149,7 @@ func readAll(t testing.TB, box bus.Mailbox, n int) []*bus.Message {
 					return
 				}
 			}
-		}()
+		})
 	}
 	var all []*bus.Message
 	for len(all) < n {
@@ -210,15 +213,17 @@ func offsetsKafka(t *testing.T, r *kafkaRig) {
 func busyLane(ctx context.Context, t testing.TB, box bus.Mailbox) bus.Lane {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
+	var readers sync.WaitGroup
+	defer readers.Wait()
 	defer cancel()
 	found := make(chan bus.Lane, len(box.Lanes()))
 	for _, l := range box.Lanes() {
-		go func() {
+		readers.Go(func() {
 			if _, err := l.Take(ctx, 1); err == nil {
 				l.Return()
 				found <- l
 			}
-		}()
+		})
 	}
 	select {
 	case l := <-found:
@@ -403,6 +408,7 @@ func killedKafka(t *testing.T, r *kafkaRig) {
 			}
 			for k.Publish(ctx, setting(fmt.Sprint("key", i%keys), int(i))) != nil && ctx.Err() == nil {
 				failed.Add(1)
+				time.Sleep(10 * time.Millisecond) // as who tries again does
 			}
 			sent.Store(i)
 			if at := back.Load(); at != nil {
