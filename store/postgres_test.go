@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -31,6 +32,15 @@ func TestPostgres(t *testing.T) {
 		return openServerAt(t, server.DatabaseLike(t, template))
 	}
 	t.Run("Suite", func(t *testing.T) { suite(t, open) })
+	t.Run("Look", func(t *testing.T) {
+		c, err := Look(t.Context(), Options{Dir: t.TempDir(), URL: server.DatabaseLike(t, template)})
+		if err != nil || c.Schema != c.Newest || c.Newest < 5 || c.Free < 1 || c.Free >= c.Connections || len(c.Careless) != 1 || c.Skew.Abs() > time.Second {
+			t.Errorf("%+v, %v", c, err)
+		}
+		if c, err := Look(t.Context(), Options{Dir: t.TempDir(), URL: server.Database(t)}); err != nil || c.Schema != 0 {
+			t.Errorf("without tables: %+v, %v", c, err)
+		}
+	})
 	t.Run("Healing", func(t *testing.T) { healingSuite(t, open) })
 	t.Run("Registry", func(t *testing.T) {
 		registrytest.Repository(t, func(t *testing.T) registry.Repository { return open(t) })

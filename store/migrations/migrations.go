@@ -8,9 +8,12 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 )
@@ -77,4 +80,46 @@ func Up(ctx context.Context, db *sql.DB, d Dialect) (int64, error) {
 		return current, fmt.Errorf("migrations: %w", err)
 	}
 	return target, nil
+}
+
+// Newest is the version that Up brings a database of a dialect to.
+func Newest(d Dialect) (newest int64, err error) {
+	sub, err := Files(d)
+	if err != nil {
+		return 0, err
+	}
+	entries, err := fs.ReadDir(sub, ".")
+	if err != nil {
+		return 0, fmt.Errorf("migrations: %w", err)
+	}
+	for _, e := range entries {
+		n, err := goose.NumericComponent(e.Name())
+		if err != nil {
+			return 0, fmt.Errorf("migrations: %w", err)
+		}
+		newest = max(newest, n)
+	}
+	return newest, nil
+}
+
+// Version is the one that a database is at, 0 before the first. It only reads.
+func Version(ctx context.Context, db *sql.DB) (int64, error) {
+	var n sql.NullInt64
+	err := db.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+goose.DefaultTablename).Scan(&n)
+	if missingTable(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("migrations: read the version: %w", err)
+	}
+	return n.Int64, nil
+}
+
+// missingTable reports an error of either database that says so.
+func missingTable(err error) bool {
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		return server.Code == "42P01"
+	}
+	return err != nil && strings.Contains(err.Error(), "no such table")
 }
