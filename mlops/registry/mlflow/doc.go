@@ -9,6 +9,6 @@
 // a crash leaves before that is marked as failed and written anew. Of two versions the lower number comes first.
 //
 // Blocking: all calls obey their context, and no single one lasts longer than the client's timeout. A Client may be used
-// from any number of goroutines, a Mirror by one at a time. Tests run against a server made here that answers as MLflow does, and,
-// where AURA_TEST_MLFLOW=1 asks for it, against the real one.
+// from any number of goroutines, a Mirror by one at a time. Tests run against a server made here that answers as MLflow does and,
+// in `.ci/run mlflow`, against the real one.
 package mlflow

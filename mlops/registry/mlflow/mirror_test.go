@@ -17,6 +17,7 @@ import (
 
 	"aura/mlops/dataset"
 	"aura/mlops/forest"
+	"aura/mlops/onnx"
 	"aura/mlops/registry"
 	"aura/mlops/registry/mlflow"
 	"aura/mlops/registry/mlflow/mlflowtest"
@@ -43,7 +44,7 @@ func newMirrored(t *testing.T, url, model string, versions int) *mirrored {
 	m := &mirrored{t: t, url: url, registry: registry.New(registrytest.NewMemory(), t.TempDir(), schema.Builtin()), model: model}
 	m.mirror = mlflow.NewMirror(mlflow.Options{
 		Client: c, Registry: m.registry, Model: model, Experiment: "credit decisions",
-		Export: func(*registry.Model) ([]byte, error) { return []byte("onnx"), nil },
+		Export: func(m *registry.Model) ([]byte, error) { return onnx.Export(m.Schema(), m.Forest(), nil) },
 		Promote: func(ctx context.Context, version int, reason string) error {
 			if m.refuse != nil {
 				return m.refuse

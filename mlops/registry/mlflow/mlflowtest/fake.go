@@ -1,5 +1,5 @@
 // Package mlflowtest gives tests an MLflow server: Fake, which answers in memory as the real one does, as far as a mirror asks,
-// and Start, the real one, where AURA_TEST_MLFLOW=1 asks for it.
+// and Start, the real one, where AURA_PYTHON names a Python that has it.
 //
 // It is for tests only and imports nothing of ours. The suite of mlflow runs over both, so that the fake's answers are those
 // of the real server.

@@ -23,47 +23,39 @@ type Server struct {
 	// URL is its address.
 	URL string
 
-	program, dir string
-	port         int
-	mu           sync.Mutex
-	pid          int
-	exited       chan struct{}
-	out          bytes.Buffer
+	python, dir string
+	port        int
+	mu          sync.Mutex
+	pid         int
+	exited      chan struct{}
+	out         bytes.Buffer
 }
 
-// Asked is the variable that asks for the real server. Its value 1 takes mlflow from the PATH, another one names the program.
-const Asked = "AURA_TEST_MLFLOW"
+// pythonKey names the variable that names the Python to take: one with the packages of .ci/python/requirements.txt.
+const pythonKey = "AURA_PYTHON"
 
 // startTime bounds a start, which migrates a database.
 const startTime = 3 * time.Minute
 
-// Start starts a server with a database and files of its own. It ends with the test. Without Asked, or without the program,
-// it skips the test with the reason; where CI=true a program that is asked for and missing fails it.
+// Python is the program that AURA_PYTHON names. Without it the test is skipped with the reason.
+func Python(t testing.TB) string {
+	t.Helper()
+	python := os.Getenv(pythonKey)
+	if python == "" {
+		t.Skip(pythonKey + " names no Python with the packages of .ci/python/requirements.txt; `.ci/run mlflow` makes one and runs this")
+	}
+	return python
+}
+
+// Start starts a server with a database and files of its own. It ends with the test. It skips the test as Python does.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	asked := os.Getenv(Asked)
-	if asked == "" {
-		t.Skip("a real MLflow is started only with " + Asked + "=1 (it needs mlflow on the PATH)")
-	}
-	if asked == "1" {
-		asked = "mlflow"
-	}
-	program, err := exec.LookPath(asked)
-	if err != nil {
-		reason := "mlflow is not installed: python3 -m venv DIR && DIR/bin/pip install -r integration/python/requirements.txt, and name DIR/bin/mlflow in " + Asked
-		if os.Getenv("CI") == "true" {
-			t.Fatal(reason)
-		}
-		t.Skip(reason)
-	}
-	if program, err = filepath.Abs(program); err != nil {
-		t.Fatal(err)
-	}
+	python := Python(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{program: program, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port}
+	s := &Server{python: python, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port}
 	s.URL = fmt.Sprintf("http://127.0.0.1:%d", s.port)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
@@ -76,7 +68,7 @@ func Start(t testing.TB) *Server {
 // Restart starts the server (again) and waits until it answers what a mirror asks.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	cmd := exec.Command(s.program, "server", "--workers", "1", "--host", "127.0.0.1", "--port", fmt.Sprint(s.port),
+	cmd := exec.Command(s.python, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", fmt.Sprint(s.port),
 		"--backend-store-uri", "sqlite:///"+filepath.Join(s.dir, "mlflow.db"), "--artifacts-destination", filepath.Join(s.dir, "artifacts"), "--serve-artifacts")
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true")
