@@ -1,15 +1,20 @@
-// Package explain says which inputs of one application pushed a forest's vote toward default.
+// Package explain says which inputs of one application pushed a model's trees toward default.
 //
 // It owns the choice of the strongest contributions; the forest owns the walk that yields them. A contribution is a path
 // attribution (Saabas 2014): on the way from a root to a leaf each step moves the node's mean outcome, and the move belongs
 // to the column that the node tests. Moves are integers, so the sum is exact: the trees' mean at the root plus all
 // contributions is the uncalibrated vote, to the last bit, and the order of trees plays no part.
 //
-// It imports forest alone. An Explainer is immutable and may be used from any number of goroutines; Top neither blocks nor
+// Of an imported ensemble the moves are those of real numbers, rounded to 2^-24 (see ensemble.Attribute).
+//
+// It imports forest and ensemble. An Explainer is immutable and may be used from any number of goroutines; Top neither blocks nor
 // allocates (given room in dst) for up to 256 columns. Texts and reason codes are the schema's business. Test it with a small trained forest.
 package explain
 
-import "aura/mlops/forest"
+import (
+	"aura/mlops/ensemble"
+	"aura/mlops/forest"
+)
 
 // Contribution is what one column added to the probability of default before calibration: in (0, 1] from Top.
 type Contribution struct {
@@ -19,12 +24,27 @@ type Contribution struct {
 
 // Explainer explains the scores of one model.
 type Explainer struct {
-	forest *forest.Forest
+	forest   *forest.Forest     // or
+	ensemble *ensemble.Ensemble // one of them is nil
+	scale    float64
 }
 
 // New returns an explainer of f.
 func New(f *forest.Forest) *Explainer {
-	return &Explainer{forest: f}
+	return &Explainer{forest: f, scale: f.Scale()}
+}
+
+// NewImported returns an explainer of e.
+func NewImported(e *ensemble.Ensemble) *Explainer {
+	return &Explainer{ensemble: e, scale: e.Scale()}
+}
+
+// attribute isn't a method of an interface: through one, moved would be allocated for each call.
+func (e *Explainer) attribute(x []float64, moved []int32) (start int32) {
+	if e.forest == nil {
+		return e.ensemble.Attribute(x, moved)
+	}
+	return e.forest.Attribute(x, moved)
 }
 
 // stackColumns is the widest model explained without allocation.
@@ -40,7 +60,7 @@ func (e *Explainer) Top(x []float64, k int, dst []Contribution) []Contribution {
 	} else {
 		moved = make([]int32, len(x))
 	}
-	e.forest.Attribute(x, moved)
+	e.attribute(x, moved)
 	for range k {
 		best, value := -1, int32(0)
 		for j, v := range moved {
@@ -51,7 +71,7 @@ func (e *Explainer) Top(x []float64, k int, dst []Contribution) []Contribution {
 		if best < 0 {
 			break
 		}
-		dst = append(dst, Contribution{Feature: best, Value: float64(value) / e.forest.Scale()})
+		dst = append(dst, Contribution{Feature: best, Value: float64(value) / e.scale})
 		moved[best] = 0
 	}
 	return dst
@@ -61,9 +81,9 @@ func (e *Explainer) Top(x []float64, k int, dst []Contribution) []Contribution {
 // start + sum(dst) is the uncalibrated score up to the rounding of these additions.
 func (e *Explainer) All(x []float64, dst []float64) (start float64) {
 	moved := make([]int32, len(x))
-	start = float64(e.forest.Attribute(x, moved)) / e.forest.Scale()
+	start = float64(e.attribute(x, moved)) / e.scale
 	for j, v := range moved {
-		dst[j] = float64(v) / e.forest.Scale()
+		dst[j] = float64(v) / e.scale
 	}
 	return start
 }

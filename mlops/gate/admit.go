@@ -39,20 +39,28 @@ func (c *contest) admit(rows []LabelledRow) bool {
 	}
 	byAcceptance(rows)
 	rows = rows[max(0, len(rows)-l.MaxRows):]
-	held := max(minHoldout, int(math.Round(l.HoldoutShare*float64(len(rows)))))
-	enough := c.check("labelled rows", float64(len(rows)), float64(l.MinRows), len(rows) >= l.MinRows)
-	each := min(bads(rows), len(rows)-bads(rows))
-	enough = c.check("rows of the rarer outcome", float64(each), float64(l.MinEach), each >= l.MinEach) && enough
-	if !enough || held >= len(rows) {
-		c.end(TooFew, "%d labelled rows, %d of the rarer outcome: %d and %d are needed to tell a better model from luck", len(rows), each, l.MinRows, l.MinEach)
+	if !c.enough(rows) {
 		return false
 	}
+	held := max(minHoldout, int(math.Round(l.HoldoutShare*float64(len(rows)))))
 	c.fit, c.held = rows[:len(rows)-held], rows[len(rows)-held:]
 	c.out.Trained, c.out.Held = windowOf(c.fit), windowOf(c.held)
 	if !c.bothSides() {
 		return false
 	}
 	return c.noLeak(rows)
+}
+
+// enough sees to it that there are rows to judge by, of both outcomes.
+func (c *contest) enough(rows []LabelledRow) bool {
+	l, each := c.o.Limits, min(bads(rows), len(rows)-bads(rows))
+	enough := c.check("labelled rows", float64(len(rows)), float64(l.MinRows), len(rows) >= l.MinRows)
+	enough = c.check("rows of the rarer outcome", float64(each), float64(l.MinEach), each >= l.MinEach) && enough
+	if !enough || len(rows) <= minHoldout {
+		c.end(TooFew, "%d labelled rows, %d of the rarer outcome: %d and %d are needed to tell a better model from luck", len(rows), each, l.MinRows, l.MinEach)
+		return false
+	}
+	return true
 }
 
 // bothSides sees to it that both parts have rows of both outcomes: a time-ordered cut may put all of one on one side.

@@ -53,6 +53,26 @@ type contender struct {
 // one candidate, and forgetting can't be measured. A refusal to learn is a verdict, not an error; an error means that
 // rows don't fit the schema, or ctx has ended.
 func Retrain(ctx context.Context, s *schema.Schema, champion *registry.Model, rows []LabelledRow, old []dataset.Row, o Options) (*Outcome, error) {
+	c, err := newContest(s, champion, rows, o)
+	if err != nil {
+		return nil, err
+	}
+	if !c.admit(rows) {
+		return c.out, nil
+	}
+	if !c.soundFeed(slices.Concat(c.fit, c.held), old) {
+		return c.out, nil
+	}
+	c.divideOld(old)
+	c.measureChampion()
+	candidates, err := c.candidates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.out, c.judge(candidates)
+}
+
+func newContest(s *schema.Schema, champion *registry.Model, rows []LabelledRow, o Options) (*contest, error) {
 	o.Limits = o.Limits.withDefaults()
 	c := &contest{schema: s, champion: champion, o: o, floor: o.Floor, out: &Outcome{}}
 	if c.floor == 0 {
@@ -67,19 +87,7 @@ func Retrain(ctx context.Context, s *schema.Schema, champion *registry.Model, ro
 		}
 	}
 	c.out.Floor = c.floor
-	if !c.admit(rows) {
-		return c.out, nil
-	}
-	if !c.soundFeed(slices.Concat(c.fit, c.held), old) {
-		return c.out, nil
-	}
-	c.divideOld(old)
-	c.measureChampion()
-	candidates, err := c.candidates(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return c.out, c.judge(candidates)
+	return c, nil
 }
 
 // divideOld keeps some rows of the original population aside.

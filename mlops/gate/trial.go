@@ -75,7 +75,7 @@ func (t *trial) run() error {
 		psi.Info = t.nearer()
 	}
 	t.forgetting()
-	steps := t.k.model.Forest().Trees() * t.k.model.Forest().Params().Depth
+	steps := t.k.model.Steps()
 	t.add("nodes a score visits", float64(steps), float64(l.Steps), steps <= l.Steps)
 	return t.roundTrip()
 }

@@ -34,8 +34,8 @@ func Import(s *schema.Schema, data []byte, o Options) (*ensemble.Ensemble, error
 	var read []*treeTable
 	described, own := m.prop(columnsProp)
 	if own {
-		if len(o.Columns) > 0 {
-			return nil, &Refused{"columns", "the file names its inputs itself", "leave the columns out"}
+		if len(o.Columns) > 0 || o.Bad != "" {
+			return nil, &Refused{"columns", "a file that aura exported names its inputs and what is bad itself", "leave --columns and --bad out"}
 		}
 		if o.Columns, err = ownColumns(s, described); err != nil {
 			return nil, err

@@ -1,17 +1,14 @@
 package registry
 
 import (
-	"encoding/json"
-	"fmt"
 	"math"
 	"math/rand/v2"
 
-	"aura/mlops/forest"
 	"aura/mlops/schema"
 )
 
 // The probe is a few made-up vectors with the votes they got when the model was made. It is kept in the model file and
-// scored before the model may take charge. Votes are exact (integer sums), so they must be equal to the bit on any machine.
+// scored before the model may take charge. Votes are exact (sums in a fixed order), so they must be equal to the bit on any machine.
 const (
 	probeSection = "probe"
 	probeRows    = 32
@@ -22,8 +19,8 @@ type probeRow struct {
 	Raw float64       `json:"raw"`
 }
 
-// newProbe draws vectors over the schema's bounds, some with missing inputs, and scores them.
-func newProbe(s *schema.Schema, f *forest.Forest) ([]byte, error) {
+// newProbe draws vectors over the schema's bounds, some with missing inputs, and has them scored.
+func newProbe(s *schema.Schema, raw func([]float64) float64) []probeRow {
 	rng := rand.New(rand.NewPCG(1, uint64(len(s.Features))))
 	rows := make([]probeRow, probeRows)
 	for i := range rows {
@@ -32,13 +29,9 @@ func newProbe(s *schema.Schema, f *forest.Forest) ([]byte, error) {
 			values[j] = probeValue(&s.Features[j], rng)
 		}
 		x := s.Vector(values)
-		rows[i] = probeRow{X: x, Raw: f.Raw(x)}
+		rows[i] = probeRow{X: x, Raw: raw(x)}
 	}
-	raw, err := json.Marshal(rows)
-	if err != nil {
-		return nil, fmt.Errorf("registry: make probe: %w", err)
-	}
-	return raw, nil
+	return rows
 }
 
 func probeValue(f *schema.Feature, rng *rand.Rand) float64 {

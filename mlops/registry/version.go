@@ -1,9 +1,9 @@
 // Package registry keeps models: immutable, numbered versions with their files, and the aliases champion, challenger and
 // previous with the history of who moved them, when and why.
 //
-// It owns the model files below its directory, what a Model is (a forest bound to the schema it was trained for, so that a
-// model that doesn't fit can't be made or loaded), and the rules by which aliases move. Rows belong to whoever implements
-// Repository (store does). It imports mlops/{schema,forest,explain}; a trainer hands it Models, a scorer needs nothing else.
+// It owns the model files below its directory, what a Model is (a forest, or a tree ensemble read from
+// ONNX, bound to the schema it was made for, so that a model that doesn't fit can't be made or loaded), and the rules by which aliases move. Rows belong to whoever implements
+// Repository (store does). It imports mlops/{schema,forest,ensemble,onnx,explain}; a trainer hands it Models, a scorer needs nothing else.
 //
 // Ordering: a file is on disk, synced, before its row is written; a crash between the two leaves a file without a row,
 // which is never read. An alias moves only after its target has been loaded from its file and has scored the probe, so a
@@ -97,13 +97,14 @@ type Repository interface {
 
 // Codes of Refused.
 const (
-	CodeNotFound   = "not_found"   // no such version
-	CodeNoPrevious = "no_previous" // nothing to roll back to
-	CodeNoChampion = "no_champion"
-	CodeFile       = "file_missing"
-	CodeBroken     = "file_broken" // not a model, or not the one that was registered
-	CodeSchema     = "schema_mismatch"
-	CodeProbe      = "probe_failed" // loads, but doesn't score as it did when it was made
+	CodeNotFound    = "not_found"   // no such version
+	CodeNoPrevious  = "no_previous" // nothing to roll back to
+	CodeNoChampion  = "no_champion"
+	CodeFile        = "file_missing"
+	CodeBroken      = "file_broken" // not a model, or not the one that was registered
+	CodeSchema      = "schema_mismatch"
+	CodeProbe       = "probe_failed"   // loads, but doesn't score as it did when it was made
+	CodeNotImported = "not_importable" // an ONNX file that holds what can't be scored here
 )
 
 // Refused says that an order was understood and not carried out; nothing has changed. Other errors mean that something

@@ -52,10 +52,11 @@ func modelFiles(run, id, folder string, v registry.Version, content Content, now
 
 // describe is the content of MLmodel.
 func describe(run, id, folder string, v registry.Version, content Content, now time.Time) map[string]any {
-	f := content.Model.Forest()
-	flavors := map[string]any{
-		"credit_forest": map[string]any{"data": fileForest, "format": 1, "sha256": v.Digest, "trees": f.Trees(), "max_depth": f.Params().Depth},
+	own := map[string]any{"data": fileForest, "format": 1, "sha256": v.Digest, "trees": content.Model.Trees()}
+	if f := content.Model.Forest(); f != nil {
+		own["max_depth"] = f.Params().Depth
 	}
+	flavors := map[string]any{kind(content.Model): own}
 	metadata := map[string]any{"data_sha256": content.Model.DataDigest, "schema": v.SchemaName, "schema_digest": v.SchemaDigest, "version": v.Number}
 	size := len(content.File)
 	if len(content.ONNX) > 0 {
@@ -77,6 +78,14 @@ func describe(run, id, folder string, v registry.Version, content Content, now t
 		"signature":        map[string]any{"inputs": inputs(content.Model.Schema()), "outputs": outputs(), "params": nil},
 		"utc_time_created": now.UTC().Format("2006-01-02 15:04:05.000000"),
 	}
+}
+
+// kind names what a model is: a forest of ours, or an ensemble that came as ONNX.
+func kind(m *registry.Model) string {
+	if m.Forest() == nil {
+		return "imported_ensemble"
+	}
+	return "credit_forest"
 }
 
 // inputs is the signature's text for the model's inputs: doubles, since a column with a missing value holds no integers.

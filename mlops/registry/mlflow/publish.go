@@ -172,19 +172,20 @@ func (c *Client) createVersion(ctx context.Context, run, model, id string, v reg
 
 // params are what a model was made with.
 func params(v registry.Version, m *registry.Model) []tag {
-	f := m.Forest()
 	out := []tag{
-		{"model", "credit_forest"},
-		{"trees", strconv.Itoa(f.Trees())},
+		{"model", kind(m)},
+		{"trees", strconv.Itoa(m.Trees())},
 		{"seed", strconv.FormatUint(v.Seed, 10)},
 		{"features", strconv.Itoa(len(m.Schema().Inputs()))},
 		{"schema", v.SchemaName},
 		{"schema_digest", v.SchemaDigest},
 		{"rows", strconv.Itoa(v.Window.Rows)},
-		{"depth", strconv.Itoa(f.Params().Depth)},
-		{"min_leaf", strconv.Itoa(f.Params().MinLeaf)},
-		{"mtry", strconv.Itoa(f.Params().Mtry)},
 		{"data_digest", nonempty(m.DataDigest)},
+	}
+	if f := m.Forest(); f != nil {
+		out = append(
+			out, tag{"depth", strconv.Itoa(f.Params().Depth)}, tag{"min_leaf", strconv.Itoa(f.Params().MinLeaf)},
+			tag{"mtry", strconv.Itoa(f.Params().Mtry)})
 	}
 	if !v.Window.From.IsZero() {
 		out = append(out, tag{"rows_from", v.Window.From.UTC().Format(time.RFC3339)}, tag{"rows_to", v.Window.To.UTC().Format(time.RFC3339)})
