@@ -8,7 +8,6 @@ import (
 
 	"aura/agents/desired"
 	"aura/app/config"
-	"aura/mlops/onnx"
 	"aura/mlops/registry"
 	"aura/mlops/registry/mlflow"
 	"aura/mlops/schema"
@@ -40,7 +39,7 @@ func newMirror(cfg config.Config, r *registry.Registry, models *modelsBackend, s
 	}
 	m.Mirror = mlflow.NewMirror(mlflow.Options{
 		Client: c, Registry: r, Model: cmp.Or(cfg.MLflow.Model, sch.Name), Experiment: cfg.MLflow.Experiment, Now: now, Log: log,
-		Export: exportONNX,
+		Export: (*registry.Model).Served,
 		Promote: func(ctx context.Context, version int, reason string) error {
 			generation, err := r.Promote(ctx, version, mirrorer, reason)
 			if err != nil {
@@ -97,9 +96,4 @@ func (m *mirror) status() *api.Mirror {
 	}
 	s := m.Status()
 	return &api.Mirror{Address: m.Address(), Equal: !s.At.IsZero() && s.Problem == "", Problem: s.Problem, EqualAt: s.Good, Versions: s.Versions, Missing: s.Missing}
-}
-
-// exportONNX is a model as Python users load it.
-func exportONNX(m *registry.Model) ([]byte, error) {
-	return onnx.Export(m.Schema(), m.Forest(), map[string]string{"aura.digest": m.Digest, "aura.schema": m.SchemaName})
 }

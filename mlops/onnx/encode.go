@@ -87,10 +87,14 @@ func (a *attribute) encode() (out message) {
 	out.text(1, a.name)
 	var packed message
 	switch a.kind {
+	case kindFloat:
+		out = protowire.AppendFixed32(protowire.AppendTag(out, 2, protowire.Fixed32Type), math.Float32bits(a.f))
 	case kindInt:
 		out.number(3, a.i)
 	case kindString:
 		out.text(4, a.s)
+	case kindTensor:
+		out.part(5, a.t.encode())
 	case kindFloats:
 		for _, f := range a.floats {
 			packed = protowire.AppendFixed32(packed, math.Float32bits(f))
@@ -108,16 +112,22 @@ func (a *attribute) encode() (out message) {
 	return out
 }
 
-// encode writes a tensor of float64 numbers.
 func (t *tensor) encode() (out message) {
 	for _, d := range t.dims {
-		out.number(1, d)
+		out = protowire.AppendVarint(protowire.AppendTag(out, 1, protowire.VarintType), uint64(d)) // a 0 too
 	}
-	out.number(2, elementDouble)
+	out.number(2, t.element)
 	out.text(8, t.name)
 	var raw message
 	for _, v := range t.values {
-		raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(v))
+		switch t.element {
+		case elementFloat:
+			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(float32(v)))
+		case elementInt64:
+			raw = binary.LittleEndian.AppendUint64(raw, uint64(int64(v)))
+		default:
+			raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(v))
+		}
 	}
 	out.part(9, raw)
 	return out

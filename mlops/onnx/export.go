@@ -264,46 +264,54 @@ func (t *treeLists) node(k int) node {
 	}
 }
 
+func (g *graph) constant(name string, v float64) {
+	g.initializers = append(g.initializers, tensor{name: name, element: elementDouble, values: []float64{v}})
+}
+
+func (g *graph) do(op, output string, inputs ...string) *node {
+	g.nodes = append(g.nodes, node{op: op, inputs: inputs, outputs: []string{output}})
+	return &g.nodes[len(g.nodes)-1]
+}
+
+func (g *graph) cast(output, input string, to int64) {
+	g.do("Cast", output, input).attributes = []attribute{{name: "to", kind: kindInt, i: to}}
+}
+
 // finish appends what makes votes, probability and label of the sums that the groups of trees give.
 func (g *graph) finish(scale float64, c forest.Calibration) {
-	constant := func(name string, v float64) {
-		g.initializers = append(g.initializers, tensor{name: name, element: elementDouble, values: []float64{v}})
-	}
-	do := func(op, output string, inputs ...string) *node {
-		g.nodes = append(g.nodes, node{op: op, inputs: inputs, outputs: []string{output}})
-		return &g.nodes[len(g.nodes)-1]
-	}
-	cast := func(output, input string, to int64) {
-		do("Cast", output, input).attributes = []attribute{{name: "to", kind: kindInt, i: to}}
-	}
-	constant("scale", scale)
-	constant("least", clipAt)
-	constant("most", 1-clipAt)
-	constant("one", 1)
-	constant("a", c.A)
-	constant("b", c.B)
-	constant("boundary", boundary)
+	g.constant("scale", scale)
+	g.constant("least", clipAt)
+	g.constant("most", 1-clipAt)
+	g.constant("one", 1)
+	g.constant("a", c.A)
+	g.constant("b", c.B)
 	var doubles []string
 	for k := range g.nodes {
 		sum, double := "sums"+strconv.Itoa(k), "doubles"+strconv.Itoa(k)
-		cast(double, sum, elementDouble)
+		g.cast(double, sum, elementDouble)
 		doubles = append(doubles, double)
 	}
-	do("Sum", "sum", doubles...)
-	do("Div", voteOutput, "sum", "scale")
-	do("Clip", "clipped", voteOutput, "least", "most")
-	do("Sub", "rest", "one", "clipped")
-	do("Div", "odds", "clipped", "rest")
-	do("Log", "logodds", "odds")
-	do("Mul", "sloped", "logodds", "a")
-	do("Add", "calibrated", "sloped", "b")
-	do("Neg", "negative", "calibrated")
-	do("Exp", "power", "negative")
-	do("Add", "denominator", "one", "power")
-	do("Div", "probability", "one", "denominator")
-	do("Less", "below", "probability", "boundary")
-	do("Not", "bad", "below")
-	cast("label", "bad", elementInt64)
+	g.do("Sum", "sum", doubles...)
+	g.do("Div", voteOutput, "sum", "scale")
+	g.do("Clip", "clipped", voteOutput, "least", "most")
+	g.do("Sub", "rest", "one", "clipped")
+	g.do("Div", "odds", "clipped", "rest")
+	g.do("Log", "logodds", "odds")
+	g.do("Mul", "sloped", "logodds", "a")
+	g.do("Add", "calibrated", "sloped", "b")
+	g.do("Neg", "negative", "calibrated")
+	g.do("Exp", "power", "negative")
+	g.do("Add", "denominator", "one", "power")
+	g.do("Div", "probability", "one", "denominator")
+	g.label()
+}
+
+// label appends what makes label of probability, and names the outputs.
+func (g *graph) label() {
+	g.constant("boundary", boundary)
+	g.do("Less", "below", "probability", "boundary")
+	g.do("Not", "bad", "below")
+	g.cast("label", "bad", elementInt64)
 	column := []dim{{param: "N"}, {value: 1}}
 	g.outputs = []valueInfo{{"label", elementInt64, column}, {"probability", elementDouble, column}, {voteOutput, elementDouble, column}}
 }

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -302,4 +303,39 @@ func FuzzTrees(f *testing.F) {
 			t.Fatalf("score %v", p)
 		}
 	})
+}
+
+// The standard form has the schema's inputs and our outputs; what onnxruntime makes of it is compared by TestPeers.
+func TestStandard(t *testing.T) {
+	s := schema.Builtin()
+	turned := Options{Columns: []string{"income", "debt_ratio", "credit_score", "loan_amount", "employment_years"}, Bad: "0"}
+	file, err := Standard(s, booster().encode(), turned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := decode(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outputs, ops []string
+	for _, o := range m.graph.outputs {
+		outputs = append(outputs, o.name)
+	}
+	for _, n := range m.graph.nodes {
+		ops = append(ops, n.op)
+	}
+	if got := strings.Join(outputs, " "); got != "label probability vote" {
+		t.Errorf("outputs %s", got)
+	}
+	if got := strings.Join(ops, " "); got != "Gather TreeEnsembleClassifier Gather Cast Clip Sub Identity Less Not Cast" {
+		t.Errorf("nodes %s", got)
+	}
+	var refused *Refused
+	if _, err := Standard(s, booster().encode(), Options{Bad: "x"}); !errors.As(err, &refused) {
+		t.Errorf("what can't be imported has a standard form: %v", err)
+	}
+	own := export(t, s, grow(t, s, forest.Params{Trees: 2, Depth: 2}))
+	if again, err := Standard(s, own, Options{}); err != nil || !bytes.Equal(again, own) {
+		t.Errorf("a file of ours became another: %v", err)
+	}
 }

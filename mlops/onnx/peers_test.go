@@ -205,6 +205,47 @@ func TestPeersModelsScoreAlike(t *testing.T) {
 		}
 		t.Logf("%s: %d trees, %d nodes, %d bytes: scores differ by %.2g at most", name, e.Trees(), e.Nodes(), len(data), worst)
 	}
+	for _, c := range []struct {
+		name string
+		o    Options
+	}{
+		{"lightgbm", Options{Columns: []string{"score", "balance", "months", "purpose", "amount"}}},
+		{"xgboost", Options{Bad: "0"}},
+		{"sklearn-forest-words", Options{Bad: "good"}},
+		{"sklearn-forest-double", Options{}},
+		{"sklearn-regressor", Options{}},
+	} {
+		t.Run("standard/"+c.name, func(t *testing.T) {
+			t.Parallel()
+			standard(t, s, read(t, filepath.Join(dir, c.name+".onnx")), c.o, applications[n/2:])
+		})
+	}
+}
+
+// standard compares an imported model with what MLflow makes of its standard form.
+func standard(t *testing.T, s *schema.Schema, source []byte, o Options, applications []schema.Vector) {
+	t.Helper()
+	e, err := Import(s, source, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := Standard(s, source, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "model.onnx"), file)
+	write(t, filepath.Join(dir, "rows"), inputsOf(s, applications))
+	peers(t, "votes", filepath.Join(dir, "model.onnx"), filepath.Join(dir, "rows"), dir)
+	for _, by := range []string{"single", "pyfunc"} {
+		scores, labels := numbers(t, filepath.Join(dir, by+".probability"), len(applications)), read(t, filepath.Join(dir, by+".label"))
+		for i, values := range applications {
+			want := e.Score(s.Vector(values))
+			if math.Abs(scores[i]-want) > 1e-6 || (labels[8*i] == 1) != (scores[i] >= 0.5) {
+				t.Fatalf("%s: row %d: probability %v, label %d, want %v", by, i, scores[i], labels[8*i], want)
+			}
+		}
+	}
 }
 
 // floats32 reads rows of so many columns.

@@ -29,6 +29,7 @@ type treeTable struct {
 	leafTrees, leafIDs, leafTargets []int64
 	weights                         []float64
 	negate                          bool // the weights are those of the other class
+	column                          int  // of the classifier's output that speaks for the bad class, or, if negate, for the other
 	wanted                          func(target int64) bool
 }
 
@@ -176,6 +177,7 @@ func (t *treeTable) classifier(bad, label string) (ensemble.Spec, error) {
 		return spec, damaged(t.path+".class_ids", "other classes than 0 and 1")
 	case t.post == "NONE" && both && len(t.base) == 0:
 		t.wanted = func(id int64) bool { return id == int64(which) } // a weight a class: that of the bad one is what counts
+		t.column = which
 		return spec, nil
 	case t.post == "NONE" && both:
 		return spec, &Refused{t.path + ".base_values", "base values beside two weights a leaf: runtimes differ about them", "export with another version of the converter"}
@@ -191,6 +193,7 @@ func (t *treeTable) classifier(bad, label string) (ensemble.Spec, error) {
 	default:
 		return spec, &Refused{t.path + ".post_transform", fmt.Sprintf("%.32q is neither NONE nor LOGISTIC", t.post), "export a binary model with its usual objective"}
 	}
+	t.column = 1
 	if len(t.base) == 1 {
 		spec.Base = t.base[0]
 	}

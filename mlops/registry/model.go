@@ -186,6 +186,14 @@ func (m *Model) Encode() ([]byte, error) {
 	return m.forest.Encode()
 }
 
+// Served returns the model as ONNX with the inputs and outputs that all have, whatever it was imported from (see onnx.Standard).
+func (m *Model) Served() ([]byte, error) {
+	if m.forest == nil {
+		return onnx.Standard(m.schema, m.imported.source, m.imported.Options)
+	}
+	return m.ONNX()
+}
+
 // ONNX returns a forest as an ONNX model, or the file that an imported model was read from (read only).
 func (m *Model) ONNX() ([]byte, error) {
 	if m.forest == nil {

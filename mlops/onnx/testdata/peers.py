@@ -35,7 +35,8 @@ def votes(path, rows, out):
 
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
-    names = [c["name"] for c in json.loads({p.key: p.value for p in model.metadata_props}["aura.columns"])]
+    about = {p.key: p.value for p in model.metadata_props}
+    names = [c["name"] for c in json.loads(about.get("aura.columns") or about["aura.inputs"])]
     x = numpy.fromfile(rows, "<f4").reshape(-1, len(names))
 
     def save(name, label, probability, vote):
@@ -44,9 +45,10 @@ def votes(path, rows, out):
         numpy.asarray(vote, "<f8").tofile(out / f"{name}.vote")
 
     outputs = ["label", "probability", "vote"]
+    element = "float64" if "double" in session(path).get_inputs()[0].type else "float32"
     for threads in (1, 2):
-        save(f"batch-{threads}", *session(path, threads).run(outputs, {"X": x}))
-    one = session(path)
+        save(f"batch-{threads}", *session(path, threads).run(outputs, {"X": x.astype(element)}))
+    one, x = session(path), x.astype(element)
     single = [one.run(outputs, {"X": x[i : i + 1]}) for i in range(len(x))]
     save("single", *(numpy.concatenate(column) for column in zip(*single)))
 
