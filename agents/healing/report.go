@@ -52,7 +52,7 @@ func (c *core) report(ctx context.Context, r detect.Report) error {
 	}
 	for _, v := range r.Verdicts {
 		verdict := verdictOf(v)
-		if e := c.incidents[v.IncidentID]; e != nil && explained(e.in, v.Worse) {
+		if e := c.incidents[v.IncidentID]; e != nil && explained(e.in, v.ActionID, v.Worse) {
 			verdict.Worse = ""
 		}
 		c.queue = append(c.queue, pending{v.IncidentID, incident.Event{

@@ -115,8 +115,14 @@ func verdictOf(v detect.WatchVerdict) *incident.Verdict {
 	return out
 }
 
-// explained reports whether a signal that got worse is no harm that the action did: what can't be heard, or what the
-// incident's own cause, or the one that it took over, brought with it.
-func explained(in incident.Incident, worse string) bool {
+// explained reports whether a signal that got worse is no harm that the action did: what can't be heard, what the
+// incident's own cause, or the one that it took over, brought with it, or an agent that is down and has nothing to do with it.
+func explained(in incident.Incident, action, worse string) bool {
+	if agent, down := strings.CutPrefix(worse, string(detect.AgentDown)+":"); down {
+		at := slices.IndexFunc(in.Actions, func(a incident.Action) bool { return a.ID == action })
+		if at >= 0 && !incident.MayBringDown(in.Actions[at], agent) {
+			return true
+		}
+	}
 	return strings.HasPrefix(worse, string(detect.BusDown)+":") || slices.Contains(in.Covers, worse)
 }

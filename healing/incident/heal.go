@@ -29,7 +29,7 @@ func (x *step) settle() string {
 		in.SelfRecovered = judged.Verdict.SelfRecovered
 		why = "healthy: " + judged.Verdict.told()
 	} else { // nobody verified an action; the signal alone shows it
-		judged, in.SelfRecovered = nil, !in.Degraded || called
+		judged, in.SelfRecovered = nil, !in.keptBySafeMode() || called
 	}
 	if in.SelfRecovered && (judged != nil || !called) {
 		x.markNeedless()
@@ -40,7 +40,7 @@ func (x *step) settle() string {
 		case !a.open():
 		case a.ExecutedAt.IsZero():
 			x.end(a, HandedOver, "it is not known to have taken effect")
-		case judged != nil && a.Rung == judged.Rung && !a.Protect || judged == nil && in.Degraded && !called:
+		case judged != nil && a.Rung == judged.Rung && !a.Protect || judged == nil && in.keptBySafeMode() && !called:
 			x.end(a, Verified, why)
 		case judged != nil:
 			x.stood(a, NoCreditOther)
@@ -52,6 +52,12 @@ func (x *step) settle() string {
 	}
 	in.CurrentID, in.Queue = "", nil
 	return why
+}
+
+// keptBySafeMode reports whether safe mode can be why the signal is healthy: it takes decisions from the model, and can't make
+// the model's accuracy, or who applies, any better.
+func (in *Incident) keptBySafeMode() bool {
+	return in.Degraded && in.Kind != PerfDrop && in.Kind != DataDrift
 }
 
 // promoteNothing ends an incident whose signal became healthy while its rung has only trained a model.

@@ -26,6 +26,20 @@ func Touches(action string, params map[string]string) []string {
 	}
 }
 
+// follows are the agents that do another thing than before when a setting changes, and so may go down for it.
+var follows = map[string][]string{"mode": {"model", "decision"}, "champion": {"model", "decision"}, "reference": {"monitoring"}}
+
+// MayBringDown reports whether an action can be why an agent is down: the agent follows a setting that it changes, or is the
+// one that it starts anew.
+func MayBringDown(a Action, agent string) bool {
+	for _, setting := range Touches(a.Type, a.Params) {
+		if setting == "agent:"+agent || slices.Contains(follows[setting], agent) {
+			return true
+		}
+	}
+	return false
+}
+
 // Holds names the settings that an incident has in hand: an action is being executed, verified or undone, or may still
 // take effect. Nobody else may
 // touch them meanwhile.
