@@ -29,7 +29,7 @@ var arrowRank = map[string]int{"": 0, "app": 1, "web": 2, "agents": 3, "store": 
 // arrowTop is what may stand at the top beside dotfiles and what .gitignore names.
 var arrowTop = []string{
 	"main.go", "app", "web", "agents", "store", "healing", "mlops", "go.mod", "go.sum", "config.yaml", "Dockerfile", "compose.yaml",
-	"README.md", "LICENSE", "docs", "examples",
+	"README.md", "LICENSE", "docs", "examples", "deploy",
 }
 
 var arrowBadFolders = []string{"internal", "pkg", "cmd", "util", "utils", "common", "types", "helper", "helpers", "misc"}

@@ -80,6 +80,8 @@ func TestMetrics(t *testing.T) {
 	}
 	t.Run("Latencies", func(t *testing.T) { edges(t, families) })
 	t.Run("Docs", func(t *testing.T) { documented(t, families) })
+	k := &metricNames{families: families, recorded: map[string][]string{}, used: map[string]bool{}}
+	t.Run("Rules", k.rules)
 }
 
 // hostile sends what a client can choose freely, with values that differ from round to round.
