@@ -27,7 +27,7 @@ func (s *Server) registerApprovals(h huma.API) {
 	type decision struct {
 		Decision string            `json:"decision" enum:"APPROVED,MODIFIED,DENIED"`
 		Reason   reason            `json:"reason" minLength:"1" maxLength:"500" doc:"Kept with the decision."`
-		Params   map[string]string `json:"params,omitempty" maxProperties:"8" doc:"With MODIFIED: shorter execute_within or verify_within, longer dwell, as 5s."`
+		Params   map[string]string `json:"params,omitempty" maxProperties:"8" doc:"With MODIFIED: shorter execute_within or verify_within (1s at least), longer dwell, as 5s."`
 	}
 	register(s, h, huma.Operation{
 		OperationID: "decide-approval", Method: http.MethodPost, Path: "/api/v1/approvals/{id}/decision",

@@ -19,6 +19,10 @@ const (
 	ParamDwell         = "dwell"
 )
 
+// leastWithin is the least that execute_within and verify_within can be narrowed to: in less nothing is executed or shown
+// to help, and the rung would be lost for a slip of the keyboard.
+const leastWithin = time.Second
+
 var narrowing = []string{ParamExecuteWithin, ParamVerifyWithin, ParamDwell}
 
 // Bounds are the times that an action is held to, as its rung has them.
@@ -85,6 +89,9 @@ func narrowed(b *Bounds, name, text string) (time.Duration, error) {
 		bound, wider = &b.ExecuteWithin, b.ExecuteWithin > 0 && d > b.ExecuteWithin
 	case ParamVerifyWithin:
 		bound, wider = &b.VerifyWithin, b.VerifyWithin > 0 && d > b.VerifyWithin
+	}
+	if bound != &b.Dwell && d < leastWithin {
+		return 0, &NarrowError{name, fmt.Sprintf("%v is less than %v: the action could only be lost; deny it if it shall not be", d, leastWithin)}
 	}
 	if wider {
 		return 0, &NarrowError{name, fmt.Sprintf("%v is wider than the %v that was proposed", d, *bound)}

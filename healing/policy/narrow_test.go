@@ -36,6 +36,8 @@ func TestNarrow(t *testing.T) {
 		"later":          {Forward, map[string]string{ParamExecuteWithin: "11s"}, "wider"},
 		"longer to help": {Forward, map[string]string{ParamVerifyWithin: "1m"}, "wider"},
 		"counts sooner":  {Forward, map[string]string{ParamDwell: "1ms"}, "wider"},
+		"never in time":  {Forward, map[string]string{ParamExecuteWithin: "1ns"}, "execute_within: 1ns is less than 1s"},
+		"never helps":    {Forward, map[string]string{ParamVerifyWithin: "999ms"}, "verify_within: 999ms is less than 1s"},
 		"impossible":     {Forward, map[string]string{ParamDwell: "15s"}, "not shorter"},
 		"undo":           {Undo, map[string]string{ParamDwell: "5s"}, "taking an own action back"},
 	} {
@@ -44,6 +46,18 @@ func TestNarrow(t *testing.T) {
 		if _, err := Narrow(p, c.changes); !errors.As(err, &narrow) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestTheLeastIsAllowed: a second is, and a rule is refused for less where it is read, as it would lose every rung.
+func TestTheLeastIsAllowed(t *testing.T) {
+	least := map[string]string{ParamExecuteWithin: "1s", ParamVerifyWithin: "2s"}
+	if _, err := Narrow(proposed(), least); err != nil {
+		t.Error(err)
+	}
+	_, err := Compile([]Rule{{"hasty", "true", Modified, "be quick", map[string]string{ParamExecuteWithin: "1ns"}}})
+	if err == nil || !strings.Contains(err.Error(), "execute_within: 1ns is less than 1s") {
+		t.Error(err)
 	}
 }
 
