@@ -48,7 +48,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 
 // newApp is New with what a test puts in the place of a part: its clock, a bus that fails.
 func newApp(ctx context.Context, cfg config.Config, log *slog.Logger, instead ...fx.Option) (*App, error) {
-	if err := checkSelection(cfg); err != nil {
+	if err := Check(cfg); err != nil {
 		return nil, err
 	}
 	a := &App{cfg: cfg, log: log, lifecycle: Lifecycle{log: log}}

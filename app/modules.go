@@ -34,6 +34,9 @@ const webName = "web"
 // pipeline names the agents that a bus inside one process can't do without, in the order of an application's way.
 var pipeline = []string{ingestion.Name, feature.Name, model.Name, decision.Name}
 
+// Check refuses a configuration that can't be run, as far as that shows without starting anything.
+func Check(cfg config.Config) error { return checkSelection(cfg) }
+
 // checkSelection refuses a set of agents that can't decide anything: on a bus that lives in this process nobody else
 // can do what is left out.
 func checkSelection(cfg config.Config) error {

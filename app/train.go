@@ -174,6 +174,9 @@ func trainingRows(ctx context.Context, cfg config.Config, s *schema.Schema, file
 	if file == "" {
 		return builtinRows(cfg)
 	}
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return nil, refuse("--data: %s is a directory; here it names the CSV file to train on. The directory of database and models is --dir", file)
+	}
 	set, err := dataset.Load(ctx, file, s, dataset.Options{Order: dataset.File})
 	if err != nil {
 		return nil, refuse("--data: %v", err)

@@ -23,6 +23,8 @@ type Streams struct {
 // ctx ends; after an interrupt Run drains and returns nil, the others return ctx's error. An error with ExitCode() int
 // decides the exit code.
 type Commands struct {
+	// Check refuses a configuration that Run would refuse, as far as that shows without starting; nil refuses none.
+	Check func(c config.Config) error
 	Run   func(ctx context.Context, c config.Loaded, s Streams) error
 	Train func(ctx context.Context, c config.Loaded, r TrainRequest) (TrainResult, error)
 	Bench func(ctx context.Context, c config.Loaded, r BenchRequest) (Report, error)

@@ -232,6 +232,19 @@ func TestConfigValidate(t *testing.T) {
 	}
 }
 
+// TestConfigValidateAsksWhatRunAsks: what only the program can judge is part of it.
+func TestConfigValidateAsksWhatRunAsks(t *testing.T) {
+	commands := Commands{Check: func(c config.Config) error {
+		return Exit(ExitConfig, fmt.Errorf("agents.select: there is no agent %q", c.Agents.Select[0]), "")
+	}}
+	for _, command := range []string{"config validate", "playbook check"} {
+		o := try(t, commands, []string{"AURA_AGENTS_SELECT=foo"}, append(strings.Fields(command), "../../config.yaml")...)
+		if o.code != 3 || o.out != "" || !strings.Contains(o.err, `there is no agent "foo"`) {
+			t.Errorf("%s: exit %d: %s%s", command, o.code, o.out, o.err)
+		}
+	}
+}
+
 func TestInterrupts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signals, done := make(chan os.Signal, 2), make(chan struct{})

@@ -48,6 +48,9 @@ func (i *invocation) validateFile(c *cobra.Command, args []string) error {
 	if err == nil {
 		err = loaded.Files()
 	}
+	if err == nil && i.commands.Check != nil {
+		err = i.commands.Check(loaded.Config)
+	}
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/knadh/koanf/maps"
 	"github.com/knadh/koanf/parsers/yaml"
+	yamlv3 "go.yaml.in/yaml/v3"
 )
 
 // FileName is read from the working directory when no file is named.
@@ -175,6 +176,12 @@ func (b *builder) file(content []byte, name string) {
 		b.refuse(Problem{Key: name, Wrong: oneLine(err), Remedy: "mend the YAML there; config.yaml of the distribution shows the form"})
 		return
 	}
+	if line := another(content); line > 0 {
+		b.refuse(Problem{
+			Key: name, Wrong: fmt.Sprintf("more than one YAML document, of which only the first would count; the second begins at line %d", line),
+			Remedy: "put all into one document, without a line of three dashes in between",
+		})
+	}
 	maps.IntfaceKeysToStrings(tree)
 	b.documents(tree, name)
 	flat, paths := maps.Flatten(tree, nil, ".")
@@ -194,6 +201,18 @@ func (b *builder) file(content []byte, name string) {
 		}
 		b.set(key, flat[key], "file "+name)
 	}
+}
+
+// another is the line at which a second document begins, 0 where there is none.
+func another(content []byte) int {
+	dec := yamlv3.NewDecoder(bytes.NewReader(content))
+	var first, more yamlv3.Node
+	if dec.Decode(&first) != nil || len(first.Content) == 0 || errors.Is(dec.Decode(&more), io.EOF) {
+		return 0
+	}
+	lines := bytes.Split(content, []byte("\n"))
+	begin := first.Content[0].Line
+	return begin + 1 + slices.IndexFunc(lines[min(begin, len(lines)):], func(line []byte) bool { return bytes.HasPrefix(line, []byte("---")) })
 }
 
 // set gives key a raw value of a layer.

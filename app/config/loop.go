@@ -10,6 +10,7 @@ import (
 
 	"aura/healing/playbook"
 	"aura/healing/policy"
+	"aura/healing/strict"
 )
 
 // Rules are what governance decides by.
@@ -34,8 +35,10 @@ func (g Governance) parse() (Rules, error) {
 	fmt.Fprintf(&text, "profile: %s\napproval_ttl: %s\n", g.Profile, g.ApprovalTTL)
 	for name, d := range map[string]Document{"rules": g.Rules, "limits": g.Limits} {
 		var parsed any
-		if err := yaml.Unmarshal([]byte(d), &parsed); err != nil {
-			return Rules{}, fmt.Errorf("governance.%s: %w", name, err)
+		if err := strict.Decode([]byte(d), &parsed); err != nil {
+			var form *strict.Error
+			errors.As(err, &form)
+			return Rules{}, &policy.FieldError{Field: name, Problem: form.Problem, Remedy: form.Remedy}
 		}
 		if parsed == nil {
 			continue

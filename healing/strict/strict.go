@@ -50,7 +50,7 @@ func Decode(raw []byte, out any) error {
 	}
 	var more yaml.Node
 	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
-		return &Error{"", "more than one document", "give one"}
+		return &Error{"", "more than one YAML document", "put all into one document, without a line of three dashes in between"}
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func TestErrorsAreInWords(t *testing.T) {
 		{"a: &a {many: x}\n", "a", "unknown key", ""},
 		{"roles: [a, [b]]", "roles[1]", "a list is not", "a text"},
 		{"name: " + strings.Repeat("x", 100) + "\nmany: " + strings.Repeat("y", 100), "many", strings.Repeat("y", 60) + "…", ""},
-		{"many: 1\n---\nmany: 2", "", "more than one document", "give one"},
+		{"many: 1\n---\nmany: 2", "", "more than one YAML document", "put all into one document"},
 		{"many: [", "", "yaml", "mend the YAML"},
 		{"roles: &r [*r]", "roles[0]", "a list is not", "a text"},
 		{"many: .inf", "many", `".inf"`, "whole number"},

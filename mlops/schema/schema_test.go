@@ -59,6 +59,7 @@ func TestParseNamesTheKeyAndTheRemedy(t *testing.T) {
 		{"band", edit("refer_band: 0.05", "refer_band: 0.5"), "policy: thresholds must be 0 <= approve_below"},
 		{"alias", edit("version: 1", "version: &v 1\ndescription: *v"), "description: aliases (*name) are not supported"},
 		{"empty", "", "the file is empty"},
+		{"two documents", mixed + "\n---\nname: other", "more than one YAML document"},
 		{"not YAML", "a: [", "not readable as YAML"},
 		{"a text", "hello", "must be a mapping of keys"},
 		{"too large", strings.Repeat("#", maxSchemaBytes+1), "bytes are too many"},

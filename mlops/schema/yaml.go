@@ -1,8 +1,10 @@
 package schema
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"sort"
@@ -207,12 +209,16 @@ func document(raw []byte) (doc *yaml.Node, err error) {
 			err = fmt.Errorf("schema: not readable as YAML: %v", r)
 		}
 	}()
-	var root yaml.Node
-	if err := yaml.Unmarshal(raw, &root); err != nil {
+	var root, more yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	if err := dec.Decode(&root); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("schema: not readable as YAML: %w", err)
 	}
 	if root.Kind != yaml.DocumentNode || len(root.Content) != 1 {
 		return nil, errors.New("schema: the file is empty; it must have name, label, features and policy")
+	}
+	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, errors.New("schema: more than one YAML document; put all into one, without a line of three dashes in between")
 	}
 	return root.Content[0], nil
 }
