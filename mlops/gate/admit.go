@@ -57,6 +57,9 @@ func (c *contest) enough(rows []LabelledRow) bool {
 	enough := c.check("labelled rows", float64(len(rows)), float64(l.MinRows), len(rows) >= l.MinRows)
 	enough = c.check("rows of the rarer outcome", float64(each), float64(l.MinEach), each >= l.MinEach) && enough
 	if !enough || len(rows) <= minHoldout {
+		if !c.possible(rows) {
+			return false
+		}
 		c.end(TooFew, "%d labelled rows, %d of the rarer outcome: %d and %d are needed to tell a better model from luck", len(rows), each, l.MinRows, l.MinEach)
 		return false
 	}
@@ -70,11 +73,58 @@ func (c *contest) bothSides() bool {
 	for _, part := range [][]LabelledRow{c.fit, c.held} {
 		least = min(least, bads(part), len(part)-bads(part))
 	}
+	if least < need && !c.possible(c.held) {
+		return false
+	}
 	if !c.check("rows of the rarer outcome before and in the hold-out", float64(least), float64(need), least >= need) {
 		c.end(TooFew, "before or in the hold-out there are only %d rows of one outcome, %d are needed", least, need)
 		return false
 	}
 	return true
+}
+
+const (
+	// trueRarity is how much rarer than the champion expects an outcome may have become in a world that is true. Half or a fifth
+	// happens; what is nearly gone is a feed that doesn't tell it any more.
+	trueRarity = 10
+	// impossible is the chance, as its natural logarithm, under which a count of outcomes isn't believed: 1 in 10^9.
+	impossible = -20.7
+)
+
+// possible refuses outcomes of which one kind has all but vanished: fewer rows of it than chance allows, even if it had become
+// rarer than the champion expects of these very applications by trueRarity.
+func (c *contest) possible(rows []LabelledRow) bool {
+	var expected float64 // defaults
+	for _, row := range rows {
+		expected += c.champion.Score(c.schema.Vector(row.Values))
+	}
+	n, bad := float64(len(rows)), float64(bads(rows))
+	for _, k := range []struct {
+		name          string
+		have, expects float64
+	}{{"default", bad, expected}, {"are paid back", n - bad, n - expected}} {
+		chance := rarerThan(k.have, k.expects/trueRarity)
+		if c.check(fmt.Sprintf("chance that so few %s, as a power of 10", k.name), chance/math.Ln10, impossible/math.Ln10, chance >= impossible) {
+			continue
+		}
+		c.end(Labels, "%.0f of the newest %.0f outcomes %s, where the champion expects %.0f: no true world is that different, the feed of outcomes looks broken; "+
+			"nothing is learned from it, and a person must look at where outcomes come from", k.have, n, k.name, k.expects)
+		return false
+	}
+	return true
+}
+
+// rarerThan is an upper bound of the chance, as its natural logarithm, of at most k events of independent ones of which mean are
+// expected (Chernoff).
+func rarerThan(k, mean float64) float64 {
+	if k >= mean {
+		return 0
+	}
+	bound := k - mean
+	if k > 0 {
+		bound += k * math.Log(mean/k)
+	}
+	return bound
 }
 
 // noLeak refuses rows where one input alone tells the outcome.

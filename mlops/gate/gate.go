@@ -58,16 +58,19 @@ type Limits struct {
 	// HoldoutShare of the rows, newest first, is judged on, 150 rows at least; default 0.3.
 	HoldoutShare float64
 	NotWorse     float64 // AUC; the lower bound of challenger - champion must lie above minus this; default 0.01
-	Brier        float64 // relative; default 0.02
-	SlopeLow     float64 // of the calibration; default 0.85
-	SlopeHigh    float64 // default 1.15
-	ECE          float64 // relative; default 0.10
-	Segment      float64 // AUC a segment may lose; default 0.02
-	Forgetting   float64 // AUC the original population may lose; default 0.02
-	ScorePSI     float64 // champion against challenger; default 0.10
-	AIR          float64 // adverse impact ratio; default 0.80, or not down by more than AIRDrop
-	AIRDrop      float64 // default 0.02
-	Kept         float64 // AUC: the champion is as good if no candidate can be better by this, at 99 %; default 0.02
+	// Lost is the most AUC that may be lost, instead of NotWorse, where the champion is below its floor and the candidate surely
+	// gains twice as much accuracy; default 0.05.
+	Lost       float64
+	Brier      float64 // relative; default 0.02
+	SlopeLow   float64 // of the calibration; default 0.85
+	SlopeHigh  float64 // default 1.15
+	ECE        float64 // relative; default 0.10
+	Segment    float64 // AUC a segment may lose; default 0.02
+	Forgetting float64 // AUC the original population may lose; default 0.02
+	ScorePSI   float64 // champion against challenger; default 0.10
+	AIR        float64 // adverse impact ratio; default 0.80, or not down by more than AIRDrop
+	AIRDrop    float64 // default 0.02
+	Kept       float64 // AUC: the champion is as good if no candidate can be better by this, at 99 %; default 0.02
 	// KeptRows are the labelled rows without which that isn't said: candidates of fewer are too weak to challenge; default 1,000.
 	KeptRows    int
 	Unexplained float64 // accuracy or AUC that outcomes may lack of what the champion expects; default 0.05
@@ -170,6 +173,7 @@ func (l Limits) withDefaults() Limits {
 	count(&l.KeptRows, 1000)
 	set(&l.HoldoutShare, 0.3)
 	set(&l.NotWorse, 0.01)
+	set(&l.Lost, 0.05)
 	set(&l.Brier, 0.02)
 	set(&l.SlopeLow, 0.85)
 	set(&l.SlopeHigh, 1.15)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -103,7 +104,7 @@ func TestTheChampionIsNotKeptTooSoon(t *testing.T) {
 	m, old := champion(t)
 	o := Options{Seed: 3, Trees: 50}
 	sure := 0
-	for seed := range uint64(8) {
+	for seed := uint64(0); seed < 8 && sure < 2; seed++ {
 		out := retrain(t, m, population(900, seed, nil, nil), old, o)
 		v := out.Verdict
 		if v.Code != Undecided {
@@ -180,6 +181,66 @@ func TestPromotedModelIsBetterInTruth(t *testing.T) {
 	}
 }
 
+// moved is a world in which only the rate of defaults is another one: who ranked before whom still does.
+func moved(threshold float64) func(schema.Vector, bool, *rand.Rand) bool {
+	return func(v schema.Vector, _ bool, r *rand.Rand) bool {
+		return synth.Risk(v)+synth.Noise*r.NormFloat64() > threshold
+	}
+}
+
+// Where only the rate of defaults has changed, the champion ranks as well as ever and decides badly. A candidate of few rows, that
+// ranks a little worse and decides far better, isn't held up for it; of those that pass, the one is taken that decides best.
+func TestOnlyTheRateOfDefaultsHasChanged(t *testing.T) {
+	m, old := champion(t)
+	for _, c := range []struct {
+		threshold float64
+		rows      int
+		seed      uint64
+	}{{0.25, 1000, 7}, {0.25, 2000, 7}, {0.25, 2000, 8}, {0.30, 5000, 7}, {0.48, 2000, 7}} {
+		out := retrain(t, m, population(c.rows, c.seed, nil, moved(c.threshold)), old, Options{Seed: 3, Trees: 40})
+		if out.Verdict.Code != Promote {
+			t.Errorf("%+v: %s", c, show(out))
+			continue
+		}
+		nearest := 1.0
+		for _, s := range out.Scores {
+			nearest = min(nearest, s.Holdout.Brier)
+		}
+		got := out.Candidate.Metrics
+		if got.Accuracy < 0.83 || got.Brier > nearest+0.005 {
+			t.Errorf("%+v: accuracy %.3f, Brier %.3f (the best %.3f): %s", c, got.Accuracy, got.Brier, nearest, out.Verdict.Reason)
+		}
+		if !strings.Contains(out.Verdict.Reason, fmt.Sprintf("Brier score %.3f against", got.Brier)) {
+			t.Errorf("%s", out.Verdict.Reason)
+		}
+	}
+}
+
+// A worse order is outweighed by better decisions only: by no more than half of what they surely gain, and only where the champion
+// fails.
+func TestWhatMayBeLostInOrder(t *testing.T) {
+	sure := func(v float64) difference { return difference{v, 0.001} }
+	for _, c := range []struct {
+		champion, candidate float64 // accuracy
+		brier, gain         difference
+		want                float64
+	}{
+		{0.61, 0.86, sure(0.2), sure(0.25), 0.05},
+		{0.72, 0.80, sure(0.05), sure(0.062), 0.03},
+		{0.72, 0.80, sure(0.05), difference{0.062, 0.03}, 0.01},
+		{0.72, 0.80, difference{0.05, 0.03}, sure(0.08), 0.01},
+		{0.80, 0.88, sure(0.05), sure(0.08), 0.01},
+		{0.61, 0.78, sure(0.2), sure(0.17), 0.01},
+	} {
+		o := &Outcome{Champion: Score{Holdout: Figures{Accuracy: c.champion}}}
+		k := &contender{score: Score{Holdout: Figures{Accuracy: c.candidate}}}
+		trial := trial{contest: &contest{floor: 0.795, out: o, o: Options{Limits: DefaultLimits()}}, k: k, brier: c.brier, accuracy: c.gain, z: 2}
+		if got := trial.margin(); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%+v: %.4f", c, got)
+		}
+	}
+}
+
 // Under a shift of the population the original rows are still true: a candidate that forgets them may not pass. In
 // another world they are not, and a sure gain outweighs them.
 func TestForgettingBindsWhileTheOldRowsAreTrue(t *testing.T) {
@@ -209,6 +270,14 @@ func TestRefusedData(t *testing.T) {
 	for i := 700; i < len(late); i++ {
 		late[i].Bad = true
 	}
+	// From where the feed breaks on nobody defaults, or everybody does.
+	broken := func(from int, bad bool) []LabelledRow {
+		rows := population(2000, 7, nil, nil)
+		for i := from; i < len(rows); i++ {
+			rows[i].Bad = bad
+		}
+		return rows
+	}
 	leaking := population(1000, 7, nil, nil)
 	for i := range leaking {
 		if leaking[i].Values[4] = 1; leaking[i].Bad {
@@ -227,6 +296,11 @@ func TestRefusedData(t *testing.T) {
 		"49 defaults":        {oneSided, Options{}, TooFew, "49 of the rarer outcome"},
 		"one-sided hold-out": {late, Options{}, TooFew, "only 0 rows of one outcome"},
 		"observed too late":  {rows, Options{Cut: epoch.Add(5*time.Second + 400*20*time.Millisecond)}, TooFew, "400 labelled rows"},
+		"nobody defaults":    {broken(0, false), Options{}, Labels, "0 of the newest 2000 outcomes default, where the champion expects 794:"},
+		"everybody does":     {broken(0, true), Options{}, Labels, "0 of the newest 2000 outcomes are paid back, where the champion expects 1206:"},
+		"nobody any more":    {broken(1000, false), Options{}, Labels, "0 of the newest 600 outcomes default"},
+		"rarer, few":         {population(500, 7, nil, moved(0.48)), Options{}, TooFew, "39 of the rarer outcome"}, // a quarter: that may be true
+		"nobody, few":        {broken(0, false)[:200], Options{}, TooFew, "0 of the rarer outcome"},
 		"leak":               {leaking, Options{}, Leak, "employment_years alone tells"},
 	} {
 		out := retrain(t, m, c.rows, old, c.o)

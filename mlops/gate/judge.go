@@ -12,44 +12,75 @@ const mirrored = 0.35
 func (c *contest) judge(candidates []contender) error {
 	p := c.scores(c.champion, c.vectors)
 	z := bound(len(candidates))
-	best, passed := -1, -1
+	var passed []int
 	for i := range candidates {
 		k := &candidates[i]
 		gain := aucDifference(k.p, p, c.bad)
 		k.score.Gain, k.score.GainLow, k.score.GainHigh = gain.value, finite(gain.low(z)), finite(gain.high(z99))
-		t := trial{contest: c, k: k, champion: p, gain: gain, brier: brierGain(k.p, p, c.bad), z: z}
+		t := trial{contest: c, k: k, champion: p, gain: gain, brier: brierGain(k.p, p, c.bad), accuracy: accuracyGain(k.p, p, c.bad), z: z}
 		k.gain, k.brier = gain, t.brier
 		if err := t.run(); err != nil {
 			return err
 		}
-		if best < 0 || k.score.Gain > candidates[best].score.Gain {
-			best = i
-		}
-		if t.passes() && (passed < 0 || k.score.GainLow > candidates[passed].score.GainLow) {
-			passed = i
+		if t.passes() {
+			passed = append(passed, i)
 		}
 		c.out.Scores = append(c.out.Scores, k.score)
 	}
 	credible := c.credible(p, candidates)
-	if passed >= 0 && credible {
-		best = passed
+	among := passed
+	if len(passed) == 0 || !credible {
+		among = nil
+		for i := range candidates {
+			among = append(among, i)
+		}
 	}
+	best := c.nearest(candidates, among)
 	c.out.Best = candidates[best].score.Name
 	c.out.Verdict.Checks = append(c.out.Verdict.Checks, candidates[best].score.Checks...)
-	switch s := &candidates[best].score; {
+	switch {
 	case !credible: // the verdict says why
-	case passed >= 0:
-		c.out.Candidate = candidates[best].model
-		c.end(Promote, "%s is better on the newest %d outcomes: AUC %.3f against %.3f (by %.3f at least), accuracy %.3f against %.3f",
-			s.Name, len(c.held), s.Holdout.AUC, c.out.Champion.Holdout.AUC, s.GainLow, s.Holdout.Accuracy, c.out.Champion.Holdout.Accuracy)
-		if s.GainLow <= 0 {
-			c.out.Verdict.Reason = fmt.Sprintf("the champion is below its floor (accuracy %.3f, floor %.3f on the newest %d outcomes), %s is above it (%.3f) and ranks no worse",
-				c.out.Champion.Holdout.Accuracy, c.floor, len(c.held), s.Name, s.Holdout.Accuracy)
-		}
+	case len(passed) > 0:
+		c.promote(&candidates[best], len(passed))
 	default:
 		c.kept(candidates)
 	}
 	return nil
+}
+
+// nearest finds, among some candidates, the one whose probabilities lie nearest to the outcomes (Brier score): they are what
+// decisions rest on, and an order alone is not. Those that chance may have put behind it are as near; of them the one that
+// ranks best.
+func (c *contest) nearest(candidates []contender, among []int) int {
+	first := among[0]
+	for _, i := range among {
+		if candidates[i].score.Holdout.Brier < candidates[first].score.Holdout.Brier {
+			first = i
+		}
+	}
+	best := first
+	for _, i := range among {
+		asNear := brierGain(candidates[first].p, candidates[i].p, c.bad).low(z95) <= 0
+		if asNear && candidates[i].score.GainLow > candidates[best].score.GainLow {
+			best = i
+		}
+	}
+	return best
+}
+
+// promote says why a candidate is promoted, of so many that passed.
+func (c *contest) promote(k *contender, passed int) {
+	s, champion := &k.score, c.out.Champion.Holdout
+	c.out.Candidate = k.model
+	c.end(Promote, "%s is better on the newest %d outcomes: AUC %.3f against %.3f (by %.3f at least), Brier score %.3f against %.3f, accuracy %.3f against %.3f",
+		s.Name, len(c.held), s.Holdout.AUC, champion.AUC, s.GainLow, s.Holdout.Brier, champion.Brier, s.Holdout.Accuracy, champion.Accuracy)
+	if s.GainLow <= 0 {
+		c.end(Promote, "the champion is below its floor (accuracy %.3f, floor %.3f on the newest %d outcomes), %s is above it (%.3f; Brier score %.3f against %.3f) and ranks no worse than that allows (AUC lower by %.3f at most)",
+			champion.Accuracy, c.floor, len(c.held), s.Name, s.Holdout.Accuracy, s.Holdout.Brier, champion.Brier, max(0, -s.GainLow))
+	}
+	if passed > 1 {
+		c.out.Verdict.Reason += fmt.Sprintf("; of the %d candidates that pass, its probabilities are nearest to the outcomes", passed)
+	}
 }
 
 // credible compares the outcomes with what the champion expects of these very applications, were it calibrated. Where they

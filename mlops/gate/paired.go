@@ -150,6 +150,16 @@ func brierGain(a, b []float64, bad []bool) difference {
 	return difference{mean, math.Sqrt(variance / float64(len(gains)))}
 }
 
+// accuracyGain is accuracy(a) - accuracy(b) on the same rows, with its standard error.
+func accuracyGain(a, b []float64, bad []bool) difference {
+	gains := make([]float64, len(a))
+	for i := range a {
+		gains[i] = boolean((a[i] >= 0.5) == bad[i]) - boolean((b[i] >= 0.5) == bad[i])
+	}
+	mean, variance := moments(gains)
+	return difference{mean, math.Sqrt(variance / float64(len(gains)))}
+}
+
 // accuracy is the share of rows on whose side of 0.5 the probability lies; bad means p >= 0.5.
 func accuracy(p []float64, bad []bool) float64 {
 	right := 0

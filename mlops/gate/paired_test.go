@@ -88,3 +88,21 @@ func TestBound(t *testing.T) {
 		}
 	}
 }
+
+// The bound must hold for the chance itself, be of use, and say nothing where nothing is rare.
+func TestRarerThan(t *testing.T) {
+	for _, c := range []struct{ k, mean, want float64 }{
+		{0, 180, -180}, {900, 180, 0}, {180, 180, 0}, {90, 180, -90 + 90*math.Ln2}, {0, 0, 0},
+	} {
+		if got := rarerThan(c.k, c.mean); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("at most %v where %v are expected: %v, want %v", c.k, c.mean, got, c.want)
+		}
+	}
+	poisson, term := 0.0, math.Exp(-20)
+	for k := range 20 {
+		if poisson += term; math.Log(poisson) > rarerThan(float64(k), 20) || rarerThan(float64(k), 20)-math.Log(poisson) > 4 {
+			t.Errorf("at most %d where 20 are expected: chance %v, bound %v", k, poisson, math.Exp(rarerThan(float64(k), 20)))
+		}
+		term *= 20 / float64(k+1)
+	}
+}
