@@ -50,7 +50,13 @@ func (r *running) judging(kind, target string) {
 // itself; the person's restart is recorded, and the incident then ends truthfully: degraded until the model is back.
 func TestAfterACrashLoopAPersonRestartsTheAgent(t *testing.T) {
 	t.Parallel()
-	r := run(t, watched)
+	r := run(t, func(c *config.Config) {
+		watched(c)
+		c.Healing.Playbooks = `{AGENT_DOWN: [
+			{action: RESTART_AGENT, verification: agent, verify_within: 10s},
+			{action: ENABLE_SAFE_MODE, protect: true, verification: signal, verify_within: 15s, dwell: 1s},
+			{action: RESTART_AGENT, verification: agent, verify_within: 10s}]}`
+	})
 	r.judging("AGENT_DOWN", "model")
 	r.ask("POST", "/api/v1/faults", `{"target":"model","kind":"crash","share":1,"ttl":"5m","times":0}`, 201, nil)
 	d := r.reaches("AGENT_DOWN", "ESCALATED")

@@ -100,6 +100,8 @@ func Default() Playbook {
 	protect := safe
 	protect.Protect = true
 	restart := Rung{Action: "RESTART_AGENT", Verification: "agent", ExecuteWithin: 10 * time.Second, VerifyWithin: 10 * time.Second, Dwell: 300 * time.Millisecond}
+	restartLater, restartLast := restart, restart // the wait doubles with each repeat within an hour
+	restartLater.Cooldown, restartLast.Cooldown = 5*time.Second, 10*time.Second
 	restartSlow := restart
 	restartSlow.Verification, restartSlow.VerifyWithin, restartSlow.Dwell = "signal", 15*time.Second, time.Second
 	protectModel := protect
@@ -120,7 +122,8 @@ func Default() Playbook {
 			{Action: "RESTORE_REFERENCE", Requires: []string{"earlier_reference"}, Verification: "reference", ExecuteWithin: 15 * time.Second, VerifyWithin: 10 * time.Minute},
 			drift,
 		},
-		"AGENT_DOWN": {restart, protectModel, restart}, // twice: what crashed once more may still live the third time
+		// What crashed once more may still live the third time, and what crashes for a minute lives after it.
+		"AGENT_DOWN": {restart, protectModel, restart, restartLater, restartLast},
 	}
 }
 
