@@ -80,6 +80,9 @@ func (s *system) PutInCharge(ctx context.Context, p store.ActionProof, to healin
 // facts are how each fact that a rung can require is tested.
 var facts = map[string]func(*system, context.Context, incident.Incident) (bool, string, error){
 	"previous_better": (*system).previousBetter,
+	incident.FactOutgrown: func(_ *system, _ context.Context, in incident.Incident) (bool, string, error) {
+		return in.Outgrown(), "no reference that it accepted was taken back", nil
+	},
 	incident.FactEarlierReference: func(s *system, ctx context.Context, in incident.Incident) (bool, string, error) {
 		id, _, err := s.Earlier(ctx, healing.Since(in))
 		return id != "", "no earlier reference fits the rows since the change", err

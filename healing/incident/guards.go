@@ -168,7 +168,11 @@ func (x *step) passOver() string {
 	}
 	for _, fact := range r.Requires {
 		// What the signal doesn't know the agent tests when the policy is asked (REFUSED).
-		if holds, known := x.in.Signal.Facts[fact]; known && !holds {
+		holds, known := x.in.Signal.Facts[fact]
+		if fact == FactOutgrown {
+			holds, known = x.in.Outgrown(), true
+		}
+		if known && !holds {
 			return "its precondition " + fact + " does not hold"
 		}
 	}

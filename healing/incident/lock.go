@@ -121,5 +121,16 @@ func Reopens(in Incident, s Signal, now time.Time) bool {
 // FactQuarantined is the fact that an agent has crashed so often that only a person starts it again.
 const FactQuarantined = "quarantined"
 
+// FactOutgrown is the fact of Outgrown.
+const FactOutgrown = "reference_outgrown"
+
+// Outgrown reports whether a reference that the incident accepted was shown not to fit and taken back: who applies went on
+// changing while it was made.
+func (in Incident) Outgrown() bool {
+	return slices.ContainsFunc(in.Actions, func(a Action) bool {
+		return a.Type == AcceptReference && a.Result == Undone && !a.ProposedAt.Before(in.Detected()) && a.Verdict != nil && a.Verdict.State == Confirmed
+	})
+}
+
 // FactEarlierReference is the fact that recent rows fit a reference that was in use before.
 const FactEarlierReference = "earlier_reference"

@@ -38,9 +38,10 @@ var Verifications = []string{
 
 // Facts are what a rung can require.
 var Facts = []string{
-	"previous_better",   // the version before the champion is better on the newest outcomes
-	"earlier_reference", // recent rows fit a reference that was in use before
-	"model_agent",       // the incident is about the model agent
+	"previous_better",    // the version before the champion is better on the newest outcomes
+	"earlier_reference",  // recent rows fit a reference that was in use before
+	"reference_outgrown", // a reference that this incident accepted was taken back: who applies went on changing
+	"model_agent",        // the incident is about the model agent
 }
 
 // outcomes are the ends of an action that others can follow, and what may follow each. Of an action that is not in here no
@@ -110,6 +111,8 @@ func Default() Playbook {
 	drift, perf := retrain, retrain
 	drift.Verification, drift.VerifyWithin = "reference", 10*time.Minute
 	drift.Then = map[string][]string{"promote": {"PROMOTE_MODEL", "ACCEPT_REFERENCE"}, "keep": {"ACCEPT_REFERENCE"}}
+	driftAgain := drift
+	driftAgain.Requires, driftAgain.Cooldown = []string{"reference_outgrown"}, 20*time.Second
 	perf.Verification, perf.VerifyWithin = "signal", 10*time.Minute
 	perf.Then = map[string][]string{"promote": {"PROMOTE_MODEL"}}
 	return Playbook{
@@ -120,7 +123,7 @@ func Default() Playbook {
 		},
 		"DATA_DRIFT": {
 			{Action: "RESTORE_REFERENCE", Requires: []string{"earlier_reference"}, Verification: "reference", ExecuteWithin: 15 * time.Second, VerifyWithin: 10 * time.Minute},
-			drift,
+			drift, driftAgain,
 		},
 		// What crashed once more may still live the third time, and what crashes for a minute lives after it.
 		"AGENT_DOWN": {restart, protectModel, restart, restartLater, restartLast},
