@@ -20,7 +20,7 @@ func (b *incidentsBackend) detail(ctx context.Context, row store.IncidentRow) (a
 		return api.IncidentDetail{}, refusal(err)
 	}
 	out := api.IncidentDetail{
-		Incident: incidentView(row, in), OrderReason: in.OrderReason, DryRun: in.DryRun, Signal: evidenceOf(in.Signal),
+		Incident: incidentView(row, in), OrderReason: in.OrderReason, DryRun: in.DryRun, Signal: evidenceOf(in.Signal), EarlierDetectedAt: in.Detections,
 		Steps: stepsOf(in), Ladder: ladderOf(in), Actions: []api.Action{}, Timeline: []api.TimelineStep{},
 	}
 	for _, r := range slices.Backward(rows) {

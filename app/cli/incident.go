@@ -97,14 +97,12 @@ func (i *invocation) incidentList() *cobra.Command {
 
 // recovery is how long an incident took from detection; of an open one nothing.
 func recovery(n api.Incident) string {
-	switch {
-	case n.Unconfirmed():
-		return "never confirmed"
-	case n.ResolvedAt.IsZero():
-		return "-"
+	took, why := n.Recovery()
+	text := seconds(took)
+	if why != "" || took == 0 {
+		text = dash(why)
 	}
-	text := seconds(n.ResolvedAt.Sub(n.DetectedAt).Seconds())
-	if n.Degraded {
+	if n.Degraded && !n.ResolvedAt.IsZero() {
 		text += " (safe mode)"
 	}
 	return text
@@ -139,20 +137,16 @@ func (i *invocation) incidentGraph() *cobra.Command {
 	return c
 }
 
-// startOf is where times are counted from: the onset, or detection.
-func startOf(d api.IncidentDetail) time.Time {
-	if d.OnsetAt.IsZero() || d.OnsetAt.After(d.DetectedAt) {
-		return d.DetectedAt
-	}
-	return d.OnsetAt
-}
-
-// since counts from the start of an incident.
+// since counts from the onset of an incident, what was before a relapse from its own episode's start.
 func since(d api.IncidentDetail, t time.Time) string {
-	if t.IsZero() {
+	s, episode, known := d.Since(t)
+	switch {
+	case !known:
 		return "-"
+	case episode <= len(d.EarlierDetectedAt):
+		return fmt.Sprintf("%s (episode %d)", seconds(s), episode)
 	}
-	return seconds(t.Sub(startOf(d)).Seconds())
+	return seconds(s)
 }
 
 func (i *invocation) printIncident(raw []byte, d api.IncidentDetail) error {

@@ -132,5 +132,9 @@ func (w *watch) print(d api.IncidentDetail, e api.TimelineStep) error {
 		}
 		return w.i.printLine(string(encoded))
 	}
-	return w.i.printLine(printable(fmt.Sprintf("%s  %-8s %-18s %s", e.At.UTC().Format("15:04:05.000"), fmt.Sprintf("%+.1fs", e.At.Sub(startOf(d)).Seconds()), e.State, e.Text)))
+	elapsed := since(d, e.At)
+	if elapsed != "-" {
+		elapsed = "+" + elapsed
+	}
+	return w.i.printLine(printable(fmt.Sprintf("%s  %-8s %-18s %s", e.At.UTC().Format("15:04:05.000"), elapsed, e.State, e.Text)))
 }

@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Incident is one incident in a list.
 type Incident struct {
@@ -48,6 +51,20 @@ func (i Incident) Open() bool { return i.Status == "OPEN" || i.Status == "MITIGA
 // Unconfirmed reports whether it was a suspicion that ended as one: there was nothing to recover from.
 func (i Incident) Unconfirmed() bool { return i.State == "CANCELLED" && i.ResolvedAt.IsZero() }
 
+// Recovery is how long an incident took from detection, in seconds, as the scoreboard counts it; of one that counts nowhere, why
+// in words; of an open one, or one that failed, neither.
+func (i Incident) Recovery() (seconds float64, why string) {
+	switch {
+	case i.Unconfirmed():
+		return 0, "never confirmed"
+	case i.SelfRecovered:
+		return 0, "by itself"
+	case i.ResolvedAt.IsZero():
+		return 0, ""
+	}
+	return i.ResolvedAt.Sub(i.DetectedAt).Seconds(), ""
+}
+
 // IncidentDetail is all that is known of an incident.
 type IncidentDetail struct {
 	Incident
@@ -58,6 +75,28 @@ type IncidentDetail struct {
 	Actions     []Action       `json:"action_log" doc:"Every action ever proposed, in order."`
 	Timeline    []TimelineStep `json:"timeline" doc:"Every change of state: at most the first and the newest ones."`
 	DryRun      bool           `json:"dry_run,omitempty"`
+
+	EarlierDetectedAt []time.Time `json:"earlier_detected_at,omitempty" doc:"When it was detected before detected_at: it ended and came back each time."`
+}
+
+// Since is how long after the start of its episode something was, in seconds, and in which episode: 1 is the first, each
+// relapse begins another. The newest starts with the onset, or with detection where no onset is known; of the ones before,
+// only detection is kept, and of the first when it was opened. false: it was before all of them, or never.
+func (d IncidentDetail) Since(t time.Time) (seconds float64, episode int, known bool) {
+	start := d.OnsetAt
+	if start.IsZero() || start.After(d.DetectedAt) {
+		start = d.DetectedAt
+	}
+	starts := append(slices.Clone(d.EarlierDetectedAt), start)
+	if len(starts) > 1 && len(d.Timeline) > 0 && d.Timeline[0].At.Before(starts[0]) {
+		starts[0] = d.Timeline[0].At
+	}
+	for n, s := range slices.Backward(starts) {
+		if !t.IsZero() && !t.Before(s) {
+			return t.Sub(s).Seconds(), n + 1, true
+		}
+	}
+	return 0, 0, false
 }
 
 // Judgeable reports whether there is an executed action to say something about.

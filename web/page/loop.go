@@ -91,13 +91,14 @@ func judged(needless *bool) string {
 
 // took is how long an incident lasted from detection.
 func took(n api.Incident) string {
+	s, why := n.Recovery()
 	switch {
-	case n.Unconfirmed():
-		return "never confirmed"
-	case n.ResolvedAt.IsZero():
+	case why != "":
+		return why
+	case s == 0:
 		return none
 	}
-	return span(n.ResolvedAt.Sub(n.DetectedAt).Seconds())
+	return span(s)
 }
 
 // figure writes a signal's value with its unit.
@@ -207,15 +208,14 @@ func newest(n int, steps []api.TimelineStep) []api.TimelineStep {
 	return out
 }
 
-// sinceStart is when a step was, counted from the incident's onset or detection.
+// sinceStart is when a step was, counted from the incident's onset or detection, before a relapse from that episode's.
 func sinceStart(d api.IncidentDetail, t time.Time) string {
-	start := d.OnsetAt
-	if start.IsZero() || start.After(d.DetectedAt) {
-		start = d.DetectedAt
-	}
-	s := t.Sub(start).Seconds()
-	if s < 0 {
-		return "−" + span(-s)
+	s, episode, known := d.Since(t)
+	switch {
+	case !known:
+		return none
+	case episode <= len(d.EarlierDetectedAt):
+		return fmt.Sprintf("+%s (episode %d)", span(s), episode)
 	}
 	return "+" + span(s)
 }
