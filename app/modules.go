@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/dig"
@@ -108,6 +109,7 @@ type parts struct {
 // everything is the one list of what runs, in the order of its start; it is stopped in reverse, so that what is
 // accepted is decided before the agents stop, and written before the store closes.
 func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
+	drain, left := p.drain(cfg, log)
 	return slices.DeleteFunc([]Step{
 		{Name: "address", Stop: p.Door.close},
 		{Name: "store", Stop: p.Store.Close},
@@ -125,8 +127,8 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("outcomes", p.announceOutcomes(log)),
 		p.Healer.step(),
 		p.Objective.step(),
+		left,
 		{Name: "agents", Start: p.Supervisor.Start, Stop: p.Supervisor.Stop},
-		{Name: "faults", Stop: func(context.Context) error { p.Faults.Close(); return nil }},
 		loop("sweeper", p.Sweeper.Run),
 		loop("retention", p.purge(cfg, log)),
 		p.Objective.loop(log),
@@ -136,7 +138,8 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("mlflow", p.Mirror.run),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),
 		loop("live incidents", followLoop(p.Transport, p.Hub, log)),
-		{Name: "drain", Stop: p.drain(log), Within: max(cfg.Shutdown.Timeout/2, cfg.Shutdown.Timeout-restWithin)},
+		drain,
+		{Name: "faults", Stop: func(context.Context) error { p.Faults.Close(); return nil }}, // else what they hold up is waited for
 		p.web(cfg, log),
 		loop("source", p.Source.run),
 	}, func(s Step) bool { return s.Name == "" })
@@ -151,15 +154,31 @@ func (p parts) followChampion(ctx context.Context) error {
 	return nil
 }
 
-// drain refuses what comes from now on and waits until all that is committed is decided. What is left at the end of its time
-// is found at the next start.
-func (p parts) drain(log *slog.Logger) func(context.Context) error {
-	return func(ctx context.Context) error {
-		if left, err := p.Sweeper.Drain(ctx); err != nil {
-			log.Warn("accepted applications could not be decided in time; the next start takes them up", "n", left, "err", err)
+// drain refuses what comes from now on and waits until all that is committed is decided. left says, once the agents have
+// stopped, what could not be: they still finish what they hold when the time of the drain is over.
+func (p parts) drain(cfg config.Config, log *slog.Logger) (drain, left Step) {
+	var cut atomic.Bool
+	drain = Step{Name: "drain", Within: max(cfg.Shutdown.Timeout/2, cfg.Shutdown.Timeout-restWithin), Stop: func(ctx context.Context) error {
+		if err := p.Sweeper.Drain(ctx); err != nil {
+			cut.Store(true)
+			log.Info("not all that is accepted could be decided in time; the agents finish what they hold", "err", err)
 		}
 		return nil
-	}
+	}}
+	left = Step{Name: "what is left", Stop: func(ctx context.Context) error {
+		if !cut.Load() {
+			return nil
+		}
+		n, err := p.Sweeper.Left(ctx)
+		switch {
+		case err != nil:
+			log.Warn("accepted applications are left to the next start; how many could not be read", "err", err)
+		case n > 0:
+			log.Warn("accepted applications could not be decided in time; the next start takes them up", "n", n)
+		}
+		return nil
+	}}
+	return drain, left
 }
 
 // restWithin is what of the shutdown's time is kept for what stops after the drain.

@@ -17,9 +17,9 @@ const (
 
 // Drain refuses applications from now on and returns when every one that is committed is decided. What waits at the desk, or
 // in the store for its commit, counts until it is known what becomes of it, wherever its sender has gone; and last the store
-// is asked, since it may have committed what it told nobody. If ctx ends first, or the store can't be asked, the error says so
-// and left how many are known to be left: the next start takes up what is committed of them. Run must be running.
-func (s *Sweeper) Drain(ctx context.Context) (left int, err error) {
+// is asked, since it may have committed what it told nobody. If ctx ends first, or the store can't be asked, the error says
+// so: the next start takes up what is committed, and Left counts it. Run must be running.
+func (s *Sweeper) Drain(ctx context.Context) error {
 	w := s.Intake.Window
 	w.Shut()
 	w.reset(time.Now(), min(drainSweep, s.Intake.SweepAfter))
@@ -29,17 +29,37 @@ func (s *Sweeper) Drain(ctx context.Context) (left int, err error) {
 		if w.Pending() == 0 {
 			n, err := s.adoptOurs(ctx)
 			if err != nil {
-				return w.Pending(), fmt.Errorf("ingestion: drain: %w", err)
+				return fmt.Errorf("ingestion: drain: %w", err)
 			}
 			if n == 0 {
-				return 0, nil
+				return nil
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return w.Pending(), fmt.Errorf("ingestion: drain: %w", ctx.Err())
+			return fmt.Errorf("ingestion: drain: %w", ctx.Err())
 		case <-t.C:
 		}
+	}
+}
+
+// Left counts the committed applications that are not decided, as the store has them. Who asks when no agent runs any more
+// hears what the next start will take up.
+func (s *Sweeper) Left(ctx context.Context) (n int, err error) {
+	after, err := s.Backlog.Floor(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ingestion: read the floor: %w", err)
+	}
+	for {
+		rows, err := s.Backlog.Undecided(ctx, after, "", page)
+		if err != nil {
+			return n, fmt.Errorf("ingestion: read the backlog: %w", err)
+		}
+		n += len(rows)
+		if len(rows) < page {
+			return n, nil
+		}
+		after = rows[len(rows)-1].ID
 	}
 }
 
