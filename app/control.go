@@ -43,6 +43,9 @@ func newControl(t bus.Transport, view *desired.View, tel *telemetry, log *slog.L
 		Retry:   &middleware.Backoff{Attempts: 3, First: 100 * time.Millisecond, Max: time.Second},
 		Timeout: controlTimeout,
 	}))
+	for _, r := range []middleware.Result{middleware.Handled, middleware.Failed, middleware.Interrupted} {
+		tel.control.WithLabelValues("desired-state", string(r))
+	}
 	router.AddConsumerHandler("desired-state", string(event.ConfigUpdates), t.Subscriber(), c.refresh)
 	return c, nil
 }

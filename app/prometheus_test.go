@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"aura/app"
 )
 
 const prometheusFiles = "../deploy/prometheus"
@@ -99,6 +101,7 @@ func TestPrometheus(t *testing.T) {
 		return ""
 	})
 	t.Logf("AuraDecisionsLate is over %.0f s after the fault's end", time.Since(began).Seconds())
+	m.checkDashboards(app.DashboardQueries(t)) // now there are samples enough for all of them
 }
 
 // checkMetrics has promtool judge /metrics as it comes over the wire.
@@ -109,6 +112,24 @@ func checkMetrics(t *testing.T, promtool, base string) {
 	cmd.Stdin = strings.NewReader(body)
 	if out, err := cmd.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
 		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+}
+
+// checkDashboards sees that each expression of the dashboards has an answer, with what Grafana puts in the place of its variables.
+func (s *prometheusServer) checkDashboards(queries map[string][]string) {
+	s.t.Helper()
+	variables := strings.NewReplacer("$job", "aura", "$instance", ".+", "$__rate_interval", "20s")
+	for at, list := range queries {
+		for _, expr := range list {
+			until(s.t, time.Minute, at, func() string {
+				var answer struct{ Data struct{ Result []any } }
+				status, err := call(http.MethodGet, s.base+"/api/v1/query?query="+url.QueryEscape(variables.Replace(expr)), nil, &answer)
+				if err != nil || status != http.StatusOK || len(answer.Data.Result) == 0 {
+					return fmt.Sprintf("%s: %d %v, no answer", expr, status, err)
+				}
+				return ""
+			})
+		}
 	}
 }
 

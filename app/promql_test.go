@@ -11,10 +11,11 @@ import (
 // What rules and dashboards ask of our metrics. Whether an expression is PromQL is for promtool to say (.ci/run prometheus); this
 // reads no more of it than names, matchers and the labels that are grouped by.
 
-// asked is an expression: what it selects, and the labels that it groups or joins by.
+// asked is an expression: what it selects, over which ranges, and the labels that it groups or joins by.
 type asked struct {
 	selectors []selector
 	grouping  []string
+	ranges    []string
 }
 
 // selector is a metric with its matchers.
@@ -63,9 +64,11 @@ func ask(expr string) (out asked, err error) {
 		t := tokens[i]
 		switch {
 		case t == "[":
-			if _, i, err = until(i+1, "]"); err != nil {
+			var inside []string
+			if inside, i, err = until(i+1, "]"); err != nil {
 				return out, err
 			}
+			out.ranges = append(out.ranges, strings.Join(inside, ""))
 		case t == "{":
 			return out, fmt.Errorf("%q: a selector without a metric", expr)
 		case !regexp.MustCompile(`^[a-zA-Z_:]`).MatchString(t):
@@ -105,15 +108,15 @@ func ask(expr string) (out asked, err error) {
 
 func TestAsk(t *testing.T) {
 	for _, c := range []struct{ expr, want string }{
-		{`up`, `[{up []}] []`},
-		{`sum by (job, le) (rate(a_bucket{le="0.3", mode=~"X|Y"}[5m])) / 2 > 14.4 * 0.001`, `[{a_bucket [{le = 0.3} {mode =~ X|Y}]}] [job le]`},
-		{`histogram_quantile(0.99, sum by (le) (rate(b[$__rate_interval]))) > bool 1e3`, `[{b []}] [le]`},
-		{`increase(c[1h] offset 10m) == 0 and on (job) d != 1 or absent(up{job="a"})`, `[{c []} {d []} {up [{job = a}]}] [job]`},
-		{`x * on (instance) group_left (version) job:y:ratio_rate5m`, `[{x []} {job:y:ratio_rate5m []}] [instance version]`},
-		{`max by (job) (a) < max by (job) (b{s!="x,}y"})`, `[{a []} {b [{s != x,}y}]}] [job job]`},
+		{`up`, `[{up []}] [] []`},
+		{`sum by (job, le) (rate(a_bucket{le="0.3", mode=~"X|Y"}[5m])) / 2 > 14.4 * 0.001`, `[{a_bucket [{le = 0.3} {mode =~ X|Y}]}] [job le] [5m]`},
+		{`histogram_quantile(0.99, sum by (le) (rate(b[$__rate_interval]))) > bool 1e3`, `[{b []}] [le] [$__rate_interval]`},
+		{`increase(c[1h] offset 10m) == 0 and on (job) d != 1 or absent(up{job="a"})`, `[{c []} {d []} {up [{job = a}]}] [job] [1h]`},
+		{`x * on (instance) group_left (version) job:y:ratio_rate5m`, `[{x []} {job:y:ratio_rate5m []}] [instance version] []`},
+		{`max by (job) (a) < max by (job) (b{s!="x,}y"})`, `[{a []} {b [{s != x,}y}]}] [job job] []`},
 	} {
 		got, err := ask(c.expr)
-		if s := fmt.Sprint(got.selectors, got.grouping); err != nil || s != c.want {
+		if s := fmt.Sprint(got.selectors, got.grouping, got.ranges); err != nil || s != c.want {
 			t.Errorf("%s: %s %v, want %s", c.expr, s, err, c.want)
 		}
 	}

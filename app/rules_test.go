@@ -61,8 +61,8 @@ func (k *metricNames) family(name string) *dto.MetricFamily {
 
 // labels of a series' name; nil for one that nobody has.
 func (k *metricNames) labels(name string) []string {
-	if name == "up" {
-		return scraped
+	if name == "up" || strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") {
+		return scraped // not ours; which of them there are depends on the system
 	}
 	if l := k.recorded[name]; l != nil {
 		return l

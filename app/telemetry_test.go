@@ -82,6 +82,8 @@ func TestMetrics(t *testing.T) {
 	t.Run("Docs", func(t *testing.T) { documented(t, families) })
 	k := &metricNames{families: families, recorded: map[string][]string{}, used: map[string]bool{}}
 	t.Run("Rules", k.rules)
+	t.Run("Dashboards", k.dashboards)
+	t.Run("Readers", k.readers)
 }
 
 // hostile sends what a client can choose freely, with values that differ from round to round.
