@@ -79,6 +79,15 @@ func (b *modelsBackend) Model(ctx context.Context, version int) (api.Model, erro
 	return modelOf(v, aliases), nil
 }
 
+// ONNX implements api.Models.
+func (b *modelsBackend) ONNX(ctx context.Context, version int) (api.ModelFile, error) {
+	f, err := onnxOf(ctx, b.registry, version)
+	if err != nil {
+		return f, refusal(err)
+	}
+	return f, nil
+}
+
 // Promote implements api.Models.
 func (b *modelsBackend) Promote(ctx context.Context, version int, by api.Change) (api.Switch, error) {
 	generation, err := b.registry.Promote(ctx, version, by.By, by.Reason)

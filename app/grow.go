@@ -109,7 +109,7 @@ func (g *grower) quiet(at time.Time) bool {
 func (g *grower) grow(ctx context.Context, r *detect.Reference, found []store.Application) error {
 	rows := make([][]float64, 0, len(found))
 	for _, a := range found {
-		if values, err := g.system.values(a.Features); err == nil {
+		if values, err := valuesOf(g.system.schema, a.Features); err == nil {
 			rows = append(rows, values)
 		}
 	}

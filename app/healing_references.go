@@ -13,6 +13,7 @@ import (
 	"aura/mlops/dataset"
 	"aura/mlops/gate"
 	"aura/mlops/registry"
+	"aura/mlops/schema"
 	"aura/store"
 )
 
@@ -40,13 +41,13 @@ func (s *system) labelled(ctx context.Context, since time.Time, limit int) ([]ga
 	if err != nil {
 		return nil, err
 	}
-	return s.labelledRows(rows), nil
+	return labelledRows(s.schema, rows), nil
 }
 
-func (s *system) labelledRows(rows []store.Labelled) []gate.LabelledRow {
+func labelledRows(s *schema.Schema, rows []store.Labelled) []gate.LabelledRow {
 	out := make([]gate.LabelledRow, 0, len(rows))
 	for _, r := range rows {
-		values, err := s.values(r.Features)
+		values, err := valuesOf(s, r.Features)
 		if err != nil {
 			continue // of another schema
 		}
@@ -66,15 +67,15 @@ func (s *system) heardSince(ctx context.Context, since time.Time, limit int) ([]
 	if err != nil {
 		return nil, err
 	}
-	return s.labelledRows(slices.DeleteFunc(rows, func(r store.Labelled) bool { return r.ReceivedAt.Before(since) })), nil
+	return labelledRows(s.schema, slices.DeleteFunc(rows, func(r store.Labelled) bool { return r.ReceivedAt.Before(since) })), nil
 }
 
-func (s *system) values(features []byte) ([]float64, error) {
-	record, err := s.schema.ParseRecord(features)
+func valuesOf(s *schema.Schema, features []byte) ([]float64, error) {
+	record, err := s.ParseRecord(features)
 	if err != nil {
 		return nil, err
 	}
-	return s.schema.Encode(record)
+	return s.Encode(record)
 }
 
 // Accept implements healing.References. What a broken feed sends is never adopted.
@@ -173,7 +174,7 @@ func (s *system) Earlier(ctx context.Context, since time.Time) (string, int, err
 	}
 	rows := make([][]float64, 0, len(recent))
 	for _, a := range recent {
-		if values, err := s.values(a.Features); err == nil {
+		if values, err := valuesOf(s.schema, a.Features); err == nil {
 			rows = append(rows, values)
 		}
 	}

@@ -131,6 +131,13 @@ func (f *fake) Model(_ context.Context, version int) (api.Model, error) {
 	return api.Model{Version: 3, Aliases: []string{"champion"}, CreatedAt: then}, f.err
 }
 
+func (f *fake) ONNX(_ context.Context, version int) (api.ModelFile, error) {
+	if version != 0 && version != 3 {
+		return api.ModelFile{}, api.Refuse(api.NotFound, "there is no version %d", version)
+	}
+	return api.ModelFile{Version: 3, Digest: "9f86d081884c", Content: []byte("\x08\x08onnx")}, f.err
+}
+
 func (f *fake) Promote(_ context.Context, version int, by api.Change) (api.Switch, error) {
 	if version != 3 {
 		return api.Switch{}, api.Refuse(api.Conflict, "version %d doesn't load", version)

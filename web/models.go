@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -45,6 +46,26 @@ func (s *Server) registerModels(h huma.API) {
 		model, err := models.Model(ctx, in.Version)
 		return &output{model}, err
 	})
+	file := func(id, path, summary string) huma.Operation {
+		return huma.Operation{
+			OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{"models"},
+			Description: "Its input X takes the schema's model inputs in order and in their own units, categories as their index, NaN for missing; " +
+				"label, probability and vote come out. A version that was imported is given as it came.",
+			Responses: map[string]*huma.Response{"200": {
+				Description: "OK", Content: map[string]*huma.MediaType{onnxMedia: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}},
+			}},
+		}
+	}
+	register(s, h, file("get-model-onnx", "/api/v1/models/{version}/onnx", "A model version as ONNX"),
+		func(ctx context.Context, in *versionInput) (*onnxOutput, error) {
+			f, err := models.ONNX(ctx, in.Version)
+			return newONNXOutput(f), err
+		})
+	register(s, h, file("get-champion-onnx", "/api/v1/models/champion/onnx", "The champion as ONNX"),
+		func(ctx context.Context, _ *struct{}) (*onnxOutput, error) {
+			f, err := models.ONNX(ctx, 0)
+			return newONNXOutput(f), err
+		})
 	register(s, h, huma.Operation{
 		OperationID: "promote-model", Method: http.MethodPost, Path: "/api/v1/models/{version}/promote",
 		Summary: "Make a version the champion", Tags: []string{"models"},
@@ -70,4 +91,21 @@ func (s *Server) registerModels(h huma.API) {
 
 type versionInput struct {
 	Version int `path:"version" minimum:"1" maximum:"2147483647"`
+}
+
+const onnxMedia = "application/octet-stream"
+
+type onnxOutput struct {
+	Type        string `header:"Content-Type"`
+	Disposition string `header:"Content-Disposition"`
+	Version     int    `header:"Aura-Model-Version"`
+	Digest      string `header:"Aura-Model-Digest" doc:"SHA-256 of the version in the registry."`
+	Body        []byte
+}
+
+func newONNXOutput(f api.ModelFile) *onnxOutput {
+	return &onnxOutput{
+		Type: onnxMedia, Disposition: fmt.Sprintf("attachment; filename=aura-v%d.onnx", f.Version),
+		Version: f.Version, Digest: f.Digest, Body: f.Content,
+	}
 }

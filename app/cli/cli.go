@@ -33,6 +33,10 @@ type Commands struct {
 	// Query and VerifyAudit read the store of a configuration that no running server answers for.
 	Query       func(ctx context.Context, c config.Config, sql string, limit int) (api.QueryResult, error)
 	VerifyAudit func(ctx context.Context, c config.Config) (api.AuditReport, error)
+	// ExportModel reads a version, or the champion for 0, from such a store.
+	ExportModel func(ctx context.Context, c config.Config, version int) (api.ModelFile, error)
+	// ImportModel registers a model that was trained elsewhere, and has the gate judge it.
+	ImportModel func(ctx context.Context, c config.Loaded, r ImportRequest) (ImportResult, error)
 	// RotateKey makes a new signing key for such a store.
 	RotateKey func(ctx context.Context, c config.Config, by, reason string) (api.KeyRotation, error)
 }

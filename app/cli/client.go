@@ -141,9 +141,24 @@ func baseURL(server string) (string, error) {
 
 // call sends a request and returns the body of a good answer, decoded into out if that isn't nil.
 func (s *client) call(ctx context.Context, method, path string, body, out any) ([]byte, error) {
+	answer, _, err := s.send(ctx, method, path, body, maxAnswer)
+	if err != nil {
+		return nil, err
+	}
+	if out != nil {
+		if err := json.Unmarshal(answer, out); err != nil {
+			return nil, Exit(ExitFailure, fmt.Errorf("%s answered something else than this command reads: %w", s.base, err),
+				"see whether it is an AURA server of this version: `aura version`")
+		}
+	}
+	return answer, nil
+}
+
+// send returns the body, of limit bytes at most, and the header of a good answer.
+func (s *client) send(ctx context.Context, method, path string, body any, limit int64) ([]byte, http.Header, error) {
 	if s.http == nil {
 		if err := s.find(s); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
@@ -152,13 +167,13 @@ func (s *client) call(ctx context.Context, method, path string, body, out any) (
 	if body != nil {
 		encoded, err := json.Marshal(body)
 		if err != nil {
-			return nil, fmt.Errorf("encode the request: %w", err)
+			return nil, nil, fmt.Errorf("encode the request: %w", err)
 		}
 		content = bytes.NewReader(encoded)
 	}
 	request, err := http.NewRequestWithContext(ctx, method, s.base+path, content)
 	if err != nil {
-		return nil, fmt.Errorf("make the request: %w", err)
+		return nil, nil, fmt.Errorf("make the request: %w", err)
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
@@ -168,23 +183,17 @@ func (s *client) call(ctx context.Context, method, path string, body, out any) (
 	}
 	response, err := s.http.Do(request)
 	if err != nil {
-		return nil, s.unreachable(err)
+		return nil, nil, s.unreachable(err)
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(response.Body, limit))
 	if err != nil {
-		return nil, s.unreachable(err)
+		return nil, nil, s.unreachable(err)
 	}
 	if response.StatusCode >= 300 {
-		return nil, s.refused(response, answer)
+		return nil, nil, s.refused(response, answer)
 	}
-	if out != nil {
-		if err := json.Unmarshal(answer, out); err != nil {
-			return nil, Exit(ExitFailure, fmt.Errorf("%s answered something else than this command reads: %w", s.base, err),
-				"see whether it is an AURA server of this version: `aura version`")
-		}
-	}
-	return answer, nil
+	return answer, response.Header, nil
 }
 
 func (s *client) unreachable(err error) error {

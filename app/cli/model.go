@@ -43,7 +43,8 @@ func (i *invocation) modelCommand() *cobra.Command {
 			return i.switchModel(c, s, "/api/v1/models/rollback", rollbackWhy)
 		})
 	return group("model", "Look at model versions and choose the champion",
-		pagedModels(i), show, i.changing(promote, &promoteWhy), i.changing(rollback, &rollbackWhy), pagedHistory(i))
+		pagedModels(i), show, i.changing(promote, &promoteWhy), i.changing(rollback, &rollbackWhy), pagedHistory(i),
+		i.exportCommand(), i.importCommand())
 }
 
 // paged is a command that lists a page of what a path serves.

@@ -16,17 +16,25 @@ import (
 var errNoStore = errors.New("this program can't open a store by itself")
 
 // stored makes c a command that asks the running server or, if none runs and no address is given, opens the store of the
-// configuration by itself.
-func (i *invocation) stored(c *cobra.Command, remote func(*cobra.Command, *client, []string) error, local func(c *cobra.Command, stored config.Config, args []string) error) *cobra.Command {
+// configuration by itself. more are flags for keys that only the latter needs.
+func (i *invocation) stored(
+	c *cobra.Command, remote func(*cobra.Command, *client, []string) error,
+	local func(c *cobra.Command, stored config.Config, args []string) error, more ...keyFlag,
+) *cobra.Command {
 	i.remote(c, remote)
-	bind(c, dbFlag)
+	more = append(more, dbFlag)
+	bind(c, more...)
 	ask := c.RunE
 	c.RunE = func(c *cobra.Command, args []string) error {
 		err := ask(c, args)
 		if exitCode(err) != ExitUnreachable || i.env("AURA_SERVER") != "" || c.Flags().Changed("server") {
 			return err
 		}
-		loaded, failed := i.loadFor(c, []string{"data.dir", "store.url", config.FlagFile}, dataFlag, dbFlag)
+		needs := []string{"data.dir", config.FlagFile}
+		for _, f := range more {
+			needs = append(needs, f.key)
+		}
+		loaded, failed := i.loadFor(c, needs, append(more, dataFlag)...)
 		if failed != nil {
 			return failed
 		}

@@ -58,7 +58,7 @@ func TestChallenge(t *testing.T) {
 		if out.Verdict.Code != c.want || out.Verdict.Promote != (c.want == Promote) || (out.Candidate == k) != (c.want == Promote) {
 			t.Errorf("%s: %s", c.name, show(out))
 		}
-		if c.want == Promote && !strings.Contains(out.Verdict.Reason, "version 2") {
+		if (c.want == Promote || c.want == Kept) && !strings.Contains(out.Verdict.Reason, "version 2") {
 			t.Errorf("%s: %s", c.name, out.Verdict.Reason)
 		}
 	}

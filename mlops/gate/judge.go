@@ -132,8 +132,12 @@ func (c *contest) kept(candidates []contender) {
 	calibrated := c.check("Brier score that a candidate surely gains, relative", brier, c.o.Limits.Brier, brier <= c.o.Limits.Brier)
 	have := len(c.fit) + len(c.held)
 	if enough := c.check("labelled rows that tell whether the champion is as good", float64(have), float64(c.o.Limits.KeptRows), have >= c.o.Limits.KeptRows); enough && healthy && equal && calibrated {
-		c.end(Kept, "the champion decides the newest %d outcomes as well as a model trained on them would: accuracy %.3f, AUC %.3f, no candidate can be better by %.3f",
-			len(c.held), acc, c.out.Champion.Holdout.AUC, c.o.Limits.Kept)
+		rival := "a model trained on them would"
+		if len(c.fit) == 0 {
+			rival = candidates[0].score.Name
+		}
+		c.end(Kept, "the champion decides the newest %d outcomes as well as %s: accuracy %.3f, AUC %.3f, no candidate can be better by %.3f",
+			len(c.held), rival, acc, c.out.Champion.Holdout.AUC, c.o.Limits.Kept)
 		return
 	}
 	why := fmt.Sprintf("accuracy %.3f is below the floor %.3f", acc, c.floor)

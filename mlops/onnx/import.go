@@ -107,8 +107,13 @@ func columnMap(s *schema.Schema, names []string, g *graph) (at []int, width int,
 	if width = len(names); width > schema.MaxKeys {
 		return nil, 0, &Refused{"columns", fmt.Sprintf("%d names", width), remedy}
 	}
-	if dims := g.features().dims; len(dims) != 2 || dims[1].param == "" && dims[1].value != 0 && dims[1].value != int64(width) {
-		return nil, 0, &Refused{"graph.input[" + strconv.Quote(g.features().name) + "]", fmt.Sprintf("its shape is %v, and there are %d names of columns: %s", dims, width, strings.Join(names, ",")), remedy}
+	in := g.features()
+	field := "graph.input[" + strconv.Quote(in.name) + "]"
+	switch dims := in.dims; {
+	case len(dims) != 2:
+		return nil, 0, &Refused{field, fmt.Sprintf("it has %d dimensions, must be rows and columns", len(dims)), "export the trees alone, with one input of all columns: initial_types=[('X', FloatTensorType([None, N]))]"}
+	case dims[1].param == "" && dims[1].value != 0 && dims[1].value != int64(width):
+		return nil, 0, &Refused{field, fmt.Sprintf("it has %d columns, and there are %d names: %s", dims[1].value, width, strings.Join(names, ",")), remedy}
 	}
 	seen := map[int]bool{}
 	for _, name := range names {

@@ -83,6 +83,8 @@ type Agents interface {
 type Models interface {
 	Models(ctx context.Context, limit int, cursor string) (List[Model], error)
 	Model(ctx context.Context, version int) (Model, error)
+	// ONNX returns a version, or the champion for 0, as an ONNX file.
+	ONNX(ctx context.Context, version int) (ModelFile, error)
 	Promote(ctx context.Context, version int, by Change) (Switch, error)
 	Rollback(ctx context.Context, by Change) (Switch, error)
 	History(ctx context.Context, limit int, cursor string) (List[AliasChange], error)

@@ -19,6 +19,13 @@ type Model struct {
 	Note         string    `json:"note,omitempty"`
 }
 
+// ModelFile is a version in a form for other programs.
+type ModelFile struct {
+	Version int
+	Digest  string // of the version
+	Content []byte
+}
+
 // Metrics of a model on data it has not seen. Absent values were not measured.
 type Metrics struct {
 	CVAUC      *float64 `json:"cv_auc,omitempty" doc:"Five folds."`
