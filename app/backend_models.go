@@ -3,14 +3,17 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 
 	"aura/agents/desired"
 	"aura/agents/fault"
 	"aura/agents/model"
+	"aura/healing/incident"
 	"aura/mlops/forest"
 	"aura/mlops/registry"
+	"aura/store"
 	"aura/web/api"
 )
 
@@ -20,11 +23,12 @@ type modelsBackend struct {
 	view     *desired.View
 	champion *model.Champion
 	announce announcer
+	store    *store.Store
 	mirror   *mirror // set before anybody asks
 }
 
-func newModels(r *registry.Registry, view *desired.View, c *model.Champion, ctl *control) *modelsBackend {
-	return &modelsBackend{registry: r, view: view, champion: c, announce: ctl.announce}
+func newModels(r *registry.Registry, view *desired.View, c *model.Champion, ctl *control, s *store.Store) *modelsBackend {
+	return &modelsBackend{registry: r, view: view, champion: c, announce: ctl.announce, store: s}
 }
 
 // Mirror implements api.Models.
@@ -99,11 +103,37 @@ func (b *modelsBackend) Promote(ctx context.Context, version int, by api.Change)
 
 // Rollback implements api.Models.
 func (b *modelsBackend) Rollback(ctx context.Context, by api.Change) (api.Switch, error) {
-	generation, err := b.registry.Rollback(ctx, by.By, by.Reason)
+	generation, err := b.registry.Rollback(ctx, by.By, by.Reason, func(version int) error {
+		switch why, err := b.takenAway(ctx, version); {
+		case err != nil:
+			return err
+		case why != "":
+			return api.Refuse(api.Conflict, "%s", why)
+		}
+		return nil
+	})
 	if err != nil {
 		return api.Switch{}, refusal(err)
 	}
 	return b.switched(ctx, generation)
+}
+
+// takenAway says why a rollback would undo what healing has done: the version was last taken out of charge by its rollback. ""
+// where it was not.
+func (b *modelsBackend) takenAway(ctx context.Context, version int) (string, error) {
+	c, err := b.store.Replaced(ctx, version)
+	if err != nil || c == nil || c.ActionID == "" {
+		return "", err
+	}
+	a, err := b.store.Action(ctx, c.ActionID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && a.Type != incident.RollbackModel {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("healing took version %d out of charge at %s, by %s of %s; if you mean it, promote it by number: aura model promote %d --reason WHY",
+		version, c.ChangedAt.UTC().Format("2006-01-02 15:04:05 UTC"), a.Type, a.IncidentID, version), nil
 }
 
 // switched sees to it that the live model agent has the new champion before the change is answered.
@@ -150,22 +180,33 @@ func (b *modelsBackend) History(ctx context.Context, limit int, cursor string) (
 	return list, nil
 }
 
-// champions returns the version in charge, nil before the first one, and the one that a rollback would go to.
-func (b *modelsBackend) champions(ctx context.Context) (*api.Model, int, error) {
+// rollback is the version that one would go to, 0 if none, and why it would be refused.
+type rollback struct {
+	Version int
+	Refused string
+}
+
+// champions returns the version in charge, nil before the first one, and what a rollback would do.
+func (b *modelsBackend) champions(ctx context.Context) (*api.Model, rollback, error) {
 	aliases, err := b.registry.Aliases(ctx)
 	if err != nil {
-		return nil, 0, refusal(err)
+		return nil, rollback{}, refusal(err)
 	}
 	n := aliases[registry.Champion]
 	if n == 0 {
-		return nil, 0, nil
+		return nil, rollback{}, nil
 	}
 	v, err := b.registry.Version(ctx, n)
 	if err != nil {
-		return nil, 0, refusal(err)
+		return nil, rollback{}, refusal(err)
 	}
-	m := modelOf(v, aliases)
-	return &m, aliases[registry.Previous], nil
+	m, to := modelOf(v, aliases), rollback{Version: aliases[registry.Previous]}
+	if to.Version != 0 {
+		if to.Refused, err = b.takenAway(ctx, to.Version); err != nil {
+			return nil, rollback{}, refusal(err)
+		}
+	}
+	return &m, to, nil
 }
 
 func modelOf(v registry.Version, aliases map[string]int) api.Model {

@@ -43,9 +43,11 @@ func (o *overview) Overview(ctx context.Context) (api.Overview, error) {
 	if out.Agents, err = o.agents.Agents(ctx); err != nil {
 		return out, err
 	}
-	if out.Champion, out.Previous, err = o.models.champions(ctx); err != nil {
+	var to rollback
+	if out.Champion, to, err = o.models.champions(ctx); err != nil {
 		return out, err
 	}
+	out.Previous, out.NoRollback = to.Version, to.Refused
 	out.Mirror = o.models.Mirror()
 	faults := &faults{registry: o.faults, store: o.store}
 	if out.Faults, err = faults.Faults(ctx); err != nil {

@@ -57,6 +57,12 @@ func testActionsOfEachKind(t *testing.T, s *Store) {
 	al, err := s.Aliases(ctx)
 	must(t, err)
 	equal(t, "aliases", al, map[string]int{"champion": 1, "previous": 2})
+	replaced, err := s.Replaced(ctx, 2)
+	must(t, err)
+	equal(t, "replaced", []any{replaced.Value, replaced.ActionID, replaced.Reason}, []any{"1", "a1", "worse"})
+	replaced, err = s.Replaced(ctx, 1)
+	must(t, err)
+	equal(t, "never replaced", replaced, (*ConfigChange)(nil))
 	_, err = s.SetAliasesByAction(ctx, proof("a2", epoch), map[string]int{registry.Champion: 7}, "")
 	code(t, err, CodeUnknownVersion)
 

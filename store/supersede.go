@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 
 	"gorm.io/gorm"
 )
@@ -23,6 +24,20 @@ func executedEffect(db *gorm.DB, actionID string) (Effect, error) {
 	e, err := parseEffect(rows[0])
 	e.Repeated = false
 	return e, err
+}
+
+// Replaced returns the newest change that took a version out of charge; nil where it was never in charge, or still is.
+func (s *Store) Replaced(ctx context.Context, version int) (*ConfigChange, error) {
+	var rows []storedConfigChange
+	err := s.read(ctx).Where("setting = ? AND previous = ?", SettingChampion, strconv.Itoa(version)).Order("id DESC").Limit(1).Find(&rows).Error
+	if err != nil {
+		return nil, readErr("look for who took a version out of charge", err)
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	c := rows[0].value()
+	return &c, nil
 }
 
 // Superseded returns what changed the setting that the action set since then: the latest change by a person (the incident

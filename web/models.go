@@ -82,7 +82,8 @@ func (s *Server) registerModels(h huma.API) {
 	register(s, h, huma.Operation{
 		OperationID: "rollback-model", Method: http.MethodPost, Path: "/api/v1/models/rollback",
 		Summary: "Make the previous champion the champion again", Tags: []string{"models"},
-		Metadata: map[string]any{"slow": true},
+		Description: "409 where healing's own rollback was what took that version out of charge: promote it by number if it is meant.",
+		Metadata:    map[string]any{"slow": true},
 	}, func(ctx context.Context, in *struct{ Body reasonBody }) (*switched, error) {
 		result, err := models.Rollback(ctx, byPrincipal(ctx, in.Body.change()))
 		return &switched{result}, err

@@ -116,8 +116,9 @@ func (r *Registry) Promote(ctx context.Context, version int, by, reason string) 
 }
 
 // Rollback puts the previous champion in charge again; the present one becomes previous, so that a rollback can be
-// taken back. It is Refused where there is no previous, or one that Promote would refuse.
-func (r *Registry) Rollback(ctx context.Context, by, reason string) (generation int64, err error) {
+// taken back. It is Refused where there is no previous, or one that Promote would refuse; allowed, unless it is nil, may refuse the
+// version too.
+func (r *Registry) Rollback(ctx context.Context, by, reason string, allowed func(version int) error) (generation int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	aliases, err := r.repo.Aliases(ctx)
@@ -126,6 +127,11 @@ func (r *Registry) Rollback(ctx context.Context, by, reason string) (generation 
 	}
 	if aliases[Previous] == 0 {
 		return 0, &Refused{CodeNoPrevious, "there is no previous champion to roll back to; promote a version instead", nil}
+	}
+	if allowed != nil {
+		if err := allowed(aliases[Previous]); err != nil {
+			return 0, err
+		}
 	}
 	return r.promote(ctx, aliases, aliases[Previous], by, reason)
 }

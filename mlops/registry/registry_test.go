@@ -116,7 +116,7 @@ func TestPromoteAndRollback(t *testing.T) {
 	ctx := t.Context()
 	_, _, err := b.registry.Champion(ctx)
 	refused(t, err, registry.CodeNoChampion)
-	_, err = b.registry.Rollback(ctx, "ann", "too soon")
+	_, err = b.registry.Rollback(ctx, "ann", "too soon", nil)
 	refused(t, err, registry.CodeNoPrevious)
 
 	expect := func(what string, generation, wantGeneration int64, err error, want map[string]int) {
@@ -135,9 +135,9 @@ func TestPromoteAndRollback(t *testing.T) {
 	expect("the challenger wins", g, 2, err, map[string]int{"champion": 2, "previous": 1})
 	g, err = b.registry.Promote(ctx, 2, "ann", "again")
 	expect("promoting the champion", g, 2, err, map[string]int{"champion": 2, "previous": 1})
-	g, err = b.registry.Rollback(ctx, "bob", "worse after all")
+	g, err = b.registry.Rollback(ctx, "bob", "worse after all", nil)
 	expect("rollback", g, 3, err, map[string]int{"champion": 1, "previous": 2})
-	g, err = b.registry.Rollback(ctx, "bob", "taken back")
+	g, err = b.registry.Rollback(ctx, "bob", "taken back", nil)
 	expect("rollback of the rollback", g, 4, err, map[string]int{"champion": 2, "previous": 1})
 	g, err = b.registry.Promote(ctx, 3, "ann", "newest")
 	expect("third", g, 5, err, map[string]int{"champion": 3, "previous": 2})
@@ -218,7 +218,7 @@ func TestABrokenTargetIsRefused(t *testing.T) {
 			}
 			before, _ := b.registry.History(t.Context(), 100)
 			c.spoil(t, b.path(t, 1))
-			_, err := b.registry.Rollback(t.Context(), "ann", "to a broken one")
+			_, err := b.registry.Rollback(t.Context(), "ann", "to a broken one", nil)
 			refused(t, err, c.code)
 			_, err = b.registry.Promote(t.Context(), 1, "ann", "a broken one")
 			refused(t, err, c.code)

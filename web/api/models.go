@@ -123,8 +123,10 @@ type Overview struct {
 	Decisions []Record // newest first, at most some 20
 	Champion  *Model   // nil before the first one
 	Previous  int      // version a rollback would go to, 0 if none
-	Mirror    *Mirror  // nil where the registry isn't mirrored
-	Faults    []Fault
+	// NoRollback is why a rollback would be refused, "" if it would not.
+	NoRollback string
+	Mirror     *Mirror // nil where the registry isn't mirrored
+	Faults     []Fault
 	// FaultKinds are the kinds that this process can inject.
 	FaultKinds []string
 	// Features are the schema's columns, for faults of the source.

@@ -24,7 +24,7 @@ func ptr[T any](v T) *T { return &v }
 func full(s string, n float64) Model {
 	at := now
 	o := api.Overview{
-		At: now, Version: s, Instance: s, Bus: s, Schema: s, Started: now.Add(-time.Hour), Previous: 2,
+		At: now, Version: s, Instance: s, Bus: s, Schema: s, Started: now.Add(-time.Hour), Previous: 2, NoRollback: s,
 		Mode:     api.Mode{Mode: api.ModeSafe, By: s, Reason: s, Since: now},
 		Champion: &api.Model{Version: 3, Digest: s, Note: s, Rows: int(1e9), Metrics: api.Metrics{CVAUC: &n, Brier: &n}},
 		Faults:   []api.Fault{{ID: s, Target: s, Kind: s, Delay: s, Share: n, Hits: math.MaxInt64, ExpiresAt: now.Add(-time.Hour)}},
@@ -140,6 +140,18 @@ func TestThePageSaysWhatIsWrong(t *testing.T) {
 }
 
 // The page's policy allows no inline style or script, its forms go to the server only, and what it loads is its own.
+// TestARollbackThatWouldBeRefused has no button but a reason.
+func TestARollbackThatWouldBeRefused(t *testing.T) {
+	m := Model{Overview: api.Overview{At: now, Mode: api.Mode{Mode: api.ModeModel}, Champion: &api.Model{Version: 3}, Previous: 2}}
+	if html := render(t, m); !strings.Contains(html, "/actions/rollback") {
+		t.Error("no button")
+	}
+	m.Overview.NoRollback = "healing took it away"
+	if html := render(t, m); strings.Contains(html, "/actions/rollback") || !strings.Contains(html, "No rollback to v2: healing took it away") {
+		t.Error("a button, or no reason")
+	}
+}
+
 func TestThePageKeepsItsPolicy(t *testing.T) {
 	html := render(t, full("x", .2))
 	if bad := forbidden.FindString(html); bad != "" {

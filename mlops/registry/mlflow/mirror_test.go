@@ -209,7 +209,7 @@ func suite(t *testing.T, url func(t *testing.T) string) {
 			m.promote(2)
 			m.sync()
 			m.agree(map[string]int{"champion": 2, "previous": 1})
-			if _, err := m.registry.Rollback(m.t.Context(), "tester", "no"); err != nil {
+			if _, err := m.registry.Rollback(m.t.Context(), "tester", "no", nil); err != nil {
 				m.t.Fatal(err)
 			}
 			m.sync()
