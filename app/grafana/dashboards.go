@@ -80,8 +80,8 @@ func modelAndData() Dashboard {
 	return Dashboard{
 		UID: "aura-model", Title: "AURA: model and data", Description: "Whether the model is right, and whether what comes is what it was trained on.",
 		Panels: []Panel{
-			{Title: "Accuracy", Description: "On the newest outcomes, against the floor under which it is an incident.", Kind: Lines, Unit: Ratio, Width: 12, Max: at(1), Queries: []Query{{"max(aura_model_accuracy_ratio{$s})", "accuracy"}, {"max(aura_model_accuracy_floor_ratio{$s})", "floor"}}},
-			{Title: "Drift", Description: "PSI of each feature and of the score against the reference; from 0.2 on it is an incident.", Kind: Lines, Unit: Count, Width: 12, Warn: at(.2), Queries: []Query{{"max by (feature) (aura_drift_psi{$s})", "{{feature}}"}}},
+			{Title: "Accuracy", Description: "On the newest outcomes, against its floor; under it, it is an incident once monitoring is sure that it is no chance.", Kind: Lines, Unit: Ratio, Width: 12, Max: at(1), Queries: []Query{{"max(aura_model_accuracy_ratio{$s})", "accuracy"}, {"max(aura_model_accuracy_floor_ratio{$s})", "floor"}}},
+			{Title: "Drift", Description: "PSI of each feature and of the score against the reference; over 0.2 it is an incident once monitoring is sure: few rows are over it by chance.", Kind: Lines, Unit: Count, Width: 12, Warn: at(.2), Queries: []Query{{"max by (feature) (aura_drift_psi{$s})", "{{feature}}"}}},
 			{Title: "Outcomes", Description: "Received, by what became of them.", Kind: Stacked, Unit: PerSecond, Width: 12, Queries: []Query{{"sum by (kind) (rate(aura_feedback_total{$s}[$__rate_interval]))", "{{kind}}"}}},
 			{Title: "Share approved", Description: "Of all decisions, by who decided.", Kind: Lines, Unit: Ratio, Width: 12, Max: at(1), Queries: []Query{{`sum by (mode) (rate(aura_decisions_total{$s, outcome="APPROVE"}[$__rate_interval])) / sum by (mode) (rate(aura_decisions_total{$s}[$__rate_interval]))`, "{{mode}}"}}},
 		},
