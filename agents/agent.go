@@ -57,7 +57,11 @@ func newAgent(s *Supervisor, spec Spec) (*agent, error) {
 	a.run, a.quit = context.WithCancel(s.root)
 	a.stats.init(s.opts.Heartbeat)
 	for _, in := range spec.Inputs {
-		m, err := s.opts.Transport.Mailbox(bus.MailboxOptions{Topic: in.Topic, Group: event.Group(spec.Name)})
+		group := event.Group(spec.Name)
+		if in.Everywhere {
+			group = ""
+		}
+		m, err := s.opts.Transport.Mailbox(bus.MailboxOptions{Topic: in.Topic, Group: group})
 		if err != nil {
 			return nil, fmt.Errorf("agents: mailbox of %s for %s: %w", spec.Name, in.Topic, err)
 		}

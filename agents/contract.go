@@ -57,9 +57,12 @@ type Finisher interface {
 	Finish(ctx context.Context, out *Outbox) error
 }
 
-// Input is a topic that an agent reads in its group.
+// Input is a topic that an agent reads.
 type Input struct {
 	Topic event.Topic
+	// Everywhere: each process' agent sees every message, from now on. Otherwise the agents of all processes share the
+	// topic as one group.
+	Everywhere bool
 	// Filter, if not nil, sees each batch before any handler or fault does and returns what shall be handled, in order;
 	// the rest is acked unseen. It must not block.
 	Filter func(now time.Time, lane int, batch []*bus.Message) []*bus.Message

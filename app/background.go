@@ -38,6 +38,28 @@ func (p parts) announceOutcomes(log *slog.Logger) func(context.Context) {
 	}
 }
 
+// joinWithin is how long a start waits for Kafka's groups; a group that others are in may take a session's time.
+const joinWithin = 15 * time.Second
+
+// joined waits, on a bus with groups to be joined, until that is done: else the first applications would be late for no other
+// reason.
+func (p parts) joined(log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		t, ok := p.Transport.(interface {
+			Joined(ctx context.Context) error
+		})
+		if !ok {
+			return nil
+		}
+		within, cancel := context.WithTimeout(ctx, joinWithin)
+		defer cancel()
+		if err := t.Joined(within); err != nil && ctx.Err() == nil {
+			log.Warn("the start goes on before all consumer groups are joined; applications wait for them", "err", err)
+		}
+		return ctx.Err()
+	}
+}
+
 // purge deletes by age: what the simulator made soon, everything else late.
 func (p parts) purge(cfg config.Config, log *slog.Logger) func(context.Context) {
 	policy := store.Policy{Simulated: cfg.Retention.Simulated, Others: cfg.Retention.Applications}

@@ -19,6 +19,15 @@ func serverOf(dir string) string {
 	return text
 }
 
+// buses holds the arguments of each data directory whose process is on a broker.
+var buses sync.Map
+
+func busOf(dir string) []string {
+	args, _ := buses.Load(dir)
+	list, _ := args.([]string)
+	return list
+}
+
 // database opens the rows of a data directory for reading beside the process that has it, if any.
 func database(t *testing.T, dir string) *sql.DB {
 	t.Helper()

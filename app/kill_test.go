@@ -73,6 +73,7 @@ type killRun struct {
 	base                    atomic.Pointer[string]
 	stop                    atomic.Bool
 	acked, resent, switches atomic.Int64
+	decided                 atomic.Int64 // of the acked ones, with the decision
 	book                    *book
 	random                  *rand.Rand
 }
@@ -111,6 +112,7 @@ func (k *killRun) post(id string, body any) {
 		case err == nil && status == http.StatusOK:
 			k.book.decided(id, r)
 			k.acked.Add(1)
+			k.decided.Add(1)
 			return
 		case err == nil && status == http.StatusAccepted:
 			k.book.accepted(id)

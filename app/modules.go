@@ -129,6 +129,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		p.Objective.step(),
 		left,
 		{Name: "agents", Start: p.Supervisor.Start, Stop: p.Supervisor.Stop},
+		{Name: "consumer groups", Start: p.joined(log)},
 		loop("sweeper", p.Sweeper.Run),
 		loop("retention", p.purge(cfg, log)),
 		p.Objective.loop(log),

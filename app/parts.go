@@ -76,7 +76,8 @@ func openStore(ctx context.Context, cfg config.Config, o store.Options, opened *
 	return s, nil
 }
 
-func newTransport(cfg config.Config, log *slog.Logger, opened *closers) (bus.Transport, error) {
+// newTransport comes after the store, which makes the data directory ours: Kafka knows this process by a name that is kept there.
+func newTransport(cfg config.Config, _ *store.Store, log *slog.Logger, opened *closers) (bus.Transport, error) {
 	o := bus.MemoryOptions{Lanes: cfg.Bus.Lanes, Capacity: cfg.Bus.LaneCapacity, Logger: log}
 	var t bus.Transport
 	switch cfg.Bus.Kind {
@@ -84,8 +85,14 @@ func newTransport(cfg config.Config, log *slog.Logger, opened *closers) (bus.Tra
 		t = bus.NewMemory(o)
 	case "gochannel":
 		t = bus.NewGoChannel(o)
+	case kafkaBus:
+		k, err := newKafka(cfg, log)
+		if err != nil {
+			return nil, err
+		}
+		t = k
 	default:
-		return nil, refuse("bus.kind: %q is neither memory nor gochannel", cfg.Bus.Kind)
+		return nil, refuse("bus.kind: %q is none of memory, gochannel and kafka", cfg.Bus.Kind)
 	}
 	opened.add(func(context.Context) error { return t.Close() })
 	return t, nil
@@ -120,12 +127,21 @@ func newFaults(cfg config.Config, data *userData, s *schema.Schema, bad *badMode
 
 func newWindow(cfg config.Config) *ingestion.Window { return ingestion.NewWindow(cfg.Admission.Window) }
 
+// publishWithin is how long intake waits for the bus: for room in this process, or for a broker that takes some milliseconds
+// and more under load. Either is far below the stage deadline, for intake is not the one that hangs then.
+func publishWithin(cfg config.Config) time.Duration {
+	if cfg.Bus.Kind == kafkaBus {
+		return cfg.Agents.StageDeadline / 2
+	}
+	return cfg.Agents.StageDeadline / 20
+}
+
 func newIntake(cfg config.Config, sch *schema.Schema, s *store.Store, t bus.Transport, w *ingestion.Window, tel *telemetry,
 	view *desired.View, sh *shadow.Scores, now clock, log *slog.Logger, opened *closers,
 ) *ingestion.Intake {
 	in := ingestion.New(ingestion.Options{
 		Schema: sch, Store: s, Publisher: t, Window: w, Counter: tel, Now: now, Log: log, SweepAfter: cfg.Sweep.MinAge,
-		View: view, Shadow: sh, SLO: latencyObjective,
+		View: view, Shadow: sh, SLO: latencyObjective, PublishWithin: publishWithin(cfg),
 	})
 	opened.add(func(context.Context) error { return in.Close() })
 	return in

@@ -50,7 +50,7 @@ func program(args []string, stdout, stderr io.Writer) int {
 
 func programOn(stdin io.Reader, args []string, stdout, stderr io.Writer) int {
 	return cli.Main(context.Background(), args, stdin, stdout, stderr,
-		cli.Commands{Check: app.Check, Run: app.Run, Train: app.Train, Bench: app.Bench, Demo: app.Demo})
+		cli.Commands{Check: app.Check, Run: app.Run, Migrate: app.Migrate, Train: app.Train, Bench: app.Bench, Demo: app.Demo})
 }
 
 // process is one run of the program.
@@ -69,6 +69,7 @@ func start(t *testing.T, dir string, args ...string) *process {
 	if address := serverOf(dir); address != "" {
 		args = append(args, "--db", address)
 	}
+	args = append(args, busOf(dir)...)
 	p := &process{cmd: exec.Command(os.Args[0], args...), out: &safeBuffer{}, done: make(chan error, 1)}
 	p.cmd.Env = append(os.Environ(), asProgram+"=1", "NO_COLOR=1")
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out

@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 
+	"aura/agents/bus"
 	"aura/app/config"
 	"aura/store"
 )
@@ -20,12 +22,19 @@ func ownDatabase(loaded config.Loaded) config.Loaded {
 	return loaded.With(cfg, "off: it has a server's rows", "store.url")
 }
 
-// scratch puts an instance that is thrown away into a schema of its own, if it is on a server at all. remove takes it away.
+// scratch puts an instance that is thrown away into a schema of its own, and on topics of its own, if it is on servers at all.
+// remove takes them away.
 func scratch(ctx context.Context, cfg *config.Config) (remove func(context.Context) error, err error) {
-	if cfg.Store.URL == "" {
-		return func(context.Context) error { return nil }, nil
+	remove = func(context.Context) error { return nil }
+	if cfg.Bus.Kind == kafkaBus {
+		cfg.Kafka.Prefix += "scratch-" + randomName() + "-"
+		topics := kafkaOptions(*cfg, slog.New(slog.DiscardHandler))
+		remove = func(context.Context) error { return bus.RemoveTopics(topics) }
 	}
-	place, remove, err := store.Scratch(ctx, cfg.Store.URL)
+	if cfg.Store.URL == "" {
+		return remove, nil
+	}
+	place, drop, err := store.Scratch(ctx, cfg.Store.URL)
 	var refused *store.Refused
 	if errors.As(err, &refused) {
 		return nil, refuse("store.url: %s", refused.Reason)
@@ -34,5 +43,6 @@ func scratch(ctx context.Context, cfg *config.Config) (remove func(context.Conte
 		return nil, err
 	}
 	cfg.Store.URL = place
-	return remove, nil
+	topics := remove
+	return func(ctx context.Context) error { return errors.Join(drop(ctx), topics(ctx)) }, nil
 }

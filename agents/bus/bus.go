@@ -40,6 +40,8 @@ type Message struct {
 	// Payload is the encoded value; nil on a transport that had no need to encode.
 	Payload []byte
 	Err     error
+	// Arrived is when the message came into this process, where that is not when it was published; else zero.
+	Arrived time.Time
 	// Attempt counts deliveries of this message to a handler in this process, from 1. The lane's reader increments it
 	// just before it calls the handler, never the lane: what was taken in a batch and returned unhandled is no attempt.
 	// It survives Return, not the process.

@@ -75,10 +75,12 @@ func (d *directory) close() bool {
 	first := !d.closed.Swap(true)
 	all := *d.boxes.Load()
 	d.mu.Unlock()
+	var closing sync.WaitGroup
 	for _, boxes := range all {
 		for _, b := range boxes {
-			_ = b.Close()
+			closing.Go(func() { _ = b.Close() }) // a reader of a broker may take a moment
 		}
 	}
+	closing.Wait()
 	return first
 }

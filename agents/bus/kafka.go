@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/IBM/sarama"
@@ -41,7 +43,8 @@ type KafkaOptions struct {
 // far too slow for the data path and right for the few messages that are there.
 //
 // Publish returns when the broker has everything (all replicas in sync). When the broker is away it fails, after a second or
-// two of trying the first time and then at once; members, readers and the producer try by themselves until it is back.
+// two of trying the first time and then at once; members, readers and the producer try by themselves until it is back. Nothing
+// is published before this process is in its groups again, so that who hears its own messages may take it that all is heard.
 type Kafka struct {
 	options  KafkaOptions
 	config   *sarama.Config
@@ -71,14 +74,14 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	producer, err := newKafkaProducer(client, o.Logger)
-	if err != nil {
+	k := &Kafka{
+		options: o, config: config, client: client, boxes: newDirectory(),
+		views: &kafkaViews{options: o, config: config}, groups: map[string]*kafkaGroup{},
+	}
+	if k.producer, err = newKafkaProducer(client, o.Logger, k.Joined); err != nil {
 		return nil, errors.Join(fmt.Errorf("bus: Kafka producer: %w", err), client.Close())
 	}
-	return &Kafka{
-		options: o, config: config, client: client, producer: producer, boxes: newDirectory(),
-		views: &kafkaViews{options: o, config: config}, groups: map[string]*kafkaGroup{},
-	}, nil
+	return k, nil
 }
 
 // Publish implements Transport.
@@ -152,6 +155,19 @@ func (k *Kafka) group(name string) *kafkaGroup {
 		k.groups[name] = g
 	}
 	return g
+}
+
+// Joined waits until this process is in each of its groups: what is published before has to wait until then.
+func (k *Kafka) Joined(ctx context.Context) error {
+	k.mu.Lock()
+	groups := slices.Collect(maps.Values(k.groups))
+	k.mu.Unlock()
+	for _, g := range groups {
+		if err := g.await(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Holds implements Transport: what lies in the topics can't be looked into.

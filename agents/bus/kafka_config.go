@@ -45,6 +45,7 @@ func (o KafkaOptions) sarama() (*sarama.Config, error) {
 	c.Producer.Return.Successes, c.Producer.Return.Errors = true, true
 
 	c.Consumer.Return.Errors = false
+	c.Consumer.MaxWaitTime = 250 * time.Millisecond // of a fetch that finds nothing, and so of the end of a reader
 	c.Consumer.Retry.Backoff = 250 * time.Millisecond
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest // what was published before the group existed is for it, too
 	c.Consumer.Offsets.AutoCommit.Interval = time.Second
@@ -53,6 +54,7 @@ func (o KafkaOptions) sarama() (*sarama.Config, error) {
 	c.Consumer.Group.Session.Timeout = 10 * time.Second
 	c.Consumer.Group.Heartbeat.Interval = time.Second
 	c.Consumer.Group.Rebalance.Timeout = 8 * time.Second
+	c.Consumer.Group.Rebalance.Retry.Backoff = 100 * time.Millisecond // 2 s is Sarama's
 	return c, o.Security.apply(c)
 }
 

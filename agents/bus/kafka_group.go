@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -25,11 +26,12 @@ type kafkaGroup struct {
 	lanes   map[string][]*kafkaLane // by topic on the broker
 	change  context.CancelFunc      // ends the session under way
 	changed chan struct{}           // has a token when lanes were changed
+	joined  chan struct{}           // closed while there is a session
 }
 
 func newKafkaGroup(k *Kafka, name string) *kafkaGroup {
 	g := &kafkaGroup{
-		kafka: k, name: k.options.Prefix + name, done: make(chan struct{}),
+		kafka: k, name: k.options.Prefix + name, done: make(chan struct{}), joined: make(chan struct{}),
 		lanes: map[string][]*kafkaLane{}, change: func() {}, changed: make(chan struct{}, 1),
 	}
 	g.root, g.end = context.WithCancel(context.Background())
@@ -95,6 +97,7 @@ func (g *kafkaGroup) run() {
 	defer func() {
 		if member != nil {
 			_ = member.Close()
+			g.leave()
 		}
 	}()
 	for g.root.Err() == nil {
@@ -122,6 +125,23 @@ func (g *kafkaGroup) run() {
 	}
 }
 
+// leave takes a member with a lasting name out of the group, so that others needn't wait for its session to end: Sarama
+// leaves it there, for a next life that may not come soon.
+func (g *kafkaGroup) leave() {
+	if g.kafka.options.Member == "" {
+		return
+	}
+	admin, err := sarama.NewClusterAdmin(g.kafka.options.Brokers, g.kafka.config)
+	if err != nil {
+		return // the session's end does it
+	}
+	defer admin.Close()
+	_, err = admin.RemoveMemberFromConsumerGroup(g.name, []string{g.kafka.options.Member})
+	if err != nil {
+		g.kafka.options.Logger.Debug("a consumer group was not left", "group", g.name, "err", err)
+	}
+}
+
 // config gives the member its lasting name.
 func (g *kafkaGroup) config() *sarama.Config {
 	c := *g.kafka.config
@@ -131,6 +151,9 @@ func (g *kafkaGroup) config() *sarama.Config {
 
 // Setup implements sarama.ConsumerGroupHandler.
 func (g *kafkaGroup) Setup(sarama.ConsumerGroupSession) error {
+	g.mu.Lock()
+	close(g.joined)
+	g.mu.Unlock()
 	if g.away.Swap(false) {
 		g.kafka.options.Logger.Info("a consumer group was joined again", "group", g.name)
 	}
@@ -138,7 +161,27 @@ func (g *kafkaGroup) Setup(sarama.ConsumerGroupSession) error {
 }
 
 // Cleanup implements sarama.ConsumerGroupHandler.
-func (*kafkaGroup) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+func (g *kafkaGroup) Cleanup(sarama.ConsumerGroupSession) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.joined = make(chan struct{})
+	return nil
+}
+
+// await waits until the group is joined.
+func (g *kafkaGroup) await(ctx context.Context) error {
+	g.mu.Lock()
+	joined := g.joined
+	g.mu.Unlock()
+	select {
+	case <-joined:
+		return nil
+	case <-g.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("bus: consumer group %s is not joined: %w", g.name, ctx.Err())
+	}
+}
 
 // ConsumeClaim implements sarama.ConsumerGroupHandler: it fills a partition's lane while the partition is this member's.
 func (g *kafkaGroup) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {

@@ -105,7 +105,7 @@ func (k *Kafka) newReader(topic string, lanes []*kafkaLane) (*kafkaReader, error
 	}
 	starts := make([]int64, len(lanes))
 	for i := range lanes {
-		if starts[i], err = client.GetOffset(topic, int32(i), sarama.OffsetNewest); err != nil {
+		if starts[i], err = endOf(client, topic, int32(i)); err != nil {
 			return nil, errors.Join(fmt.Errorf("where %s/%d ends: %w", topic, i, err), consumer.Close(), client.Close())
 		}
 	}
@@ -115,6 +115,22 @@ func (k *Kafka) newReader(topic string, lanes []*kafkaLane) (*kafkaReader, error
 		r.running.Go(func() { r.read(ctx, topic, int32(i), l, starts[i]) })
 	}
 	return r, nil
+}
+
+// leaderWithin is how long a partition may be without a leader before that is an error: one that was just created has none.
+const leaderWithin = 10 * time.Second
+
+// endOf asks where a partition ends.
+func endOf(client sarama.Client, topic string, partition int32) (int64, error) {
+	for begun := time.Now(); ; {
+		at, err := client.GetOffset(topic, partition, sarama.OffsetNewest)
+		leaderless := errors.Is(err, sarama.ErrNotLeaderForPartition) || errors.Is(err, sarama.ErrLeaderNotAvailable)
+		if !leaderless || time.Since(begun) > leaderWithin {
+			return at, err
+		}
+		time.Sleep(20 * time.Millisecond) // nothing tells when there is one
+		_ = client.RefreshMetadata(topic) // the next question says what is wrong
+	}
 }
 
 // readerPause is how long a reader waits before it tries again.

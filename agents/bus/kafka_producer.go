@@ -22,6 +22,7 @@ type kafkaProducer struct {
 	client sarama.Client
 	log    *slog.Logger
 	flow   *flow
+	joined func(context.Context) error // waits for the process' groups
 	ending chan struct{}
 	tasks  sync.WaitGroup // who hears of records, and who renews
 
@@ -39,12 +40,12 @@ type kafkaBatch struct {
 	done chan struct{}
 }
 
-func newKafkaProducer(client sarama.Client, log *slog.Logger) (*kafkaProducer, error) {
+func newKafkaProducer(client sarama.Client, log *slog.Logger, joined func(context.Context) error) (*kafkaProducer, error) {
 	async, err := sarama.NewAsyncProducerFromClient(client)
 	if err != nil {
 		return nil, err
 	}
-	p := &kafkaProducer{client: client, log: log, flow: newFlow(producerRoom), ending: make(chan struct{})}
+	p := &kafkaProducer{client: client, log: log, flow: newFlow(producerRoom), joined: joined, ending: make(chan struct{})}
 	p.use(async)
 	return p, nil
 }
@@ -100,6 +101,9 @@ func (p *kafkaProducer) renew(failed sarama.AsyncProducer) {
 	p.tasks.Go(func() {
 		for {
 			async, err := sarama.NewAsyncProducerFromClient(p.client) // it tries for some seconds by itself
+			if err == nil {
+				p.awaitGroups()
+			}
 			p.mu.Lock()
 			switch {
 			case p.closed:
@@ -121,6 +125,26 @@ func (p *kafkaProducer) renew(failed sarama.AsyncProducer) {
 			}
 		}
 	})
+}
+
+// groupsWithin bounds how long publishing waits for the groups after an outage: others may keep them busy.
+const groupsWithin = 10 * time.Second
+
+func (p *kafkaProducer) awaitGroups() {
+	ctx, cancel := context.WithTimeout(context.Background(), groupsWithin)
+	defer cancel()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-p.ending:
+			cancel()
+		case <-done:
+		}
+	}()
+	if err := p.joined(ctx); err != nil {
+		p.log.Warn("publishing goes on before all consumer groups are joined", "err", err)
+	}
 }
 
 // send returns when the brokers have all records, or with why they don't. When ctx ends first they may still get them.

@@ -32,7 +32,7 @@ func (m *Message) record(prefix string) (*sarama.ProducerMessage, error) {
 // decodeRecord is Decode for what a broker delivers. What comes without an id is named after its place, so that it is known
 // again when it is delivered again.
 func decodeRecord(topic event.Topic, r *sarama.ConsumerMessage) *Message {
-	m := &Message{Payload: r.Value, key: string(r.Key)}
+	m := &Message{Payload: r.Value, key: string(r.Key), Arrived: time.Now()}
 	var typ, at string
 	for _, h := range r.Headers {
 		switch string(h.Key) {

@@ -102,6 +102,47 @@ func EnsureTopics(o KafkaOptions, t KafkaTopics) (created []string, err error) {
 	return create(admin, missing)
 }
 
+// RemoveTopics deletes the topics and groups of a prefix, which must not be empty: those of an instance that is thrown away.
+func RemoveTopics(o KafkaOptions) (err error) {
+	if o.Prefix == "" {
+		return errors.New("bus: the topics of no prefix are not removed")
+	}
+	config, err := o.sarama()
+	if err != nil {
+		return err
+	}
+	config.Metadata.Full = true
+	admin, err := sarama.NewClusterAdmin(o.Brokers, config)
+	if err != nil {
+		return fmt.Errorf("bus: no Kafka broker to be had at %s: %w", strings.Join(o.Brokers, ", "), err)
+	}
+	defer func() { err = errors.Join(err, admin.Close()) }()
+	groups, err := admin.ListConsumerGroups()
+	if err != nil {
+		return fmt.Errorf("bus: list Kafka's groups: %w", err)
+	}
+	var errs []error
+	for name := range groups {
+		if !strings.HasPrefix(name, o.Prefix) {
+			continue
+		}
+		// One that is not empty has members that died; it goes with the last of its offsets, as its topics do.
+		if err := admin.DeleteConsumerGroup(name); !errors.Is(err, sarama.ErrNonEmptyGroup) {
+			errs = append(errs, err)
+		}
+	}
+	topics, err := admin.ListTopics()
+	if err != nil {
+		return fmt.Errorf("bus: list Kafka's topics: %w", err)
+	}
+	for name := range topics {
+		if strings.HasPrefix(name, o.Prefix) {
+			errs = append(errs, admin.DeleteTopic(name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // create asks for all topics at once. What somebody else has created meanwhile is there as well.
 func create(admin sarama.ClusterAdmin, missing map[string]*sarama.TopicDetail) (created []string, err error) {
 	if len(missing) == 0 {

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -103,8 +104,12 @@ func deadLetter(agent string, m *bus.Message, cause error, now time.Time) (*even
 		return nil, fmt.Errorf("decision: encode a dead letter: %w", err)
 	}
 	l := &event.DeadLetter{ID: m.ID, Subject: m.Key(), Agent: agent, Error: cause.Error(), At: now, Payload: payload}
-	if m.Event != nil {
+	var unreadable *bus.DecodeError
+	switch {
+	case m.Event != nil:
 		l.From = m.Event.Topic()
+	case errors.As(m.Err, &unreadable):
+		l.From = unreadable.Topic
 	}
 	return l, nil
 }

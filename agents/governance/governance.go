@@ -95,8 +95,8 @@ func (a *Agent) Spec() agents.Spec {
 	return agents.Spec{
 		Name: Name,
 		Inputs: []agents.Input{
-			{Topic: event.PolicyRequests},
-			{Topic: event.Metrics, Filter: (&ticker{}).filter},
+			{Topic: event.PolicyRequests, Everywhere: true},
+			{Topic: event.Metrics, Everywhere: true, Filter: (&ticker{}).filter},
 		},
 		NewHandler: func(agents.Life) agents.Handler { return &handler{a} },
 		Restart:    agents.RestartAuto,

@@ -140,9 +140,9 @@ func (a *Agent) Spec() agents.Spec {
 	return agents.Spec{
 		Name: Name,
 		Inputs: []agents.Input{
-			{Topic: event.Alerts, Filter: newestReport},
-			{Topic: event.PolicyDecisions},
-			{Topic: event.Metrics, Filter: (&ticker{every: tickEvery}).filter},
+			{Topic: event.Alerts, Everywhere: true, Filter: newestReport},
+			{Topic: event.PolicyDecisions, Everywhere: true},
+			{Topic: event.Metrics, Everywhere: true, Filter: (&ticker{every: tickEvery}).filter},
 		},
 		NewHandler: func(l agents.Life) agents.Handler { return &handler{a, l} },
 		Restart:    agents.RestartAuto, // nobody heals the healer

@@ -46,7 +46,10 @@ func (in *Intake) Feedback(ctx context.Context, outcomes ...Outcome) ([]store.Fe
 	if len(messages) == 0 {
 		return results, nil
 	}
-	if err := in.Publisher.Publish(context.WithoutCancel(ctx), messages...); err != nil {
+	// What isn't announced in time is stored as such and announced later.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.PublishWithin)
+	defer cancel()
+	if err := in.Publisher.Publish(ctx, messages...); err != nil {
 		in.unannounced.Say(in.Log, slog.LevelWarn, "outcomes are stored but could not be announced", "n", len(messages), "err", err)
 	}
 	return results, nil

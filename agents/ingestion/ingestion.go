@@ -13,6 +13,7 @@
 package ingestion
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -69,6 +70,9 @@ type Options struct {
 	Log       *slog.Logger
 	// SweepAfter is the age at which the sweeper first looks at an application.
 	SweepAfter time.Duration
+	// PublishWithin bounds how long intake waits for the bus (50 ms). It should be far below any stage deadline: behind a
+	// pipeline that stands still, intake is not the one that hangs.
+	PublishWithin time.Duration
 	// View, Shadow and SLO serve the counts for monitoring: latencies against the objective, outcomes against what the
 	// model said. A nil View counts nothing.
 	View   *desired.View
@@ -86,6 +90,7 @@ type Intake struct {
 
 // New makes an intake. Its submissions wait until the agent of Spec runs.
 func New(o Options) *Intake {
+	o.PublishWithin = cmp.Or(o.PublishWithin, 50*time.Millisecond)
 	in := &Intake{Options: o, desk: bus.NewMemory(bus.MemoryOptions{Lanes: deskLanes, Logger: o.Log})}
 	if o.View != nil {
 		in.counts = &latencyCounter{view: o.View, window: o.Window, shadow: o.Shadow, slo: o.SLO, now: o.Now}
@@ -191,16 +196,12 @@ func (in *Intake) rows(applications []Application) ([]store.Application, error) 
 	return rows, nil
 }
 
-// publishWithin is how long intake waits for room on the bus. It is far below any stage deadline: behind a pipeline that
-// stands still, intake is not the one that hangs.
-const publishWithin = 50 * time.Millisecond
-
 // publish sends what was accepted on its way. A failure loses nothing: the sweeper does it again.
 func (in *Intake) publish(ctx context.Context, messages []*bus.Message) {
 	if len(messages) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.PublishWithin)
 	defer cancel()
 	if err := in.Publisher.Publish(ctx, messages...); err != nil {
 		in.unpublished.Say(in.Log, slog.LevelWarn, "accepted applications could not be published; the sweeper will", "n", len(messages), "err", err)

@@ -39,7 +39,7 @@ type core struct {
 	lease    store.Lease
 	monitor  *detect.Monitor
 	slot     detect.Slot
-	waited   time.Duration // the longest that an own beat in it had been on its way when it was heard
+	waited   time.Duration // the longest that an own beat in it had been in the mailbox when it was heard
 	ownBeat  time.Time
 	lastStep time.Time
 	lastSay  time.Time // of the last report
@@ -60,14 +60,18 @@ func newCore(m *Monitoring, l agents.Life) *core {
 	return &core{Monitoring: m, life: l, watches: map[string]*watch{}, shadow: &shadowView{}}
 }
 
-// hear adds one agent's slot.
-func (c *core) hear(e *event.AgentMetrics) {
+// hear adds one agent's slot. arrived is when it came into this process, if that is known: on a broker a beat may have waited
+// for as long as the broker was away.
+func (c *core) hear(e *event.AgentMetrics, arrived time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.Now()
 	if e.Agent == Name && e.Incarnation == c.life.Incarnation {
 		c.ownBeat = now
-		c.waited = max(c.waited, now.Sub(e.At))
+		if arrived.IsZero() {
+			arrived = e.At
+		}
+		c.waited = max(c.waited, now.Sub(arrived))
 	}
 	b := detect.Beat{
 		Agent: e.Agent, Instance: e.Instance, Incarnation: e.Incarnation, State: e.State, At: e.At,

@@ -87,7 +87,7 @@ func New(o Options) *Monitoring {
 func (m *Monitoring) Spec() agents.Spec {
 	return agents.Spec{
 		Name:       Name,
-		Inputs:     []agents.Input{{Topic: event.Metrics}, {Topic: event.IncidentLog}},
+		Inputs:     []agents.Input{{Topic: event.Metrics, Everywhere: true}, {Topic: event.IncidentLog, Everywhere: true}},
 		NewHandler: m.handler,
 		Restart:    agents.RestartAuto, // nobody heals without it
 		GiveUp:     m.giveUp,
@@ -182,7 +182,7 @@ type handler struct{ core *core }
 func (h *handler) Handle(_ context.Context, msg *bus.Message, _ *agents.Outbox) error {
 	switch e := msg.Event.(type) {
 	case *event.AgentMetrics:
-		h.core.hear(e)
+		h.core.hear(e, msg.Arrived)
 	case *event.IncidentEntry:
 		if e.Step == StepVerify {
 			return h.core.watch(e)

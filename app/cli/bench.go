@@ -40,7 +40,8 @@ var benchFlags = []keyFlag{
 	dataFlag,
 	scratchFlag,
 	{"seed", "seed", "seed of the applications; 0 = a random one, printed"},
-	{"bus", "bus.kind", "transport between agents: memory or gochannel"},
+	busFlag,
+	brokersFlag,
 }
 
 func (i *invocation) benchCommand() *cobra.Command {

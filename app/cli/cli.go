@@ -26,8 +26,10 @@ type Commands struct {
 	// Check refuses a configuration that Run would refuse, as far as that shows without starting; nil refuses none.
 	Check func(c config.Config) error
 	Run   func(ctx context.Context, c config.Loaded, s Streams) error
-	Train func(ctx context.Context, c config.Loaded, r TrainRequest) (TrainResult, error)
-	Bench func(ctx context.Context, c config.Loaded, r BenchRequest) (Report, error)
+	// Migrate prepares database and topics, and says what it did.
+	Migrate func(ctx context.Context, c config.Loaded, s Streams) error
+	Train   func(ctx context.Context, c config.Loaded, r TrainRequest) (TrainResult, error)
+	Bench   func(ctx context.Context, c config.Loaded, r BenchRequest) (Report, error)
 	// Demo runs drills. Its report goes with an error whose exit code is ExitMissed where one of them did not heal.
 	Demo func(ctx context.Context, c config.Loaded, r DemoRequest) (Report, error)
 	// Query and VerifyAudit read the store of a configuration that no running server answers for.

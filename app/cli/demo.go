@@ -73,6 +73,8 @@ var scratchFlag = keyFlag{"db", "store.url", "PostgreSQL database to use a schem
 
 var demoFlags = []keyFlag{
 	scratchFlag,
+	busFlag,
+	brokersFlag,
 	{"seed", "seed", "seed of applications, training and draws; 0 = a random one, printed"},
 	{"rate", "simulate.rate", "simulated applications a second"},
 }

@@ -11,7 +11,7 @@ import (
 
 func (i *invocation) root() *cobra.Command {
 	root := group("aura", "Decides credit applications, and keeps doing so",
-		i.runCommand(), i.trainCommand(), i.benchCommand(), i.demoCommand(),
+		i.runCommand(), i.migrateCommand(), i.trainCommand(), i.benchCommand(), i.demoCommand(),
 		i.injectCommand(), i.faultCommand(), i.modeCommand(), i.agentCommand(), i.modelCommand(), i.applicationCommand(), i.feedbackCommand(),
 		i.incidentCommand(), i.approvalCommand(), i.healCommand(), i.driftCommand(), i.memoryCommand(), i.scoreboardCommand(),
 		i.auditCommand(), i.queryCommand(), i.keysCommand(),
@@ -105,6 +105,12 @@ var mlflowFlag = keyFlag{"mlflow", "mlflow.url", "MLflow server that models are 
 
 // dbFlag is for commands that open the store.
 var dbFlag = keyFlag{"db", "store.url", "PostgreSQL database, such as postgres://user@host:5432/database"}
+
+// busFlag and brokersFlag are for commands that run the pipeline.
+var (
+	busFlag     = keyFlag{"bus", "bus.kind", "transport between agents: memory, gochannel or kafka"}
+	brokersFlag = keyFlag{"brokers", "kafka.brokers", "Kafka's brokers, host:port,host:port"}
+)
 
 // bind adds flags for keys. Their values are read and judged by config, like those of every other layer.
 func bind(c *cobra.Command, flags ...keyFlag) {

@@ -8,7 +8,8 @@ var runFlags = []keyFlag{
 	dbFlag, mlflowFlag,
 	{"simulate", "simulate.rate", "made-up applications a second; 0 = none"},
 	{"seed", "seed", "seed of every random choice; 0 = a random one, printed"},
-	{"bus", "bus.kind", "transport between agents: memory or gochannel"},
+	busFlag,
+	brokersFlag,
 	{"agents", "agents.select", "agents to run, such as model,decision; web is a name too"},
 	{"schema", "schema.file", "schema of the applications"},
 	{"source", "source.file", "CSV file to stream as applications"},
@@ -25,6 +26,7 @@ model if there is none. Ctrl-C drains and ends, a second Ctrl-C ends at once.`,
 		Example: `  aura run
   aura run --http 127.0.0.1:0 --data /var/lib/aura --simulate 0
   aura run --db postgres://aura_user@db.example:5432/aura_db     # the password in PGPASSWORD or ~/.pgpass
+  aura run --bus=kafka --brokers 127.0.0.1:9092
   aura run --schema taiwan.yaml --source default.csv --rate 200`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			loaded, err := i.load(c, runFlags...)
@@ -40,7 +42,7 @@ model if there is none. Ctrl-C drains and ends, a second Ctrl-C ends at once.`,
 		},
 	}
 	bind(c, runFlags...)
-	_ = c.RegisterFlagCompletionFunc("bus", cobra.FixedCompletions([]string{"memory", "gochannel"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("bus", cobra.FixedCompletions([]string{"memory", "gochannel", "kafka"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("order", cobra.FixedCompletions([]string{"seeded", "file"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }

@@ -10,6 +10,7 @@ type Config struct {
 	Data       Data       `key:"data"`
 	Store      Store      `key:"store"`
 	Bus        Bus        `key:"bus"`
+	Kafka      Kafka      `key:"kafka"`
 	Agents     Agents     `key:"agents"`
 	Admission  Admission  `key:"admission"`
 	Sweep      Sweep      `key:"sweep"`
@@ -62,7 +63,7 @@ type MLflow struct {
 
 // Bus is the transport between agents.
 type Bus struct {
-	Kind         string `key:"kind" enum:"memory,gochannel"`
+	Kind         string `key:"kind" enum:"memory,gochannel,kafka"`
 	Lanes        int    `key:"lanes" min:"1" max:"256"`
 	LaneCapacity int    `key:"lane_capacity" min:"1" max:"1048576"`
 }
@@ -184,6 +185,7 @@ func Default() Config {
 		HTTP:      HTTP{Addr: "127.0.0.1:8080", Wait: 2 * time.Second, MaxBody: 64 << 10},
 		Data:      Data{Dir: "./data"},
 		Bus:       Bus{Kind: "memory", Lanes: 4, LaneCapacity: 4096},
+		Kafka:     Kafka{Brokers: []string{"127.0.0.1:9092"}, Partitions: 12, Intake: true, SASL: KafkaSASL{Mechanism: "none"}},
 		Agents:    Agents{Heartbeat: 100 * time.Millisecond, StageDeadline: time.Second, Grace: 500 * time.Millisecond, Restart: "governed", MaxZombies: 3},
 		Admission: Admission{Window: 10_000},
 		Sweep:     Sweep{MinAge: 5 * time.Second, MaxAge: time.Minute},

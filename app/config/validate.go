@@ -26,6 +26,7 @@ func (b *builder) validate() {
 	b.address()
 	b.selection()
 	b.sources()
+	b.kafka()
 	b.loop()
 	b.people()
 	b.detection()

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"aura/agents/bus"
+	"aura/app/cli"
+	"aura/app/config"
+)
+
+const kafkaBus = "kafka"
+
+// kafkaOptions are the transport's, without this process' name.
+func kafkaOptions(cfg config.Config, log *slog.Logger) bus.KafkaOptions {
+	k := cfg.Kafka
+	o := bus.KafkaOptions{
+		Brokers: k.Brokers, Prefix: k.Prefix, Capacity: cfg.Bus.LaneCapacity, Logger: log,
+		Security: bus.KafkaSecurity{TLS: k.TLS.Enabled, CA: k.TLS.CA, Certificate: k.TLS.Certificate, Key: k.TLS.Key},
+	}
+	if k.SASL.Mechanism != "none" {
+		o.Security.Mechanism, o.Security.User, o.Security.Password = k.SASL.Mechanism, k.SASL.User, k.SASL.Password
+	}
+	return o
+}
+
+// newKafka makes the topics that are missing and connects.
+func newKafka(cfg config.Config, log *slog.Logger) (*bus.Kafka, error) {
+	o := kafkaOptions(cfg, log)
+	created, err := bus.EnsureTopics(o, bus.KafkaTopics{Partitions: cfg.Kafka.Partitions, Replicas: cfg.Kafka.Replicas})
+	if err != nil {
+		return nil, fmt.Errorf("the bus that kafka.brokers (--brokers) names: %w", err)
+	}
+	if len(created) > 0 {
+		log.Info("topics created", "n", len(created), "partitions", cfg.Kafka.Partitions)
+	}
+	if o.Member, err = memberName(cfg.Data.Dir); err != nil {
+		return nil, err
+	}
+	k, err := bus.NewKafka(o)
+	if err != nil {
+		return nil, fmt.Errorf("the bus that kafka.brokers (--brokers) names: %w", err)
+	}
+	return k, nil
+}
+
+// memberFile keeps the name by which the processes of a data directory, one after the other, are known in their groups.
+const memberFile = "kafka-member"
+
+func memberName(dir string) (string, error) {
+	file := filepath.Join(dir, memberFile)
+	name, err := os.ReadFile(file)
+	if text := strings.TrimSpace(string(name)); err == nil && text != "" {
+		return text, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("this process' name on Kafka: %w", err)
+	}
+	text := "aura-" + randomName()
+	if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("this process' name on Kafka: %w", err)
+	}
+	return text, nil
+}
+
+func randomName() string {
+	random := make([]byte, 8)
+	_, _ = rand.Read(random) // it never fails
+	return hex.EncodeToString(random)
+}
+
+// Migrate is the body of `aura migrate`.
+func Migrate(ctx context.Context, loaded config.Loaded, streams cli.Streams) (err error) {
+	cfg := loaded.Config
+	log := newLog(cfg, streams.Err)
+	if cfg.Bus.Kind == kafkaBus {
+		created, err := bus.EnsureTopics(kafkaOptions(cfg, log), bus.KafkaTopics{Partitions: cfg.Kafka.Partitions, Replicas: cfg.Kafka.Replicas})
+		if err != nil {
+			return fmt.Errorf("the bus that kafka.brokers (--brokers) names: %w", err)
+		}
+		for _, name := range created {
+			fmt.Fprintln(streams.Out, "topic created:", name)
+		}
+		fmt.Fprintf(streams.Out, "topics: %d created\n", len(created))
+	}
+	opened := &closers{}
+	if _, err := openStore(ctx, cfg, storeOptions(cfg, log), opened); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, opened.close(context.WithoutCancel(ctx))) }()
+	fmt.Fprintln(streams.Out, "database: up to date")
+	return nil
+}

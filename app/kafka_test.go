@@ -1,0 +1,177 @@
+//go:build linux
+
+package app_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"aura/agents/bus/kafkatest"
+)
+
+var prefixes atomic.Int64
+
+// onBroker makes a data directory whose process is on a broker, with topics of its own.
+func onBroker(t *testing.T, b *kafkatest.Broker) string {
+	t.Helper()
+	dir := t.TempDir()
+	buses.Store(dir, []string{"--bus", "kafka", "--brokers", b.Addr(), "--set", fmt.Sprintf("kafka.prefix=t%d-", prefixes.Add(1))})
+	return dir
+}
+
+// TestKafka runs the real program on a real broker: killed itself, with the broker killed under it, and healing.
+func TestKafka(t *testing.T) {
+	broker := kafkatest.Start(t)
+	rounds := 1
+	if os.Getenv("AURA_KILLS") != "" {
+		rounds = kills(t)
+	}
+	t.Run("Migrate", func(t *testing.T) { migrated(t, broker) })
+	t.Run("Kill", func(t *testing.T) { killUnderLoad(t, onBroker(t, broker), "kafka", rounds) })
+	t.Run("BrokerKilled", func(t *testing.T) { brokerKilled(t, broker, rounds) })
+	t.Run("NothingToHeal", func(t *testing.T) { nothingToHealOnKafka(t, broker) })
+	t.Run("Demo", func(t *testing.T) {
+		var out safeBuffer
+		if code := program([]string{"demo", "latency", "--bus", "kafka", "--brokers", broker.Addr()}, &out, &out); code != 0 {
+			t.Errorf("exit %d\n%s", code, &out)
+		}
+		if left := broker.Tool(t, "", kafkatest.Topics, "--list"); strings.Contains(left, "scratch-") {
+			t.Errorf("topics are left: %s", left)
+		}
+	})
+}
+
+// migrated: `aura migrate` makes all topics, a second time none, and Kafka's own tools see them.
+func migrated(t *testing.T, b *kafkatest.Broker) {
+	args := []string{"migrate", "--bus", "kafka", "--brokers", b.Addr(), "--data", t.TempDir()}
+	for _, want := range []string{"topics: 26 created", "topics: 0 created"} {
+		var out safeBuffer
+		if code := program(args, &out, &out); code != 0 || !strings.Contains(out.String(), want) {
+			t.Errorf("exit %d, want %q\n%s", code, want, &out)
+		}
+	}
+	list := strings.Fields(b.Tool(t, "", kafkatest.Topics, "--list"))
+	for _, topic := range []string{
+		"applications", "outcomes", "raw-events", "features", "predictions", "decisions", "feedback", "agent-metrics", "alerts",
+		"policy-requests", "policy-decisions", "config-updates", "incident-log",
+	} {
+		for _, name := range []string{topic, topic + ".dlq"} {
+			if !strings.Contains(strings.Join(list, " ")+" ", name+" ") {
+				t.Errorf("no topic %s in %v", name, list)
+			}
+		}
+	}
+}
+
+// brokerKilled kills the broker under load, again and again. While it is away nothing is said to be decided, and what is said
+// to be accepted is committed; past the window 429. When it is back everything goes on by itself, and nothing that was
+// answered is lost or decided twice.
+func brokerKilled(t *testing.T, broker *kafkatest.Broker, rounds int) {
+	dir := onBroker(t, broker)
+	trainTwo(t, dir)
+	const seed = 3
+	t.Logf("seed %d, %d kills of the broker, %d clients", seed, rounds, clients)
+	run := &killRun{book: newBook(), random: rand.New(rand.NewPCG(seed, 2))}
+	// These applications are no population that the model knows.
+	p := start(t, dir, "--set", "healing.enabled=false", "--set", "admission.window=100", "--set", "http.wait=300ms")
+	run.base.Store(&p.base)
+	var load sync.WaitGroup
+	for c := range clients {
+		load.Go(func() { run.client(c) })
+	}
+	var longest time.Duration
+	for n := range rounds {
+		run.wait(t, 100+run.random.IntN(400))
+		broker.Kill(t)
+		undecidedWhileAway(t, p.base, run.book, n)
+		broker.Restart(t)
+		back, decided := time.Now(), run.decided.Load()
+		for run.decided.Load() == decided && time.Since(back) < time.Minute {
+			time.Sleep(time.Millisecond) // nothing signals the first decision
+		}
+		if took := time.Since(back); took > longest {
+			longest = took
+			t.Logf("ready at %s\n%s", back.UTC().Format("15:04:05.000"), tail(p.out.String(), 15))
+		}
+		run.wait(t, 200)
+	}
+	run.stop.Store(true)
+	load.Wait()
+	if err := p.interrupt(t); err != nil {
+		t.Fatalf("the drain failed: %v\n%s", err, tail(p.out.String(), 20))
+	}
+	t.Logf("%d applications answered, %d sent again; first decision at most %v after the broker was ready",
+		run.acked.Load(), run.resent.Load(), longest.Round(time.Millisecond))
+	checkBook(t, dir, run.book)
+}
+
+// undecidedWhileAway hands applications in until the window is full: each answer is 202 for a commit, then 429.
+func undecidedWhileAway(t *testing.T, base string, b *book, n int) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(uint64(n), 9))
+	for i := range 1000 {
+		id := fmt.Sprintf("away%d-%d", n, i)
+		status, err := call(http.MethodPost, base+"/api/v1/applications", map[string]any{"application_id": id, "features": randomFeatures(random)}, nil)
+		switch {
+		case err == nil && status == http.StatusAccepted:
+			b.accepted(id)
+		case err == nil && status == http.StatusTooManyRequests:
+			return
+		case i > 2 || err != nil || status != http.StatusOK: // a decision may have been on its way as the broker died
+			t.Errorf("without a broker an application was answered with %d, %v; want 202 or 429", status, err)
+			return
+		}
+	}
+	t.Error("no 429 in a thousand applications")
+}
+
+// nothingToHealOnKafka takes the broker away for longer than an incident needs to open, under the simulator's load: a person
+// is told, and no action is taken.
+func nothingToHealOnKafka(t *testing.T, broker *kafkatest.Broker) {
+	dir := onBroker(t, broker)
+	trainTwo(t, dir)
+	p := start(t, dir, "--simulate", "50")
+	p.well(t)
+	broker.Kill(t)
+	time.Sleep(8 * time.Second) // the outage is what is tested
+	broker.Restart(t)
+	p.well(t)
+	db := database(t, dir)
+	until(t, 60*time.Second, "a notice of the outage, and the end of each incident", func() string {
+		var open string
+		var all int
+		err := db.QueryRow("SELECT COALESCE(group_concat(incident_type || ' ' || state, ', '), '') FROM incidents WHERE status IN ('OPEN', 'MITIGATING')").Scan(&open)
+		if err == nil {
+			err = db.QueryRow("SELECT COUNT(*) FROM incidents").Scan(&all)
+		}
+		switch {
+		case err != nil:
+			return err.Error()
+		case all == 0:
+			return "no incident yet"
+		}
+		return open
+	})
+	if err := p.interrupt(t); err != nil {
+		t.Fatalf("the drain failed: %v\n%s", err, tail(p.out.String(), 20))
+	}
+	var kinds string
+	var actions, restarts int
+	err := db.QueryRow("SELECT COALESCE(group_concat(DISTINCT incident_type), ''), (SELECT COUNT(*) FROM executed_actions), "+
+		"(SELECT COUNT(*) FROM agent_incarnations WHERE incarnation > 1) FROM incidents").Scan(&kinds, &actions, &restarts)
+	if err != nil || actions != 0 || restarts != 0 {
+		t.Errorf("%d needless actions, %d agents restarted, incidents of %q, %v\n%s", actions, restarts, kinds, err, tail(p.out.String(), 40))
+	}
+	if !strings.Contains(kinds, "BUS_DOWN") {
+		t.Errorf("incidents of %q: nobody was told that the bus is away", kinds)
+	}
+	checkBook(t, dir, newBook())
+	checkHealing(t, dir)
+}
