@@ -147,6 +147,24 @@ func TestAttributionsNameTheColumn(t *testing.T) {
 	}
 }
 
+// A node counts as the mean of the leaves below it, each alike.
+func TestAttributionsStartFromTheMeanOfLeaves(t *testing.T) {
+	chain := []Node{
+		{True: 1, False: 2},
+		{Leaf: true, Value: 0},
+		{Threshold: 1, True: 3, False: 4},
+		{Leaf: true, Value: 1},
+		{Column: 1, True: 5, False: 6},
+		{Leaf: true, Value: 1},
+		{Leaf: true, Value: 0.5},
+	}
+	e, moved := build(t, Spec{Trees: [][]Node{chain}}), make([]int32, 2)
+	start := e.Attribute([]float64{2, 1}, moved)
+	if want := int32(0.625 * scale); start != want || moved[0] != int32(0.125*scale) || moved[1] != -int32(0.25*scale) {
+		t.Errorf("from %v of %v by %v", start, want, moved)
+	}
+}
+
 func TestScoreDoesNotAllocate(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	e := build(t, Spec{Logistic: true, Trees: [][]Node{grow(r, 6), grow(r, 6)}})

@@ -62,6 +62,15 @@ func TestChallenge(t *testing.T) {
 			t.Errorf("%s: %s", c.name, out.Verdict.Reason)
 		}
 	}
+	leaked := population(2000, 7, nil, nil)
+	for i := range leaked {
+		if leaked[i].Values[1] = 20; leaked[i].Bad {
+			leaked[i].Values[1] = 80
+		}
+	}
+	if out, err := Challenge(schema.Builtin(), m, m, "x", leaked, Options{}); err != nil || out.Verdict.Code != Leak {
+		t.Errorf("rows of which one input tells the outcome: %s, %v", show(out), err)
+	}
 	if _, err := Challenge(schema.Builtin(), m, m, "x", []LabelledRow{{Values: schema.Vector{1}}}, Options{}); err == nil {
 		t.Error("a row of another schema was taken")
 	}

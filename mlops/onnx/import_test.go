@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -89,6 +90,81 @@ func TestABoosterIsRead(t *testing.T) {
 		if a, b, n := e.Score(low), e.Score(high), e.Score(missing); a != c.low || b != c.high || n != c.missing {
 			t.Errorf("%s: scores %v, %v, %v, want %v, %v, %v", name, a, b, n, c.low, c.high, c.missing)
 		}
+	}
+}
+
+// A file compares float32 numbers: what rounds to the threshold is at most the threshold.
+func TestNumbersAreRoundedAsInTheFile(t *testing.T) {
+	s := schema.Builtin()
+	e, err := Import(s, booster().encode(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for score, want := range map[float64]float64{600.00001: sigmoid(0.625), 600.0001: sigmoid(-0.375)} {
+		if got := e.Score(s.Vector(schema.Vector{score, 20, 20_000, 5000, 3})); got != want {
+			t.Errorf("a score of %v gives %v, want %v", score, got, want)
+		}
+	}
+	narrow, wide := &treeTable{}, &treeTable{wide: true}
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range 20_000 {
+		at := math.Float32frombits(r.Uint32())
+		if i < 4 {
+			at = []float32{math.MaxFloat32, -math.MaxFloat32, 0, float32(math.Inf(-1))}[i]
+		}
+		if at != at || math.IsInf(float64(at), 1) {
+			continue
+		}
+		most := narrow.upTo(float64(at))
+		if more := math.Nextafter(most, math.Inf(1)); float32(most) > at || float32(more) <= at {
+			t.Fatalf("at most %v: %v rounds to %v, the next number to %v", at, most, float32(most), float32(more))
+		}
+		below := narrow.before(float64(at))
+		if below == below && (float32(below) >= at || math.Nextafter32(float32(below), float32(math.Inf(1))) != at) {
+			t.Fatalf("before %v: %v", at, below)
+		}
+		if wide.upTo(float64(at)) != float64(at) {
+			t.Fatalf("a wide file's %v became %v", at, wide.upTo(float64(at)))
+		}
+	}
+}
+
+// twoWeights is a classifier whose leaves have one weight a class, as some converters write them.
+func twoWeights() *model {
+	m := booster()
+	m.attr("post_transform").s = "NONE"
+	m.attr("base_values").floats = nil
+	m.attr("class_treeids").ints = []int64{0, 0, 0, 0, 1, 1, 1, 1}
+	m.attr("class_nodeids").ints = []int64{1, 1, 2, 2, 1, 1, 2, 2}
+	m.attr("class_ids").ints = []int64{0, 1, 0, 1, 0, 1, 0, 1}
+	m.attr("class_weights").floats = []float32{0.125, 0.375, 0.25, 0.25, 0.125, 0.375, 0.5, 0}
+	return m
+}
+
+func TestTwoWeightsALeaf(t *testing.T) {
+	s := schema.Builtin()
+	x := s.Vector(schema.Vector{600, 20, 30_000, 5000, 3})
+	for bad, c := range map[string]struct{ score, column float64 }{"": {0.375, 1}, "0": {0.625, 0}} {
+		e, err := Import(s, twoWeights().encode(), Options{Bad: bad})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.Score(x); got != c.score {
+			t.Errorf("bad %q: score %v, want %v", bad, got, c.score)
+		}
+		file, err := Standard(s, twoWeights().encode(), Options{Bad: bad})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := tensor{name: "class", element: elementInt64, dims: []int64{1}, values: []float64{c.column}}
+		if !bytes.Contains(file, asked.encode()) {
+			t.Errorf("bad %q: the standard form doesn't ask for column %v", bad, c.column)
+		}
+	}
+	m := twoWeights()
+	m.attr("base_values").floats = []float32{0.1, 0.2}
+	if _, err := Import(s, m.encode(), Options{}); err == nil || !strings.Contains(err.Error(), "base_values") {
+		t.Errorf("base values beside two weights: %v", err)
 	}
 }
 
