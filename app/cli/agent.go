@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -48,7 +49,7 @@ func (i *invocation) printAgents(raw []byte, agents []api.Agent) error {
 			note = a.NotReady
 		}
 		t.add(a.Name, a.State, strconv.FormatInt(a.Incarnation, 10), strconv.FormatInt(a.Handled, 10), fmt.Sprintf("%.1f", a.Rate),
-			milliseconds(a.P50MS), milliseconds(a.P99MS), strconv.Itoa(a.Queue), milliseconds(a.QueueAgeMS),
+			milliseconds(a.P50MS), milliseconds(a.P99MS), strings.TrimSpace(strconv.Itoa(a.Queue)+" "+a.QueueNote()), milliseconds(a.QueueAgeMS),
 			strconv.FormatInt(a.Failed, 10), strconv.FormatInt(a.Refused, 10), dash(note))
 	}
 	return i.printTable(t)

@@ -50,7 +50,7 @@ func marshal(t *testing.T, v any) string {
 func TestRequestsAndOutput(t *testing.T) {
 	auc, latency := 0.9231, 1.25
 	model := api.Model{Version: 3, Digest: "0123456789abcdef", Aliases: []string{"champion"}, Metrics: api.Metrics{CVAUC: &auc}, Rows: 10}
-	agent := api.Agent{Name: "model", State: "RUNNING", Incarnation: 2, Handled: 99}
+	agent := api.Agent{Name: "model", State: "RUNNING", Incarnation: 2, Handled: 99, Queue: 4346, Topics: []string{"predictions", "features"}}
 	fault := api.Fault{ID: "f1", Target: "model", Kind: "latency", Delay: "2s", Share: 1}
 	mode := api.Mode{Mode: api.ModeSafe, Generation: 7, Reason: "because"}
 	record := api.Record{
@@ -94,7 +94,7 @@ func TestRequestsAndOutput(t *testing.T) {
 		answer             any
 		out                []string
 	}{
-		{"agent ls", "GET", "/api/v1/agents", "", api.List[api.Agent]{Items: []api.Agent{agent}}, []string{"model", "RUNNING", "99"}},
+		{"agent ls", "GET", "/api/v1/agents", "", api.List[api.Agent]{Items: []api.Agent{agent}}, []string{"model", "RUNNING", "99", "4346 of 2 topics"}},
 		{"agent restart model --reason stuck", "POST", "/api/v1/agents/model/restart", `{"reason":"stuck","by":"ann"}`, agent, []string{"RUNNING"}},
 		{"mode show", "GET", "/api/v1/mode", "", mode, []string{"SAFE_MODE", "because"}},
 		{"mode set safe_mode --reason x --by bob", "PUT", "/api/v1/mode", `{"mode":"SAFE_MODE","reason":"x","by":"bob"}`, mode, []string{"SAFE_MODE"}},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -78,7 +79,7 @@ type Agent struct {
 	Refused     int64     `json:"refused" doc:"Late results of abandoned lives."`
 	Restarts    int64     `json:"restarts"`
 	Zombies     int       `json:"zombies" doc:"Abandoned handlers that still run."`
-	Queue       int       `json:"queue" doc:"Events that wait."`
+	Queue       int       `json:"queue" doc:"Messages that wait, of all topics: while the model decides, the decision agent is sent two for each application, and skips one."`
 	QueueAgeMS  float64   `json:"queue_age_ms" doc:"Age of the oldest event that waits."`
 	InFlight    int       `json:"in_flight"`
 	Rate        float64   `json:"rate" doc:"Events a second."`
@@ -86,6 +87,14 @@ type Agent struct {
 	P99MS       float64   `json:"p99_ms"`
 	LastBeat    time.Time `json:"last_beat"`
 	Topics      []string  `json:"topics,omitempty" doc:"What it reads."`
+}
+
+// QueueNote says what is counted where that isn't plain: an agent that reads several topics may be sent an application on each.
+func (a Agent) QueueNote() string {
+	if a.Queue == 0 || len(a.Topics) < 2 {
+		return ""
+	}
+	return fmt.Sprintf("of %d topics", len(a.Topics))
 }
 
 // Mode says who decides: the model or the rules.

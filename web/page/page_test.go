@@ -140,6 +140,19 @@ func TestThePageSaysWhatIsWrong(t *testing.T) {
 }
 
 // The page's policy allows no inline style or script, its forms go to the server only, and what it loads is its own.
+// TestAQueueOfSeveralTopicsSaysSo: while the model decides, the decision agent is sent each application twice.
+func TestAQueueOfSeveralTopicsSaysSo(t *testing.T) {
+	a := api.Agent{Name: "decision", State: "CRASHED", Queue: 4346, Topics: []string{"predictions", "features"}}
+	m := Model{Overview: api.Overview{At: now, Mode: api.Mode{Mode: api.ModeModel}, Agents: []api.Agent{a}}}
+	if html := render(t, m); !strings.Contains(html, "of 2 topics") {
+		t.Error("a queue of two topics looks like one")
+	}
+	m.Overview.Agents[0].Topics = a.Topics[:1]
+	if html := render(t, m); strings.Contains(html, "of 2 topics") {
+		t.Error("a queue of one topic looks like more")
+	}
+}
+
 // TestARollbackThatWouldBeRefused has no button but a reason.
 func TestARollbackThatWouldBeRefused(t *testing.T) {
 	m := Model{Overview: api.Overview{At: now, Mode: api.Mode{Mode: api.ModeModel}, Champion: &api.Model{Version: 3}, Previous: 2}}
