@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"aura/agents/ingestion"
 	"aura/store"
 	"aura/web/api"
 )
@@ -14,13 +15,17 @@ import (
 const sloTarget = .999
 
 // objective counts by minute how many decisions were in time. The counts are rows, written each few seconds and at the
-// end, so that they outlive the process and the applications; what a kill takes is those few seconds.
+// end, so that they outlive the process and the applications; what a kill takes is those few seconds. What is late and not
+// decided yet is added where the counts are read: in an outage nothing else would show it.
 type objective struct {
 	store interface {
 		AddObjective(ctx context.Context, minutes []store.ObjectiveMinute) error
 		Objective(ctx context.Context, since time.Time) (store.ObjectiveMinute, error)
 	}
 
+	window *ingestion.Window // of those that are not decided yet
+
+	// mu lets nobody read between the mark on an application in the window and its count.
 	mu sync.Mutex
 	// unsaved are the minutes since the last save, by their begin.
 	unsaved map[int64]*store.ObjectiveMinute
@@ -28,23 +33,27 @@ type objective struct {
 	saving sync.Mutex
 }
 
-func newObjective(s *store.Store) *objective { return &objective{store: s} }
+func newObjective(s *store.Store, w *ingestion.Window) *objective {
+	return &objective{store: s, window: w}
+}
 
 // saveObjective is how often the minutes are written.
 const saveObjective = 5 * time.Second
 
 // observe counts one decision. It is called on the decision agent's lanes.
-func (o *objective) observe(at time.Time, inTime bool) {
+func (o *objective) observe(id string, at time.Time, inTime bool) {
 	n := int64(0)
 	if inTime {
 		n = 1
 	}
-	o.add(store.ObjectiveMinute{Minute: at, Decided: 1, InTime: n})
-}
-
-func (o *objective) add(m store.ObjectiveMinute) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.window.Counted(id)
+	o.addLocked(store.ObjectiveMinute{Minute: at, Decided: 1, InTime: n})
+}
+
+// addLocked adds to the unsaved minutes. mu is held.
+func (o *objective) addLocked(m store.ObjectiveMinute) {
 	begin := m.Minute.Unix() / 60 * 60
 	sum := o.unsaved[begin]
 	if sum == nil {
@@ -70,14 +79,16 @@ func (o *objective) save(ctx context.Context) error {
 	o.mu.Unlock()
 	err := o.store.AddObjective(ctx, taken)
 	if err != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		for _, m := range taken {
-			o.add(m)
+			o.addLocked(m)
 		}
 	}
 	return err
 }
 
-// over is how many decisions since a time were in time.
+// over is how many decisions since a time were in time. Applications that are late and undecided are none that were.
 func (o *objective) over(ctx context.Context, since time.Time) (api.SLO, error) {
 	o.saving.Lock()
 	defer o.saving.Unlock()
@@ -96,8 +107,12 @@ func (o *objective) over(ctx context.Context, since time.Time) (api.SLO, error) 
 			sum.Minute = m.Minute
 		}
 	}
+	late, oldest := o.window.Late(now().Add(-latencyObjective))
+	if sum.Minute.IsZero() && late > 0 {
+		sum.Minute = oldest.Truncate(time.Minute)
+	}
 	return api.SLO{
-		Share: shareOf(sum.InTime, sum.Decided), LimitMS: millis(latencyObjective), Target: sloTarget, From: sum.Minute,
+		Share: shareOf(sum.InTime, sum.Decided+late), Undecided: late, LimitMS: millis(latencyObjective), Target: sloTarget, From: sum.Minute,
 	}, nil
 }
 

@@ -133,7 +133,8 @@ func benchWithoutStore(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	window, tel := ingestion.NewWindow(10_000), newTelemetry(newHub(), newObjective(nil))
+	window := ingestion.NewWindow(10_000)
+	tel := newTelemetry(newHub(), newObjective(nil, window))
 	in := ingestion.New(ingestion.Options{
 		Schema: sch, Store: st, Publisher: transport, Window: window, Counter: tel, Now: now, Log: log, SweepAfter: time.Minute,
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"aura/agents/fault"
+	"aura/agents/ingestion"
 	"aura/healing/incident"
 	"aura/store"
 )
@@ -128,16 +129,16 @@ func TestTheObjectiveOutlivesTheProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s, newObjective(s)
+		return s, newObjective(s, ingestion.NewWindow(1))
 	}
 	s, o := open()
-	o.observe(after(-7200), false)
-	o.observe(after(0), true)
-	o.observe(after(1), false)
+	o.observe("a", after(-7200), false)
+	o.observe("a", after(0), true)
+	o.observe("a", after(1), false)
 	if err := o.save(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	o.observe(after(2), true)
+	o.observe("a", after(2), true)
 	if err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -109,7 +109,7 @@ func (t *telemetry) decided(d *event.Decision) {
 	t.decisions.WithLabelValues(string(d.Mode), string(d.Decision)).Inc()
 	t.durations.WithLabelValues(string(d.Mode)).Observe(d.LatencyMS / 1e3)
 	t.latency.observe(time.Now(), time.Duration(d.LatencyMS*float64(time.Millisecond)))
-	t.objective.observe(d.DecidedAt, d.LatencyMS <= millis(latencyObjective))
+	t.objective.observe(d.ID, d.DecidedAt, d.LatencyMS <= millis(latencyObjective))
 	if d.Rule == store.RuleTechnical {
 		t.technical.Inc()
 	}

@@ -33,6 +33,8 @@ type entry struct {
 	unpublished bool
 	// overtime is set once it has been counted as slow while in flight.
 	overtime bool
+	// counted is set once its decision is written and counted, though not heard of here yet.
+	counted bool
 }
 
 // NewWindow makes a window of the given size.
@@ -215,6 +217,31 @@ func (w *Window) overdue(before time.Time) (n int64, fresh []time.Time) {
 		}
 	}
 	return n, fresh
+}
+
+// Counted notes that the decision on an application is written and counted: until it is heard of here, Late leaves it out.
+func (w *Window) Counted(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x := w.entries[id]; x != nil {
+		x.counted = true
+	}
+}
+
+// Late counts the undecided applications that were accepted before the given time, and says when the oldest was.
+func (w *Window) Late(before time.Time) (n int64, oldest time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, x := range w.entries {
+		at := x.event.AcceptedAt
+		if x.counted || !at.Before(before) {
+			continue
+		}
+		if n++; n == 1 || at.Before(oldest) {
+			oldest = at
+		}
+	}
+	return n, oldest
 }
 
 // due lists the applications whose time to be looked at has come, all of them if now is zero.

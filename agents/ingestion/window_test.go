@@ -101,6 +101,32 @@ func TestWindowCountsALateOneOnce(t *testing.T) {
 	}
 }
 
+func TestWindowKnowsWhoIsLate(t *testing.T) {
+	w := NewWindow(10)
+	_ = w.TryReserve(2)
+	w.track(raw("a"), time.Time{}, time.Second, false)
+	w.track(raw("b"), time.Time{}, time.Second, false)
+	accepted := raw("a").AcceptedAt
+	for _, c := range []struct {
+		what   string
+		before time.Time
+		act    func()
+		n      int64
+	}{
+		{"in time", accepted, func() {}, 0},
+		{"late", accepted.Add(1), func() {}, 2},
+		{"one is written and not heard of", accepted.Add(1), func() { w.Counted("a") }, 1},
+		{"and heard of", accepted.Add(1), func() { w.Decided(decided("a")) }, 1},
+		{"one that was never here", accepted.Add(1), func() { w.Counted("c") }, 1},
+		{"none is left", accepted.Add(1), func() { w.Decided(decided("b")) }, 0},
+	} {
+		c.act()
+		if n, oldest := w.Late(c.before); n != c.n || oldest.Equal(accepted) != (n > 0) {
+			t.Errorf("%s: %d since %s", c.what, n, oldest)
+		}
+	}
+}
+
 func TestWindowBoundsWhoWaits(t *testing.T) {
 	w := NewWindow(maxWaiters + 10)
 	for i := range maxWaiters + 1 {

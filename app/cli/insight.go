@@ -139,7 +139,11 @@ func (i *invocation) scoreboardCommand() *cobra.Command {
 		if err := i.printTable(t); err != nil {
 			return err
 		}
-		return i.printLine(fmt.Sprintf("\ndecisions within %g ms: %s since %s; the table: since %s", b.SLO.LimitMS, part(b.SLO.Share), clock(b.SLO.From), clock(b.From)))
+		waiting := ""
+		if b.SLO.Undecided > 0 {
+			waiting = fmt.Sprintf(", %d of them late and not decided yet,", b.SLO.Undecided)
+		}
+		return i.printLine(fmt.Sprintf("\ndecisions within %g ms: %s%s since %s; the table: since %s", b.SLO.LimitMS, part(b.SLO.Share), waiting, clock(b.SLO.From), clock(b.From)))
 	})
 	c.Flags().StringVar(&window, "window", "24h", "how far back, up to 720h")
 	return c

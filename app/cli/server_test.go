@@ -86,7 +86,7 @@ func TestRequestsAndOutput(t *testing.T) {
 	}}
 	board := api.Scoreboard{
 		Items: []api.Score{{Type: "ALL", FromDetection: api.Times{P50S: &took, P95S: &took, N: 3}, Success: api.Share{Share: &share, Count: 3, N: 3}}},
-		SLO:   api.SLO{Share: api.Share{Share: ptr(.9995), Count: 1999, N: 2000}, LimitMS: 300},
+		SLO:   api.SLO{Share: api.Share{Share: ptr(.9995), Count: 1999, N: 2000}, Undecided: 1, LimitMS: 300},
 	}
 	for _, c := range []struct {
 		args               string
@@ -135,7 +135,7 @@ func TestRequestsAndOutput(t *testing.T) {
 		{"playbook show", "GET", "/api/v1/playbook", "", api.Playbook{Digest: "d1", Items: []api.PlaybookLadder{{Type: "PERF_DROP", Rungs: []api.PlaybookRung{{Action: "TRIGGER_RETRAINING", Verification: "signal", Then: map[string][]string{"promote": {"PROMOTE_MODEL"}}}}}}}, []string{"d1", "TRIGGER_RETRAINING", "promote: PROMOTE_MODEL"}},
 		{"keys rotate --reason left", "POST", "/api/v1/keys/rotate", `{"reason":"left","by":"ann"}`, api.KeyRotation{KeyID: "k2", Previous: "k1"}, []string{"k2", "k1"}},
 		{"config reload --reason new", "POST", "/api/v1/config/reload", `{"reason":"new","by":"ann"}`, api.Reload{Applied: []string{"healing.playbooks"}, Playbook: "d2"}, []string{"healing.playbooks", "nothing changed", "d2"}},
-		{"scoreboard --window 2h", "GET", "/api/v1/scoreboard?window=2h", "", board, []string{"MTTR FROM DETECTION P50", "MTTR FROM ONSET P50", "ALL", "4.0s", "100.00 % (3 of 3)", "- (0)", "99.95 % (1999 of 2000)"}},
+		{"scoreboard --window 2h", "GET", "/api/v1/scoreboard?window=2h", "", board, []string{"MTTR FROM DETECTION P50", "MTTR FROM ONSET P50", "ALL", "4.0s", "100.00 % (3 of 3)", "- (0)", "99.95 % (1999 of 2000), 1 of them late and not decided yet, since"}},
 		{"audit ls --subject mode", "GET", "/api/v1/audit?limit=50&subject=mode", "", api.List[api.AuditEntry]{Items: []api.AuditEntry{{Seq: 5, Kind: "setting.changed", Subject: "mode", Detail: json.RawMessage(`{"a":1}`)}}}, []string{"setting.changed", `{"a":1}`}},
 		{"audit verify", "GET", "/api/v1/audit/verify", "", api.AuditReport{OK: true, Records: 9, Head: "abc"}, []string{"every record holds", "9", "abc"}},
 		{"query SELECT/**/1 --limit 5", "POST", "/api/v1/query", `{"sql":"SELECT/**/1","limit":5}`, api.QueryResult{Columns: []string{"n", "x"}, Rows: [][]any{{1.5, nil}, {12345678, "a"}}}, []string{"1.5", "12345678", "a"}},

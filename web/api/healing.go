@@ -124,12 +124,13 @@ type Scoreboard struct {
 	Truncated bool `json:"truncated,omitempty"`
 }
 
-// SLO is the share of decisions in time.
+// SLO is the share of decisions in time. What is late and not decided yet is part of it.
 type SLO struct {
 	Share
-	LimitMS float64   `json:"limit_ms"`
-	Target  float64   `json:"target"`
-	From    time.Time `json:"from" doc:"The begin of the first minute that is counted; the window's where decisions reach back so far."`
+	Undecided int64     `json:"undecided" doc:"Of n: applications that are later than the limit and not decided yet."`
+	LimitMS   float64   `json:"limit_ms"`
+	Target    float64   `json:"target"`
+	From      time.Time `json:"from" doc:"The begin of the first minute that is counted; the window's where decisions reach back so far."`
 }
 
 // Healing is the state of the loop.

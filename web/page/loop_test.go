@@ -44,7 +44,7 @@ func fillLoop(o *api.Overview, s string, n float64) {
 	}}
 	times := api.Times{P50S: &n, P95S: &n, N: 3}
 	share := api.Share{Share: &n, Count: 1, N: 2}
-	o.Scoreboard = api.Scoreboard{At: now, WindowS: n, SLO: api.SLO{Share: share, LimitMS: n, Target: n}, Items: []api.Score{
+	o.Scoreboard = api.Scoreboard{At: now, WindowS: n, SLO: api.SLO{Share: share, Undecided: 2173, LimitMS: n, Target: n}, Items: []api.Score{
 		{Type: s, FromDetection: times, FromOnset: times, Success: share, Needless: share, TargetS: n}, {Type: "ALL"},
 	}}
 }
@@ -69,13 +69,13 @@ func TestThePageShowsTheLoop(t *testing.T) {
 			{Kind: "DATA_DRIFT", Target: "credit_score", Value: .9, Threshold: .2, State: "CONFIRMED", Bug: "unit: factor 12"},
 		}},
 		Memories:   []api.Memory{{Type: "PERF_DROP", ActionType: "ROLLBACK_MODEL", Healed: true, TookS: 3.2, Before: map[string]float64{"accuracy": .6}, After: map[string]float64{"accuracy": .93}}},
-		Scoreboard: api.Scoreboard{Items: []api.Score{{Type: "PERF_DROP", FromDetection: api.Times{P50S: sec(4), P95S: sec(200), N: 7}, TargetS: 120}}},
+		Scoreboard: api.Scoreboard{SLO: api.SLO{Undecided: 2173}, Items: []api.Score{{Type: "PERF_DROP", FromDetection: api.Times{P50S: sec(4), P95S: sec(200), N: 7}, TargetS: 120}}},
 	}}
 	html := render(t, m)
 	for _, want := range []string{
 		">&#43;1.2 s<", "it protects at once", "confirmed: a median of 2004 ms against 300 ms", ">&#43;2.0 s<", `href="/incidents/i-1"`,
 		`name="request" value="r-1"`, `value="APPROVED"`, `value="DENIED"`, "denied in 1 min 30 s", "1 action waits for a decision",
-		"LATENCY_SLO_BREACH of service.", "unit: factor 12", "0.900", "accuracy 0.6 → 0.93", "3 min 20 s", "Pause healing", "a person decides each action, profile supervised",
+		"LATENCY_SLO_BREACH of service.", "unit: factor 12", "of them late and not decided yet", "0.900", "accuracy 0.6 → 0.93", "3 min 20 s", "Pause healing", "a person decides each action, profile supervised",
 		`value="latency"`, `value="drift"`, "MTTR from detection, p50", "MTTR from onset, p95",
 	} {
 		if !strings.Contains(html, want) {
