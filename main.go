@@ -12,7 +12,7 @@ import (
 func main() {
 	os.Exit(cli.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr,
 		cli.Commands{
-			Check: app.Check, Run: app.Run, Migrate: app.Migrate, Train: app.Train, Bench: app.Bench, Demo: app.Demo, Query: app.Query,
-			VerifyAudit: app.VerifyAudit, RotateKey: app.RotateKey, ExportModel: app.ExportModel, ImportModel: app.ImportModel,
+			Check: app.Check, Run: app.Run, Migrate: app.Migrate, Doctor: app.Doctor, Train: app.Train, Bench: app.Bench, Demo: app.Demo,
+			Query: app.Query, VerifyAudit: app.VerifyAudit, RotateKey: app.RotateKey, ExportModel: app.ExportModel, ImportModel: app.ImportModel,
 		}))
 }

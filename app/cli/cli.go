@@ -32,6 +32,8 @@ type Commands struct {
 	Bench   func(ctx context.Context, c config.Loaded, r BenchRequest) (Report, error)
 	// Demo runs drills. Its report goes with an error whose exit code is ExitMissed where one of them did not heal.
 	Demo func(ctx context.Context, c config.Loaded, r DemoRequest) (Report, error)
+	// Doctor looks at each part. Its report goes with an error whose exit code is ExitUnreachable where one has failed.
+	Doctor func(ctx context.Context, c config.Loaded, r DoctorRequest) (Report, error)
 	// Query and VerifyAudit read the store of a configuration that no running server answers for.
 	Query       func(ctx context.Context, c config.Config, sql string, limit int) (api.QueryResult, error)
 	VerifyAudit func(ctx context.Context, c config.Config) (api.AuditReport, error)

@@ -11,7 +11,7 @@ import (
 
 func (i *invocation) root() *cobra.Command {
 	root := group("aura", "Decides credit applications, and keeps doing so",
-		i.runCommand(), i.migrateCommand(), i.trainCommand(), i.benchCommand(), i.demoCommand(),
+		i.runCommand(), i.migrateCommand(), i.doctorCommand(), i.trainCommand(), i.benchCommand(), i.demoCommand(),
 		i.injectCommand(), i.faultCommand(), i.modeCommand(), i.agentCommand(), i.modelCommand(), i.applicationCommand(), i.feedbackCommand(),
 		i.incidentCommand(), i.approvalCommand(), i.healCommand(), i.driftCommand(), i.memoryCommand(), i.scoreboardCommand(),
 		i.auditCommand(), i.queryCommand(), i.keysCommand(),

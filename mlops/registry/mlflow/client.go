@@ -164,6 +164,12 @@ func (c *Client) Ping(ctx context.Context) error {
 	return c.api(ctx, http.MethodPost, "experiments/search", map[string]any{"max_results": 1}, nil)
 }
 
+// Version is the server's, such as 3.17.2.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	text, err := c.send(ctx, http.MethodGet, c.base+"/version", "", nil)
+	return strings.TrimSpace(string(text)), err
+}
+
 // tag is a tag or a parameter.
 type tag struct {
 	Key   string `json:"key"`

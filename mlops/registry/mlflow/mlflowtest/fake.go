@@ -136,6 +136,10 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.artifact(w, r, path, body)
 		return
 	}
+	if r.URL.Path == "/version" {
+		_, _ = io.WriteString(w, "3.17.2")
+		return
+	}
 	path, ok := strings.CutPrefix(r.URL.Path, "/api/2.0/mlflow/")
 	if !ok {
 		w.WriteHeader(http.StatusNotFound)
