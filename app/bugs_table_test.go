@@ -102,4 +102,14 @@ var bugs = []bug{
 		file: "store/audit.go", old: "e.Actor, e.Kind, e.Subject, string(e.Detail),\n	} {", new: "e.Actor, e.Kind, e.Subject,\n	} {",
 		pkg: "./store", test: "^TestAuditNamesTheBrokenRecord$",
 	},
+	{
+		name: "metrics that count a recovery again when safe mode is left",
+		file: "app/telemetry_loop.go", old: "case after.ResolvedAt.IsZero() || after.ResolvedAt.Equal(before.ResolvedAt):", new: "case after.ResolvedAt.IsZero():",
+		pkg: "./app", test: "^TestLoopTelemetry$",
+	},
+	{
+		name: "metrics by path, of which a client can make as many as it likes",
+		file: "web/metrics.go", old: "route = c.RoutePattern()", new: "route = r.URL.Path",
+		pkg: "./app", test: "^TestMetrics$",
+	},
 }

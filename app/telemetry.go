@@ -3,6 +3,7 @@ package app
 import (
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -104,12 +105,23 @@ func newTelemetry(hub *web.Hub, o *objective) *telemetry {
 	return t
 }
 
+// traceDigits is the length of a W3C trace id.
+const traceDigits = 32
+
 // decided observes a decision that this process wrote. It is called on the decision agent's lanes.
 func (t *telemetry) decided(d *event.Decision) {
 	t.decisions.WithLabelValues(string(d.Mode), string(d.Decision)).Inc()
-	t.durations.WithLabelValues(string(d.Mode)).Observe(d.LatencyMS / 1e3)
+	late := d.LatencyMS > millis(latencyObjective)
+	duration := t.durations.WithLabelValues(string(d.Mode))
+	if by, can := duration.(prometheus.ExemplarObserver); can && late && len(d.TraceID) == traceDigits && utf8.ValidString(d.TraceID) {
+		// Who asks why decisions were late gets one of them by its trace; the quick ones don't pay for it. An id that is none, as
+		// may come over a bus, would make it panic.
+		by.ObserveWithExemplar(d.LatencyMS/1e3, prometheus.Labels{"trace_id": d.TraceID})
+	} else {
+		duration.Observe(d.LatencyMS / 1e3)
+	}
 	t.latency.observe(time.Now(), time.Duration(d.LatencyMS*float64(time.Millisecond)))
-	t.objective.observe(d.ID, d.DecidedAt, d.LatencyMS <= millis(latencyObjective))
+	t.objective.observe(d.ID, d.DecidedAt, !late)
 	if d.Rule == store.RuleTechnical {
 		t.technical.Inc()
 	}

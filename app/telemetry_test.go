@@ -16,9 +16,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 
+	"aura/agents/event"
 	"aura/agents/fault"
+	"aura/agents/ingestion"
 	"aura/app/config"
 	"aura/healing/incident"
+	"aura/mlops/schema"
 )
 
 // TestMetrics runs the whole process through a healing, under requests of somebody who would like to make series, and then
@@ -79,6 +82,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	t.Run("Latencies", func(t *testing.T) { edges(t, families) })
+	t.Run("Exemplars", func(t *testing.T) { exemplars(t, families["aura_decision_duration_seconds"]) })
 	t.Run("Docs", func(t *testing.T) { documented(t, families) })
 	k := &metricNames{families: families, recorded: map[string][]string{}, used: map[string]bool{}}
 	t.Run("Rules", k.rules)
@@ -163,6 +167,39 @@ func edges(t *testing.T, families map[string]*dto.MetricFamily) {
 		}) {
 			t.Errorf("%s has no edge at %s", name, latencyObjective)
 		}
+	}
+}
+
+// exemplars sees that late decisions, and no others, are told by a trace.
+func exemplars(t *testing.T, f *dto.MetricFamily) {
+	late := 0
+	for _, m := range f.GetMetric() {
+		for _, b := range m.GetHistogram().GetBucket() {
+			e := b.GetExemplar()
+			if e == nil {
+				continue
+			}
+			late++
+			if e.GetValue() <= latencyObjective.Seconds() || e.GetLabel()[0].GetName() != "trace_id" || len(e.GetLabel()[0].GetValue()) != 32 {
+				t.Errorf("an exemplar %v", e)
+			}
+		}
+	}
+	if late == 0 {
+		t.Error("there were late decisions, and no exemplar")
+	}
+}
+
+// TestATraceThatIsNoneHarmsNothing: what comes over a bus as a trace id may be anything.
+func TestATraceThatIsNoneHarmsNothing(t *testing.T) {
+	tel := newTelemetry(newHub(), newObjective(nil, ingestion.NewWindow(1)))
+	ids := []string{"", "short", strings.Repeat("a", 200), strings.Repeat("\xff", traceDigits), strings.Repeat("0", traceDigits)}
+	for _, id := range ids {
+		tel.decided(&event.Decision{Subject: event.Subject{TraceID: id}, Mode: event.ModeModel, Decision: schema.Refer, LatencyMS: 1e3})
+	}
+	sample := `aura_decision_duration_seconds{mode="MODEL"}`
+	if n, _ := sampleOf(gathered(t, tel.registry), sample); n != float64(len(ids)) {
+		t.Errorf("%v of %d decisions are counted", n, len(ids))
 	}
 }
 
