@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"aura/agents/bus"
 	"aura/app/cli"
 	"aura/app/config"
 	"aura/app/doctor"
@@ -40,7 +42,7 @@ func Doctor(ctx context.Context, loaded config.Loaded, r cli.DoctorRequest) (cli
 		ctx, probeWithin,
 		doctor.Probe{Part: "configuration", Look: p.configuration}, doctor.Probe{Part: "data directory", Look: p.directory},
 		doctor.Probe{Part: "server", Look: p.server}, doctor.Probe{Part: "store", Look: p.store}, doctor.Probe{Part: "model", Look: p.model},
-		doctor.Probe{Part: "MLflow", Look: p.mlflow}, doctor.Probe{Part: "webhook", Look: p.webhook}, doctor.Probe{Part: "Prometheus", Look: p.prom},
+		doctor.Probe{Part: "bus", Look: p.bus}, doctor.Probe{Part: "MLflow", Look: p.mlflow}, doctor.Probe{Part: "webhook", Look: p.webhook}, doctor.Probe{Part: "Prometheus", Look: p.prom},
 	)
 	if !report.Healthy {
 		return report, cli.Exit(cli.ExitUnreachable, errors.New("a part that is needed has failed"), "see the lines above that begin with failed")
@@ -263,6 +265,25 @@ func (p prober) model(ctx context.Context) doctor.Finding {
 		return doctor.Bad(remedy, "version %d: %v", v.Number, err)
 	}
 	return doctor.Good("version %d (%.12s) decides, loads and scores as it did when it was made", v.Number, v.Digest)
+}
+
+func (p prober) bus(context.Context) doctor.Finding {
+	if p.cfg.Bus.Kind != kafkaBus {
+		return doctor.Good("%s, in the process", p.cfg.Bus.Kind)
+	}
+	c, err := bus.LookAtKafka(kafkaOptions(p.cfg, slog.New(slog.DiscardHandler)), bus.KafkaTopics{Partitions: p.cfg.Kafka.Partitions, Replicas: p.cfg.Kafka.Replicas})
+	switch {
+	case err != nil:
+		return doctor.Bad("start the brokers, and see that kafka.brokers (--brokers), kafka.sasl and kafka.tls are right", "%v", err)
+	case len(c.Leaderless) > 0:
+		return doctor.Bad("start the broker that is missing: kafka-topics --describe --unavailable-partitions", "nobody serves a partition of %s", strings.Join(c.Leaderless, ", "))
+	case len(c.Unlike) > 0:
+		name := slices.Min(slices.Collect(maps.Keys(c.Unlike)))
+		return doctor.Risk("set kafka.partitions to what is there; more of them only while nothing is under way", "%d topics have another number of partitions than configured, %s has %d", len(c.Unlike), name, c.Unlike[name])
+	case len(c.Missing) > 0:
+		return doctor.Good("Kafka, %d brokers: the next start, or aura migrate, makes %d topics", c.Brokers, len(c.Missing))
+	}
+	return doctor.Good("Kafka, %d brokers: all %d topics are there", c.Brokers, c.Topics)
 }
 
 func (p prober) mlflow(ctx context.Context) doctor.Finding {

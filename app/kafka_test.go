@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"aura/agents/bus/kafkatest"
+	"aura/app/doctor"
 )
 
 var prefixes atomic.Int64
@@ -33,6 +34,7 @@ func TestKafka(t *testing.T) {
 	if os.Getenv("AURA_KILLS") != "" {
 		rounds = kills(t)
 	}
+	t.Run("Doctor", func(t *testing.T) { doctored(t, broker) })
 	t.Run("Migrate", func(t *testing.T) { migrated(t, broker) })
 	t.Run("Kill", func(t *testing.T) { killUnderLoad(t, onBroker(t, broker), "kafka", rounds) })
 	t.Run("BrokerKilled", func(t *testing.T) { brokerKilled(t, broker, rounds) })
@@ -46,6 +48,21 @@ func TestKafka(t *testing.T) {
 			t.Errorf("topics are left: %s", left)
 		}
 	})
+}
+
+// doctored: the doctor tells a broker without our topics from one with them, with others, and from none.
+func doctored(t *testing.T, b *kafkatest.Broker) {
+	on := func(broker string, partitions int) map[string]doctor.Finding {
+		return looked(t, t.TempDir(), "", "AURA_BUS_KIND=kafka", "AURA_KAFKA_BROKERS="+broker, "AURA_KAFKA_PREFIX=doc-", fmt.Sprintf("AURA_KAFKA_PARTITIONS=%d", partitions))
+	}
+	says(t, on(b.Addr(), 2), "bus", doctor.OK, "makes 26 topics")
+	var out safeBuffer
+	if code := program([]string{"migrate", "--bus", "kafka", "--brokers", b.Addr(), "--data", t.TempDir(), "--set", "kafka.prefix=doc-", "--set", "kafka.partitions=2"}, &out, &out); code != 0 {
+		t.Fatalf("exit %d\n%s", code, &out)
+	}
+	says(t, on(b.Addr(), 2), "bus", doctor.OK, "all 26 topics")
+	says(t, on(b.Addr(), 3), "bus", doctor.Warning, "doc-applications has 2")
+	says(t, on("127.0.0.1:1", 2), "bus", doctor.Failed, "127.0.0.1:1")
 }
 
 // migrated: `aura migrate` makes all topics, a second time none, and Kafka's own tools see them.
