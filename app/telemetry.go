@@ -41,6 +41,12 @@ type telemetry struct {
 
 var outcomes = [3]schema.Outcome{schema.Approve, schema.Refer, schema.Decline}
 
+// Where applications come from, and why they are refused: a source that isn't listed is counted as another.
+var (
+	sources  = []string{sourceHTTP, sourceSimulator, sourceCSV}
+	refusals = []string{"invalid", "full", "conflict"}
+)
+
 func newTelemetry(hub *web.Hub, o *objective) *telemetry {
 	t := &telemetry{
 		hub:       hub,
@@ -96,9 +102,9 @@ func newTelemetry(hub *web.Hub, o *objective) *telemetry {
 	for _, k := range []store.FeedbackKind{store.Joined, store.Early, store.Duplicate, store.Contradicting, store.Unknown} {
 		t.feedback.WithLabelValues(string(k))
 	}
-	for _, s := range []string{sourceHTTP, sourceSimulator, sourceCSV} {
+	for _, s := range sources {
 		t.accepted.WithLabelValues(s)
-		for _, why := range []string{"invalid", "full", "conflict"} {
+		for _, why := range refusals {
 			t.refused.WithLabelValues(s, why)
 		}
 	}
@@ -142,10 +148,12 @@ func (t *telemetry) audited(ok bool) {
 
 // Accepted, Refused and Feedback implement ingestion.Counter.
 func (t *telemetry) Accepted(source string, n int) {
-	t.accepted.WithLabelValues(source).Add(float64(n))
+	t.accepted.WithLabelValues(listed(sources, source)).Add(float64(n))
 	t.nAccepted.Add(int64(n))
 }
 
-func (t *telemetry) Refused(source, why string) { t.refused.WithLabelValues(source, why).Inc() }
+func (t *telemetry) Refused(source, why string) {
+	t.refused.WithLabelValues(listed(sources, source), listed(refusals, why)).Inc()
+}
 
 func (t *telemetry) Feedback(kind string) { t.feedback.WithLabelValues(kind).Inc() }

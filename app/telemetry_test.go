@@ -190,6 +190,25 @@ func exemplars(t *testing.T, f *dto.MetricFamily) {
 	}
 }
 
+// TestSourcesAreListed: who brings applications can't make series by its name.
+func TestSourcesAreListed(t *testing.T) {
+	tel := newTelemetry(newHub(), newObjective(nil, ingestion.NewWindow(1)))
+	for n := range 50 {
+		tel.Accepted(fmt.Sprint("source ", n), 2)
+		tel.Refused(fmt.Sprint("source ", n), fmt.Sprint("reason ", n))
+	}
+	families := gathered(t, tel.registry)
+	for sample, want := range map[string]float64{
+		`aura_applications_accepted_total{source="other"}`:               100,
+		`aura_applications_refused_total{reason="other",source="other"}`: 50,
+		`aura_applications_accepted_total{source="http"}`:                0,
+	} {
+		if got, ok := sampleOf(families, sample); !ok || got != want {
+			t.Errorf("%s is %v (there: %t), want %v", sample, got, ok, want)
+		}
+	}
+}
+
 // TestATraceThatIsNoneHarmsNothing: what comes over a bus as a trace id may be anything.
 func TestATraceThatIsNoneHarmsNothing(t *testing.T) {
 	tel := newTelemetry(newHub(), newObjective(nil, ingestion.NewWindow(1)))
