@@ -177,6 +177,9 @@ func actionView(incidentID string, a incident.Action) api.Action {
 		ProposedAt: a.ProposedAt, DecidedAt: a.DecidedAt, ExecutedAt: a.ExecutedAt, EndedAt: a.EndedAt,
 		Result: string(a.Result), Reason: a.Reason, Before: a.Before, After: a.After,
 	}
+	if out.Reason == "" && a.ExecutedAt.IsZero() {
+		out.Reason = a.Progress
+	}
 	if a.Undo != nil && a.Undo.OK {
 		out.UndoneAt = a.Undo.EndedAt
 	}

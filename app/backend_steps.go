@@ -46,7 +46,11 @@ func stepsOf(in incident.Incident) []api.Step {
 	ended := a.Result != "" || in.State.Final()
 	t.add("propose", false, a.ProposedAt, whyOf(in, a))
 	t.approve(a, ended)
-	t.add("execute", ended && a.ExecutedAt.IsZero(), a.ExecutedAt, ifSet(a.ExecutedAt.IsZero() && ended && a.AGL != incident.AGLDenied, a.Reason))
+	said := ifSet(!ended, a.Progress)
+	if ended && a.AGL != incident.AGLDenied {
+		said = a.Reason
+	}
+	t.add("execute", ended && a.ExecutedAt.IsZero(), a.ExecutedAt, ifSet(a.ExecutedAt.IsZero(), said))
 	t.verify(a)
 	return t.list
 }

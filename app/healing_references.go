@@ -131,16 +131,30 @@ func scoresOf(m *registry.Model, rows []gate.LabelledRow) []float64 {
 	return scoresOfRows(m, values)
 }
 
-// enough waits for labelled rows while ctx lives.
+// shortage is that too few outcomes came in while there was time.
+type shortage struct {
+	have, least int
+	since       time.Time // the change
+	waited      time.Duration
+	cause       error // why it waited no longer
+}
+
+func (s *shortage) Error() string {
+	return fmt.Sprintf("only %d of %d outcomes of applications since %s came in within %s", s.have, s.least, s.since.UTC().Format("15:04:05 UTC"), s.waited.Round(time.Second))
+}
+
+func (s *shortage) Unwrap() error { return s.cause }
+
+// enough waits for labelled rows while ctx lives; then a *shortage.
 func (s *system) enough(ctx context.Context, since time.Time, least, most int) ([]gate.LabelledRow, error) {
 	t := time.NewTicker(waitForRows)
 	defer t.Stop()
-	have := 0
+	begun, have := now(), 0
 	for {
 		rows, err := s.labelled(ctx, since, most)
 		switch {
 		case ctx.Err() != nil: // while reading, as likely as while waiting
-			return nil, fmt.Errorf("%d of %d outcomes since the change: %w", max(have, len(rows)), least, ctx.Err())
+			return nil, &shortage{max(have, len(rows)), least, since, now().Sub(begun), ctx.Err()}
 		case err != nil:
 			return nil, err
 		case len(rows) >= least:

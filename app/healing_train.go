@@ -1,8 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"aura/agents/healing"
@@ -33,6 +37,9 @@ const (
 	trainAgain, trainGrown = 3 * time.Second, 4
 	// trainMargin is what is left of an action's time when it stops waiting for more outcomes.
 	trainMargin = 10 * time.Second
+	// trainSaid is what is left when it gives up waiting for the first ones: at the end of its time it is taken for one that hangs,
+	// and nobody would hear what was missing.
+	trainSaid = time.Second
 )
 
 // Retrain implements healing.Trainer: candidates on stored applications from since the change, judged by the gate. While it
@@ -46,16 +53,67 @@ func (s *system) Retrain(ctx context.Context, t healing.Training) (healing.Train
 	if err != nil {
 		return healing.Trained{}, err
 	}
+	first, err := s.labelled(ctx, t.Since, trainLeast)
+	if err != nil {
+		return healing.Trained{}, err
+	}
+	told := ""
+	tell := func(key, text string) {
+		if t.Tell != nil && key != told {
+			told = key
+			t.Tell(text)
+		}
+	}
+	if len(first) < trainLeast {
+		tell("waits", fmt.Sprintf("%d outcomes of applications since %s are here; it waits for %d, until its time is over",
+			len(first), t.Since.UTC().Format("15:04:05 UTC"), trainLeast))
+	}
 	begun := now()
 	for {
 		out, rows, err := s.attempt(ctx, t, old)
 		if err != nil {
 			return healing.Trained{}, err
 		}
-		if !mayGain(t.Kind, out, len(rows), now().Sub(begun)) || !wait(ctx, untilNext(ctx, now().Sub(t.Since)), trainMargin) {
+		if !mayGain(t.Kind, out, len(rows), now().Sub(begun)) {
+			return s.conclude(ctx, t, out, rows)
+		}
+		tell(progress(out, len(rows)))
+		if !wait(ctx, untilNext(ctx, now().Sub(t.Since)), trainMargin) {
 			return s.conclude(ctx, t, out, rows)
 		}
 	}
+}
+
+// progress tells in words what an attempt came to that waits for more outcomes. The key changes when the verdict does.
+func progress(out *gate.Outcome, rows int) (key, text string) {
+	v := out.Verdict
+	switch v.Code {
+	case gate.Promote:
+		return string(v.Code), fmt.Sprintf("%s passes the gate on %d outcomes; it waits for some more, of which it may become better", out.Best, rows)
+	case gate.Undecided:
+		names, told := failures(out)
+		return string(v.Code) + out.Best + names, fmt.Sprintf("after %d outcomes it waits for more: %s. The nearest is %s, which fails at %s", rows, v.Reason, out.Best, told)
+	}
+	return string(v.Code), "it waits for more outcomes: " + v.Reason
+}
+
+// failures are the checks that the best candidate fails, by name, and with their figures for people.
+func failures(out *gate.Outcome) (names, told string) {
+	var name, figures []string
+	for _, c := range out.Failed() {
+		name = append(name, c.Name)
+		figures = append(figures, fmt.Sprintf("%s (%.3f, limit %.3f)", c.Name, c.Value, c.Limit))
+	}
+	return strings.Join(name, "; "), cmp.Or(strings.Join(figures, "; "), "nothing")
+}
+
+// unheard says in words what a training came to for which too few outcomes came in, and what a person can do.
+func unheard(t healing.Training, err error) string {
+	text := fmt.Sprintf("%v: hand in what became of them (POST /api/v1/feedback), then `aura incident retry %s`", err, t.IncidentID)
+	if t.Kind == incident.DataDrift {
+		text += "; a sorted file looks like another population too: mix its rows"
+	}
+	return text
 }
 
 // mayGain reports whether further outcomes may settle it, or make it better: the first candidate that is surely the better one
@@ -95,9 +153,22 @@ func wait(ctx context.Context, d, margin time.Duration) bool {
 	}
 }
 
+// endingBefore is ctx that ends so long before it does.
+func endingBefore(ctx context.Context, margin time.Duration) (context.Context, context.CancelFunc) {
+	if at, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, at.Add(-margin))
+	}
+	return context.WithCancel(ctx)
+}
+
 func (s *system) attempt(ctx context.Context, t healing.Training, old []dataset.Row) (*gate.Outcome, []gate.LabelledRow, error) {
-	if _, err := s.enough(ctx, t.Since, trainLeast, trainLeast); err != nil {
-		return nil, nil, &healing.Refused{Reason: err.Error()}
+	first, cancel := endingBefore(ctx, trainSaid)
+	defer cancel()
+	var few *shortage
+	if _, err := s.enough(first, t.Since, trainLeast, trainLeast); errors.As(err, &few) && errors.Is(err, context.DeadlineExceeded) {
+		return nil, nil, &healing.Refused{Reason: unheard(t, err)}
+	} else if err != nil {
+		return nil, nil, err
 	}
 	rows, err := s.labelled(ctx, t.Since, trainMost)
 	if err != nil {
@@ -112,7 +183,8 @@ func (s *system) attempt(ctx context.Context, t healing.Training, old []dataset.
 		Floor: s.floor(champion.Metrics.Accuracy),
 	})
 	if err == nil {
-		s.log.Info("retraining judged", "action", t.ActionID, "code", out.Verdict.Code, "reason", out.Verdict.Reason, "rows", len(rows))
+		_, failed := failures(out)
+		s.log.Info("retraining judged", "action", t.ActionID, "code", out.Verdict.Code, "reason", out.Verdict.Reason, "rows", len(rows), "best", out.Best, "fails", failed)
 	}
 	return out, rows, err
 }

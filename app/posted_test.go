@@ -237,6 +237,20 @@ func TestRetrainingNeverLearns(t *testing.T) {
 			b.nothingLearnt()
 		})
 	})
+	t.Run("nobody defaults any more", func(t *testing.T) {
+		t.Parallel()
+		posted(t, func(b *bank) {
+			b.people.Store(&people{outcome: func(schema.Vector, bool, *rand.Rand) bool { return false }})
+			in := b.until(3*time.Minute, "a person called", func(in incident.Incident) bool { return in.Kind == incident.PerfDrop && in.State == incident.Escalated })
+			if a := last(in, incident.TriggerRetraining); a.Result != incident.NotHeld || !strings.Contains(a.Undo.Reason, "feed of outcomes looks broken") {
+				b.t.Errorf("the training: %s, %+v", a.Result, a.Undo)
+			}
+			if calls := b.parts.Healer.calls.recent(); !slices.ContainsFunc(calls, func(n healing.Notice) bool { return strings.Contains(n.Text, "feed of outcomes looks broken") }) {
+				b.t.Errorf("nobody was told: %+v", calls)
+			}
+			b.nothingLearnt()
+		})
+	})
 	for name, c := range map[string]struct {
 		feed func(schema.Vector)
 		bug  string
@@ -283,7 +297,7 @@ func TestRetrainingNeverLearns(t *testing.T) {
 		posted(t, func(b *bank) {
 			b.people.Store(&people{shifts: map[string]synth.Shift{"debt_ratio": {Scale: 1.8}}, silent: true})
 			in := b.until(8*time.Minute, "a person called", func(in incident.Incident) bool { return in.State == incident.Escalated })
-			if a := last(in, incident.TriggerRetraining); in.Kind != incident.DataDrift || a.Result != incident.Refused || !strings.Contains(a.Reason, "outcomes since the change") {
+			if a := last(in, incident.TriggerRetraining); in.Kind != incident.DataDrift || a.Result != incident.Refused || !strings.Contains(a.Reason, "0 of 500 outcomes") {
 				b.t.Errorf("%s, the training: %s, %s", in.Kind, a.Result, a.Reason)
 			}
 			b.nothingLearnt()

@@ -255,7 +255,7 @@ func (c *core) apply(ctx context.Context, id string, ev incident.Event) error {
 // passing events change nothing that a restart would miss unless they have effects.
 func passing(t incident.EventType) bool {
 	switch t {
-	case incident.EvSignal, incident.EvShadow, incident.EvTick, incident.EvVerdict:
+	case incident.EvSignal, incident.EvShadow, incident.EvTick, incident.EvVerdict, incident.EvProgress:
 		return true
 	}
 	return false

@@ -29,6 +29,8 @@ type Order struct {
 	// Kind, Target and Since are the incident's: what a retraining is for, and from when on.
 	Kind, Target string
 	Since        time.Time
+	// Tell hears how far a retraining is, in words for people.
+	Tell func(progress string)
 }
 
 // Done is what became of an action.
@@ -183,7 +185,7 @@ func (x *Executor) retrain(ctx context.Context, p store.ActionProof, o Order) (s
 	}
 	trained, err := x.targets.Trainer.Retrain(ctx, Training{
 		ActionID: o.ActionID, IncidentID: o.IncidentID, Kind: o.Kind, Target: o.Target, Params: o.Action.Params,
-		Since: o.Since, Cut: x.now(),
+		Since: o.Since, Cut: x.now(), Tell: o.Tell,
 	})
 	if err != nil {
 		return store.Effect{}, err

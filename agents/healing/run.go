@@ -45,11 +45,18 @@ func (c *core) execute(in incident.Incident, f incident.Effect) {
 		Reason: "incident " + in.ID + ": " + in.Kind + " " + in.Target, Kind: in.Kind, Target: in.Target, Since: Since(in),
 	}
 	epoch := c.lease.Epoch
+	order.Tell = func(progress string) {
+		c.post(in.ID, incident.Event{Type: incident.EvProgress, At: c.o.Now(), ActionID: a.ID, Reason: progress})
+	}
 	c.launch(a.ID, in.DeadlineAt, func(ctx context.Context) {
 		c.post(in.ID, incident.Event{Type: incident.EvStarted, At: c.o.Now(), ActionID: a.ID})
 		c.o.hook("before execute")
 		done, err := c.executor.Execute(ctx, epoch, order)
 		c.o.hook("after execute")
+		if err != nil && errors.Is(ctx.Err(), context.Canceled) && c.ctx.Err() == nil {
+			c.o.Log.Info("an action was called off", "action", a.ID, "err", err)
+			return // who called it off has written down why
+		}
 		if ev, ok := c.result(a.ID, done, err); ok {
 			c.post(in.ID, ev)
 		}

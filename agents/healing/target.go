@@ -63,6 +63,9 @@ type Training struct {
 	Kind, Target         string
 	Params               map[string]string
 	Since, Cut           time.Time
+	// Tell hears how far it is, in words for people. Each text becomes a line of the incident's timeline, so it is called when
+	// something has changed. It may be nil, and waits for the store.
+	Tell func(progress string)
 }
 
 // Trained is what the gate made of it: Outcome promote, keep or none, and the parameters that the follow-ups need

@@ -45,7 +45,7 @@ func check(in Incident, ev Event) error {
 			return fmt.Errorf("%w: a number of the outcome is not finite", ErrEvent)
 		}
 		return missing(ev.ActionID == "", "action id")
-	case EvStarted, EvFailed, EvRefused, EvUnsent, EvUndone, EvUndoFailed:
+	case EvStarted, EvProgress, EvFailed, EvRefused, EvUnsent, EvUndone, EvUndoFailed:
 		return missing(ev.ActionID == "", "action id")
 	case EvPause, EvResume, EvDryRun, EvRetry, EvEscalate, EvClose, EvTick:
 		return nil
@@ -93,6 +93,8 @@ func (x *step) absorb() bool {
 		if a := x.in.current(); x.mine() && x.in.State == Executing && a.StartedAt.IsZero() {
 			a.StartedAt = x.at()
 		}
+	case EvProgress:
+		return x.absorbProgress()
 	case EvSucceeded:
 		x.absorbSuccess()
 	case EvUndone:
@@ -186,6 +188,29 @@ func (x *step) absorbVerdict(v Verdict) bool {
 		a.HealthySince = v.ObservedAt
 	}
 	a.Verdict, a.After = &v, v.Numbers
+	return true
+}
+
+// maxProgress bounds how often an action may say how far it is, and how much, in characters.
+const maxProgress, maxProgressText = 20, 400
+
+// absorbProgress writes into the timeline how far the action in progress is, where that is something new.
+func (x *step) absorbProgress() bool {
+	a, text := x.in.current(), cut(x.ev.Reason, maxProgressText)
+	if !x.mine() || x.in.State != Executing || text == "" || text == a.Progress {
+		return false
+	}
+	said := 0
+	for _, e := range x.in.Timeline {
+		if e.Event == EvProgress && e.ActionID == a.ID {
+			said++
+		}
+	}
+	if said >= maxProgress {
+		return false
+	}
+	a.Progress = text
+	x.note(a.Type + ": " + text)
 	return true
 }
 

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -24,8 +25,14 @@ func TestNothingIsPromotedForWhatIsOver(t *testing.T) {
 			t.Errorf("%s: remembered %+v, by itself %v", action, m, s.in.SelfRecovered)
 		}
 	}
-	s := well(trains()).succeed("promote").is(Resolved, StatusResolved).want("TRIGGER_RETRAINING STOOD")
-	needless(s, TriggerRetraining)
+	// While it is trained: the training is called off, and its executor told.
+	s := well(trains()).is(Cancelled, StatusResolved).want("TRIGGER_RETRAINING WITHDRAWN")
+	told := slices.ContainsFunc(s.all, func(fx Effect) bool { return fx.Type == FxWithdraw && fx.Action.Type == TriggerRetraining })
+	if !told || !s.in.SelfRecovered {
+		t.Errorf("the executor is told: %v, by itself %v", told, s.in.SelfRecovered)
+	}
+	// What it yields all the same, a moment later, is of no use.
+	s.step(Event{Type: EvSucceeded, ActionID: s.in.Actions[0].ID, Outcome: "promote"}).is(Cancelled, StatusResolved)
 
 	// It becomes healthy while the promotion waits.
 	s = trains().succeed("promote").is(Proposed, StatusMitigating)
@@ -35,7 +42,7 @@ func TestNothingIsPromotedForWhatIsOver(t *testing.T) {
 	// In safe mode that is left when the model is shown well beside it.
 	s = opened(t, PerfDrop, ladder[1:]).wait(time.Second).sig(Confirmed).decide(AGLApproved).succeed("")
 	s.wait(time.Second).sig(Confirmed).decide(AGLApproved).is(Executing, StatusMitigating)
-	well(s).succeed("promote").is(Degraded, StatusResolved).want("ENABLE_SAFE_MODE STOOD", "TRIGGER_RETRAINING STOOD")
+	well(s).is(Degraded, StatusResolved).want("ENABLE_SAFE_MODE STOOD", "TRIGGER_RETRAINING WITHDRAWN")
 	needless(s, EnableSafeMode)
 
 	// Bad still, or well for a moment only: it goes on.

@@ -17,8 +17,13 @@ func callText(in Incident) string {
 			text += "; " + more
 		}
 	}
-	if r := []rune(text); len(r) > maxCall {
-		text = string(r[:maxCall-1]) + "…"
+	return cut(text, maxCall)
+}
+
+// cut leaves so many characters of a text.
+func cut(text string, most int) string {
+	if r := []rune(text); len(r) > most {
+		return string(r[:most-1]) + "…"
 	}
 	return text
 }

@@ -57,17 +57,23 @@ func (x *step) mustPassOver() bool { return x.confirmed() && x.passOver() != "" 
 // goneForward: before a forward action that starts its rung. A chain is finished or undone, never dropped half way.
 func (x *step) goneForward() bool { return x.is(Forward) && !x.follows() && x.gone() }
 
-// accurate: a loss of accuracy ended by itself while a model was trained, or while somebody thought about promoting it. The
-// candidate has learnt from what is over.
+// accurate: a loss of accuracy ended by itself while a model is trained, or while somebody thinks about promoting it. The
+// candidate learns from what is over.
 func (x *step) accurate() bool {
 	a := x.in.current()
-	if a == nil || x.in.Kind != PerfDrop || !x.cleared() {
+	switch {
+	case a == nil || x.in.Kind != PerfDrop || !x.cleared():
 		return false
-	}
-	if x.in.State == Executing {
-		return x.ev.Type == EvSucceeded && a.Type == TriggerRetraining && x.goesOn()
+	case x.in.State == Executing:
+		return a.Type == TriggerRetraining
 	}
 	return a.Type == PromoteModel && a.Follows && a.SentAt.IsZero()
+}
+
+// accurateAlone: and nothing was done but to train.
+func (x *step) accurateAlone() bool {
+	return x.in.State == Executing && x.accurate() && x.in.current().ExecutedAt.IsZero() && !x.in.Degraded &&
+		!slices.ContainsFunc(x.in.Actions, func(a Action) bool { return a.ID != x.in.CurrentID && a.open() })
 }
 
 func (x *step) accurateSafe() bool { return x.accurate() && x.in.Degraded }

@@ -15,6 +15,7 @@ const (
 	EvShadow     EventType = "SHADOW"         // Shadow
 	EvDecision   EventType = "DECISION"       // Decision
 	EvStarted    EventType = "STARTED"        // ActionID
+	EvProgress   EventType = "PROGRESS"       // ActionID, Reason: how far it is, for people
 	EvSucceeded  EventType = "SUCCEEDED"      // ActionID, At (took effect), Outcome, Params (for what follows), Numbers and Reason of the outcome
 	EvFailed     EventType = "FAILED"         // ActionID, Reason: broken, and it may have taken effect
 	EvRefused    EventType = "REFUSED"        // ActionID, Reason, Expired: it could not run, nothing changed
@@ -92,7 +93,7 @@ const (
 	// FxWithdraw: the request RequestID is not needed any more; if its action has not taken effect, it never may.
 	FxWithdraw EffectType = "WITHDRAW_REQUEST"
 	// FxExecute: hand Action with its envelope to the executor. Known ActionID: answer what became of it, don't run it
-	// again and don't look at the envelope. Answers: STARTED, then SUCCEEDED, FAILED or REFUSED.
+	// again and don't look at the envelope. Answers: STARTED, now and then PROGRESS, then SUCCEEDED, FAILED or REFUSED.
 	FxExecute EffectType = "EXECUTE"
 	// FxVerify: start judging data accepted after After, by Verification; answer VERDICT at least each second.
 	FxVerify EffectType = "VERIFY"

@@ -60,13 +60,33 @@ func (in *Incident) keptBySafeMode() bool {
 	return in.Degraded && in.Kind != PerfDrop && in.Kind != DataDrift
 }
 
-// promoteNothing ends an incident whose signal became healthy while its rung has only trained a model.
+// accurateAgain is why no model is trained or promoted any more.
+const accurateAgain = "accurate again by itself on newer outcomes"
+
+// callOff ends the action in progress, which has changed nothing that is in force and never will.
+func (x *step) callOff() string {
+	a := x.in.current()
+	x.unsend(a, Withdrawn, accurateAgain)
+	x.in.CurrentID = ""
+	if a.Type == TriggerRetraining {
+		return accurateAgain + ": the training is called off"
+	}
+	return accurateAgain + ": nothing is promoted"
+}
+
+// trainNothing ends an incident whose signal became healthy while nothing was done but to train a model.
+func (x *step) trainNothing() string {
+	why := x.callOff()
+	x.cancel()
+	return why
+}
+
+// promoteNothing ends an incident whose signal became healthy while its rung trains a model, or has only trained one.
 func (x *step) promoteNothing() string {
-	const why = "accurate again by itself on newer outcomes"
 	in := x.in
-	if a := in.current(); a.SentAt.IsZero() {
-		x.withdraw(a)
-		x.end(a, Withdrawn, why)
+	why := accurateAgain + ": nothing is promoted"
+	if in.current().ExecutedAt.IsZero() {
+		why = x.callOff()
 	}
 	for i := range in.Actions {
 		if a := &in.Actions[i]; a.open() && !a.ExecutedAt.IsZero() {
@@ -76,7 +96,7 @@ func (x *step) promoteNothing() string {
 	in.CurrentID = ""
 	x.settle()
 	in.SelfRecovered = true
-	return why + ": nothing is promoted"
+	return why
 }
 
 func (x *step) restored() string {

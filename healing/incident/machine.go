@@ -148,11 +148,7 @@ func (x *step) match() *transition {
 // enter moves to a state, writes the timeline and emits what the state implies.
 func (x *step) enter(to State, why string) {
 	in := x.in
-	e := Entry{Seq: in.Steps, At: x.now, From: in.State, State: to, Event: x.ev.Type, Text: why}
-	if a := in.current(); a != nil {
-		e.ActionID, e.Action = a.ID, a.Type
-	}
-	in.Steps++
+	e := x.entry(to, why)
 	in.State, in.EnteredAt, in.SentAt, in.Reason = to, x.now, x.now, why
 	if to.Final() {
 		in.CurrentID, in.ClosedAt, in.DeadlineAt, in.Queue, in.Pending = "", x.now, time.Time{}, nil, nil
@@ -160,11 +156,30 @@ func (x *step) enter(to State, why string) {
 		in.ClosedAt, in.DeadlineAt = time.Time{}, x.deadline()
 	}
 	in.Status = in.status()
+	x.write(e)
+	x.fx = append(x.fx, stateEffects(*in)...)
+}
+
+// note writes a line into the timeline; the state stays what it is.
+func (x *step) note(text string) { x.write(x.entry(x.in.State, text)) }
+
+// entry numbers a new line of the timeline.
+func (x *step) entry(to State, text string) Entry {
+	in := x.in
+	e := Entry{Seq: in.Steps, At: x.now, From: in.State, State: to, Event: x.ev.Type, Text: text}
+	if a := in.current(); a != nil {
+		e.ActionID, e.Action = a.ID, a.Type
+	}
+	in.Steps++
+	return e
+}
+
+func (x *step) write(e Entry) {
+	in := x.in
 	if in.Timeline = append(in.Timeline, e); len(in.Timeline) > maxTimeline {
 		in.Timeline = slices.Concat(in.Timeline[:maxTimeline/4], in.Timeline[maxTimeline/4+1:])
 	}
 	x.fx = append(x.fx, logEffect(*in, e))
-	x.fx = append(x.fx, stateEffects(*in)...)
 }
 
 // status derives the coarse state.

@@ -47,7 +47,8 @@ var table = []transition{
 	{From: from(Detected), When: "confirmed, target free, not paused", Guard: (*step).mayAct, To: Proposed, Do: (*step).proposeRung},
 	{From: from(Detected), When: "deadline", Guard: (*step).expired, To: Escalated, Do: because(EscWaited)},
 
-	// A model is promoted for a loss of accuracy that is still there.
+	// A model is trained and promoted for a loss of accuracy that is still there.
+	{From: from(Executing), When: "accurate again by itself while a model is trained, nothing stands", Guard: (*step).accurateAlone, To: Cancelled, Do: (*step).trainNothing},
 	{From: from(Executing, Proposed, AwaitingApproval, Approved), When: "accurate again by itself before a promotion; safe mode stands", Guard: (*step).accurateSafe, To: Degraded, Do: (*step).promoteNothing},
 	{From: from(Executing, Proposed, AwaitingApproval, Approved), When: "accurate again by itself before a promotion", Guard: (*step).accurate, To: Resolved, Do: (*step).promoteNothing},
 

@@ -147,6 +147,7 @@ type Action struct {
 	Envelope     json.RawMessage    `json:"envelope,omitempty"` // the signed decision, for the executor
 	Result       Result             `json:"result,omitempty"`
 	Reason       string             `json:"reason,omitempty"`
+	Progress     string             `json:"progress,omitempty"` // how far it was, as its executor said last
 	ProposedAt   time.Time          `json:"proposed_at"`
 	DecidedAt    time.Time          `json:"decided_at,omitzero"`
 	ExpiresAt    time.Time          `json:"expires_at,omitzero"` // of approval or envelope

@@ -152,6 +152,25 @@ type Outcome struct {
 	Held    registry.Window `json:"held"`
 }
 
+// Failed are the checks that decide and that the candidate named in Best fails; none where no candidate was made.
+func (o *Outcome) Failed() []Check {
+	for _, s := range o.Scores {
+		if s.Name == o.Best {
+			return failed(s.Checks)
+		}
+	}
+	return nil
+}
+
+func failed(checks []Check) (out []Check) {
+	for _, c := range checks {
+		if !c.OK && c.Info == "" {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // DefaultLimits are the limits that apply where nothing else is said.
 func DefaultLimits() Limits { return Limits{}.withDefaults() }
 

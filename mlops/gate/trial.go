@@ -24,14 +24,7 @@ func (t *trial) add(name string, value, limit float64, ok bool) *Check {
 	return &(*checks)[len(*checks)-1]
 }
 
-func (t *trial) passes() bool {
-	for _, c := range t.k.score.Checks {
-		if !c.OK && c.Info == "" {
-			return false
-		}
-	}
-	return true
-}
+func (t *trial) passes() bool { return len(failed(t.k.score.Checks)) == 0 }
 
 // overtaken says why likeness to the champion is no virtue here, or nothing. Forgetting and a change of scores weigh
 // against a gain that is sure and larger, or against a champion that fails: then the relation of features to outcomes has

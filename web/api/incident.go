@@ -187,7 +187,7 @@ type Action struct {
 	EndedAt     time.Time          `json:"ended_at,omitzero"`
 	UndoneAt    time.Time          `json:"undone_at,omitzero"`
 	Result      string             `json:"result,omitempty" doc:"VERIFIED, UNDONE, NOT_HELD, REFUSED, DENIED, WITHDRAWN, ...; absent while it goes on."`
-	Reason      string             `json:"reason,omitempty"`
+	Reason      string             `json:"reason,omitempty" doc:"Why it ended; while it is carried out, how far it is."`
 	Before      map[string]float64 `json:"before,omitempty"`
 	After       map[string]float64 `json:"after,omitempty"`
 	Verdict     *Verdict           `json:"verdict,omitempty"`
