@@ -38,7 +38,9 @@ func training(t *testing.T, kind string, stop func(ctx context.Context) (context
 
 // TestATrainingWithoutOutcomes ends in words that say what a person can do; one that is called off says nothing.
 func TestATrainingWithoutOutcomes(t *testing.T) {
-	late := func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, 5*time.Minute) }
+	late := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, 5*time.Minute)
+	}
 	told, err := training(t, incident.DataDrift, late)
 	var refused *healing.Refused
 	if !errors.As(err, &refused) {

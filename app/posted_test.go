@@ -185,10 +185,10 @@ func (b *bank) until(limit time.Duration, what string, fits func(in incident.Inc
 	return found
 }
 
-// last is the newest action of a type; zero if there is none.
+// last is the newest action of a type that was asked for; zero if there is none.
 func last(in incident.Incident, action string) (found incident.Action) {
 	for _, a := range in.Actions {
-		if a.Type == action {
+		if passedOver := a.Result == incident.Refused && a.DecidedAt.IsZero(); a.Type == action && !passedOver {
 			found = a
 		}
 	}

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -34,6 +35,15 @@ func (in Incident) lastTried() string {
 		return ""
 	}
 	a := in.Actions[len(in.Actions)-1]
+	for _, tried := range slices.Backward(in.Actions) { // a rung that was only passed over tells nothing of what was tried before
+		if tried.ProposedAt.Before(in.Detected()) || in.Earlier(tried) {
+			break
+		}
+		if tried.Result != Refused || !tried.DecidedAt.IsZero() {
+			a = tried
+			break
+		}
+	}
 	if a.Undo == nil && (a.Result == HandedOver || a.Result == Withdrawn) || a.Result == "" || a.ProposedAt.Before(in.Detected()) || in.Earlier(a) {
 		return ""
 	}

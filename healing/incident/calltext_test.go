@@ -37,6 +37,12 @@ func TestACallSaysWhy(t *testing.T) {
 			"PERF_DROP model: a person was called: LADDER_END; TRIGGER_RETRAINING: its outcome was none: outcomes are the reverse of what the " +
 				"champion expects; an accuracy of 0.310 against a floor of 0.780, on 400 outcomes",
 		},
+		"a rung is passed over after it": {
+			PerfDrop, "model", "an accuracy of 0.310 against a floor of 0.780, on 400 outcomes", nil,
+			[]Action{retrained, {Type: TriggerRetraining, Result: Refused, Reason: "its precondition reference_outgrown does not hold", ProposedAt: at}},
+			"PERF_DROP model: a person was called: LADDER_END; TRIGGER_RETRAINING: its outcome was none: outcomes are the reverse of what the " +
+				"champion expects; an accuracy of 0.310 against a floor of 0.780, on 400 outcomes",
+		},
 		"latency, nothing tried": {
 			LatencySLOBreach, "service", "a median of 375 ms against 300 ms", nil, nil,
 			"LATENCY_SLO_BREACH service: a person was called: LADDER_END; a median of 375 ms against 300 ms",
