@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	"aura/agents/desired"
 	"aura/agents/fault"
@@ -25,6 +26,8 @@ type modelsBackend struct {
 	announce announcer
 	store    *store.Store
 	mirror   *mirror // set before anybody asks
+
+	oneImport sync.Mutex
 }
 
 func newModels(r *registry.Registry, view *desired.View, c *model.Champion, ctl *control, s *store.Store) *modelsBackend {
@@ -81,6 +84,28 @@ func (b *modelsBackend) Model(ctx context.Context, version int) (api.Model, erro
 		return api.Model{}, refusal(err)
 	}
 	return modelOf(v, aliases), nil
+}
+
+// Import implements api.Models.
+func (b *modelsBackend) Import(ctx context.Context, m api.ModelImport) (api.Imported, error) {
+	result, err := b.importing(ctx, m)
+	if err != nil {
+		return result, refusal(err)
+	}
+	return result, nil
+}
+
+func (b *modelsBackend) importing(ctx context.Context, m api.ModelImport) (api.Imported, error) {
+	b.oneImport.Lock() // a file may be large, and so may what is made of it
+	defer b.oneImport.Unlock()
+	rows, err := storedOutcomes(ctx, b.registry.Schema(), b.store)
+	if err != nil {
+		return api.Imported{}, err
+	}
+	if len(rows) < trainLeast {
+		return api.Imported{}, api.Refuse(api.Conflict, "%d applications have an outcome, a model is judged on %d at least: wait for more, or stop the server and import it with --rows FILE.csv", len(rows), trainLeast)
+	}
+	return importing{b.registry, b.store}.run(ctx, m, rows, fromStore)
 }
 
 // ONNX implements api.Models.
@@ -244,6 +269,8 @@ func modelRefusal(err error) error {
 	switch {
 	case errors.As(err, &refused) && refused.Code == registry.CodeNotFound:
 		return api.Refuse(api.NotFound, "%s", refused.Message)
+	case errors.As(err, &refused) && refused.Code == registry.CodeNotImported:
+		return api.RefuseFields(api.Field{Field: "body", Problem: refused.Message})
 	case errors.As(err, &refused):
 		return api.Refuse(api.Conflict, "%s", refused.Message)
 	case errors.As(err, &data):

@@ -66,54 +66,69 @@ func ExportModel(ctx context.Context, cfg config.Config, version int) (_ api.Mod
 	return f, err
 }
 
-// ImportModel is the body of `aura model import`: a model from elsewhere is measured on labelled rows, registered, and judged against
-// the champion. If it is better it becomes the challenger.
-func ImportModel(ctx context.Context, loaded config.Loaded, r cli.ImportRequest) (result cli.ImportResult, err error) {
-	cfg := withSeed(loaded.Config)
+// ImportModel is the body of `aura model import` where no server runs.
+func ImportModel(ctx context.Context, cfg config.Config, r cli.ImportRequest) (result api.Imported, err error) {
+	cfg = withSeed(cfg)
 	s, err := loadSchema(cfg)
 	if err != nil {
 		return result, err
 	}
-	options := onnx.Options{Columns: r.Columns, Bad: r.Bad}
-	m, err := registry.ImportModel(s, r.Content, options, registry.Info{})
-	if err != nil {
-		return result, importRefused(err)
+	if _, err := registry.ImportModel(s, r.Content, onnx.Options{Columns: r.Columns, Bad: r.Bad}, registry.Info{}); err != nil {
+		return result, importRefused(err) // before anything is opened
 	}
 	opened := &closers{}
 	st, err := openStore(ctx, cfg, storeOptions(cfg, newLog(cfg, r.Streams.Err)), opened)
 	if err != nil {
-		return result, versionBeside(cfg, err, "import", "For the verdict alone, import into a copy of the directory: --data COPY")
+		return result, err
 	}
 	defer func() { err = errors.Join(err, opened.close(context.WithoutCancel(ctx))) }()
 	rows, from, err := judgedOn(ctx, cfg, s, st, r.Rows)
 	if err != nil {
 		return result, err
 	}
+	result, err = importing{newRegistry(cfg, st, s), st}.run(ctx, r.ModelImport, rows, from)
+	return result, importRefused(err)
+}
+
+// importing registers models from elsewhere.
+type importing struct {
+	registry *registry.Registry
+	store    *store.Store
+}
+
+// run measures a model on labelled rows that it was not trained on, registers it, and has the gate judge it against the champion. If it
+// is better it becomes the challenger.
+func (im importing) run(ctx context.Context, r api.ModelImport, rows []gate.LabelledRow, from string) (api.Imported, error) {
+	s, options := im.registry.Schema(), onnx.Options{Columns: r.Columns, Bad: r.Bad}
+	m, err := registry.ImportModel(s, r.Content, options, registry.Info{})
+	if err != nil {
+		return api.Imported{}, err
+	}
 	metrics := measureOn(m, rows)
 	if m, err = registry.ImportModel(s, r.Content, options, registry.Info{Metrics: metrics}); err != nil {
-		return result, importRefused(err)
+		return api.Imported{}, err
 	}
-	reg := newRegistry(cfg, st, s)
 	note := "imported from " + r.Name
 	if r.Note != "" {
 		note += ": " + r.Note
 	}
-	v, err := reg.Register(ctx, m, registry.Note{By: "cli", Text: note})
+	v, err := im.registry.Register(ctx, m, registry.Note{By: r.By, Text: note})
 	if err != nil {
-		return result, err
+		return api.Imported{}, err
 	}
 	sample := make([]dataset.Row, len(rows))
 	for i, row := range rows {
 		sample[i] = dataset.Row{Values: row.Values, Bad: row.Bad}
 	}
-	if err := saveReference(ctx, st, s, v.Number, sample, scoresOf(m, rows), "cli"); err != nil {
-		return result, err
+	if err := saveReference(ctx, im.store, s, v.Number, sample, scoresOf(m, rows), r.By); err != nil {
+		return api.Imported{}, err
 	}
-	result = cli.ImportResult{
+	result := api.Imported{
 		Version: v.Number, Digest: v.Digest, Schema: s.Name, Trees: m.Trees(), Rows: len(rows), RowsFrom: from,
 		HoldoutAUC: metrics.HoldoutAUC, Brier: metrics.Brier, Accuracy: metrics.Accuracy,
 	}
-	return result, challenge(ctx, cfg, s, reg, m, v, rows, &result)
+	err = im.challenge(ctx, m, r.By, rows, &result)
+	return result, err
 }
 
 // importRefused tells a file that can't be used from a failure.
@@ -134,18 +149,22 @@ func judgedOn(ctx context.Context, cfg config.Config, s *schema.Schema, st *stor
 		}
 		return unseen(set.Rows), "rows of " + filepath.Base(file), nil
 	}
-	stored, err := st.LabelledSince(ctx, time.Time{}, now().Add(time.Second), trainMost)
-	if err != nil {
-		return nil, "", err
-	}
-	if rows := labelledRows(s, stored); len(rows) >= trainLeast {
-		return rows, "stored applications with an outcome", nil
+	if rows, err := storedOutcomes(ctx, s, st); err != nil || len(rows) >= trainLeast {
+		return rows, fromStore, err
 	}
 	if cfg.Schema.File != "" {
 		return nil, "", refuse("there are fewer than %d stored outcomes to judge it on: name a file of labelled rows by --rows FILE.csv", trainLeast)
 	}
 	// Not the rows that the first model is trained on.
 	return unseen(dataset.Synthetic(cfg.Training.Rows, cfg.Seed+1)), "synthetic rows", nil
+}
+
+const fromStore = "stored applications with an outcome"
+
+// storedOutcomes are the newest applications whose outcome is known.
+func storedOutcomes(ctx context.Context, s *schema.Schema, st *store.Store) ([]gate.LabelledRow, error) {
+	stored, err := st.LabelledSince(ctx, time.Time{}, now().Add(time.Second), trainMost)
+	return labelledRows(s, stored), err
 }
 
 // unseen are rows of a file as the gate takes them.
@@ -176,8 +195,8 @@ func measureOn(m *registry.Model, rows []gate.LabelledRow) registry.Metrics {
 }
 
 // challenge has the gate compare a new version with the champion, if there is one of this schema.
-func challenge(ctx context.Context, cfg config.Config, s *schema.Schema, reg *registry.Registry, m *registry.Model, v registry.Version, rows []gate.LabelledRow, result *cli.ImportResult) error {
-	champion, _, err := reg.Champion(ctx)
+func (im importing) challenge(ctx context.Context, m *registry.Model, by string, rows []gate.LabelledRow, result *api.Imported) error {
+	champion, _, err := im.registry.Champion(ctx)
 	var refused *registry.Refused
 	if errors.As(err, &refused) && refused.Code == registry.CodeNoChampion {
 		return nil
@@ -186,7 +205,7 @@ func challenge(ctx context.Context, cfg config.Config, s *schema.Schema, reg *re
 		return err
 	}
 	result.Champion = champion.Number
-	now, err := reg.Load(ctx, champion.Number)
+	now, err := im.registry.Load(ctx, champion.Number)
 	if errors.As(err, &refused) {
 		result.Verdict, result.Reason = "NOT_JUDGED", "the champion can't be loaded: "+refused.Message
 		return nil
@@ -194,19 +213,18 @@ func challenge(ctx context.Context, cfg config.Config, s *schema.Schema, reg *re
 	if err != nil {
 		return err
 	}
-	name := "version " + strconv.Itoa(v.Number)
-	out, err := gate.Challenge(s, now, m, name, rows, gate.Options{Seed: cfg.Seed})
+	out, err := gate.Challenge(im.registry.Schema(), now, m, "version "+strconv.Itoa(result.Version), rows, gate.Options{})
 	if err != nil {
 		return err
 	}
 	result.Verdict, result.Reason = string(out.Verdict.Code), out.Verdict.Reason
 	for _, c := range out.Verdict.Checks {
-		result.Checks = append(result.Checks, cli.ImportCheck{Name: c.Name, Value: c.Value, Limit: c.Limit, OK: c.OK, Info: c.Info})
+		result.Checks = append(result.Checks, api.GateCheck{Name: c.Name, Value: c.Value, Limit: c.Limit, OK: c.OK, Info: c.Info})
 	}
 	if !out.Verdict.Promote {
 		return nil
 	}
-	if err := reg.Challenge(ctx, v.Number, "cli", fmt.Sprintf("%.400s", out.Verdict.Reason)); err != nil {
+	if err := im.registry.Challenge(ctx, result.Version, by, fmt.Sprintf("%.400s", out.Verdict.Reason)); err != nil {
 		return err
 	}
 	result.Challenger = true

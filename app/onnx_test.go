@@ -2,11 +2,15 @@ package app_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"aura/app"
 	"aura/app/cli"
@@ -14,6 +18,7 @@ import (
 	"aura/mlops/dataset"
 	"aura/mlops/schema"
 	"aura/mlops/train"
+	"aura/web/api"
 )
 
 // TestAModelFromElsewhere: an imported model is judged by the gate and never takes charge by itself; versions are exported.
@@ -38,7 +43,9 @@ func TestAModelFromElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	request := func(content []byte, rows string) cli.ImportRequest {
-		return cli.ImportRequest{Name: "forest.onnx", Content: content, Note: "of a friend", Rows: rows, Streams: cli.Streams{Err: io.Discard}}
+		return cli.ImportRequest{
+			ModelImport: api.ModelImport{Name: "forest.onnx", Content: content, Note: "of a friend", By: "ann"}, Rows: rows, Streams: cli.Streams{Err: io.Discard},
+		}
 	}
 	for _, c := range []struct {
 		name       string
@@ -49,7 +56,7 @@ func TestAModelFromElsewhere(t *testing.T) {
 		{"a better model", file, 2, true},
 		{"the champion itself", weak.Content, 3, false},
 	} {
-		got, err := app.ImportModel(t.Context(), loaded, request(c.content, ""))
+		got, err := app.ImportModel(t.Context(), cfg, request(c.content, ""))
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -73,14 +80,56 @@ func TestAModelFromElsewhere(t *testing.T) {
 	if _, err := app.ExportModel(t.Context(), cfg, 9); code(err) != cli.ExitPrecondition {
 		t.Errorf("a version that isn't there: %v", err)
 	}
-	if _, err := app.ImportModel(t.Context(), loaded, request([]byte("no model"), "")); code(err) != cli.ExitUsage {
+	if _, err := app.ImportModel(t.Context(), cfg, request([]byte("no model"), "")); code(err) != cli.ExitUsage {
 		t.Errorf("no model: %v", err)
 	}
-	if _, err := app.ImportModel(t.Context(), loaded, request(file, "missing.csv")); code(err) != config.ExitCode || !strings.Contains(err.Error(), "--rows") {
+	if _, err := app.ImportModel(t.Context(), cfg, request(file, "missing.csv")); code(err) != config.ExitCode || !strings.Contains(err.Error(), "--rows") {
 		t.Errorf("rows that aren't there: %v", err)
 	}
 	cfg.Data.Dir = filepath.Join(cfg.Data.Dir, "empty")
 	if _, err := app.ExportModel(t.Context(), cfg, 0); code(err) != cli.ExitPrecondition {
 		t.Errorf("a directory without a store: %v", err)
+	}
+}
+
+// TestImportBesideTheServer: the running server judges a model by the outcomes that it has, and goes on deciding with its champion.
+func TestImportBesideTheServer(t *testing.T) {
+	t.Parallel()
+	better, err := train.Fit(t.Context(), schema.Builtin(), dataset.Synthetic(2000, 5), train.Options{Trees: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := better.Model.ONNX()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, func(c *config.Config) { c.Simulate.Rate, c.Simulate.OutcomeDelay = 1000, 0 })
+	before := r.champion()
+	until(t, 20*time.Second, "outcomes", func() string {
+		if n := r.count("SELECT COUNT(*) FROM feedback WHERE kind = 'joined'"); n < 600 {
+			return fmt.Sprint(n)
+		}
+		return ""
+	})
+	if bad, err := r.post("models/import", "no model", "Content-Type", "application/octet-stream"); err != nil || bad.Status != http.StatusUnprocessableEntity || len(bad.Problem.Errors) != 1 {
+		t.Errorf("no model: %+v, %v", bad, err)
+	}
+	got, err := r.post("models/import?name=gbm.onnx", string(file), "Content-Type", "application/octet-stream")
+	var result api.Imported
+	if err == nil {
+		err = json.Unmarshal([]byte(got.Body), &result)
+	}
+	if err != nil || got.Status != http.StatusOK || result.Version != 3 || result.Champion != before || result.Verdict == "" || result.Rows < 600 || result.Trees != 20 {
+		t.Fatalf("%s, %v", got.Body, err)
+	}
+	if r.champion() != before {
+		t.Error("it took charge by itself")
+	}
+	r.must(http.StatusOK, http.MethodPost, "models/3/promote", map[string]string{"reason": "a person wants it"}, nil)
+	if missing := r.decides("imported", "MODEL"); missing != "" {
+		t.Error(missing)
+	}
+	if n := r.count("SELECT COUNT(*) FROM decisions WHERE model_version = 3"); n == 0 {
+		t.Error("it decides nothing")
 	}
 }

@@ -126,7 +126,7 @@ func Train(ctx context.Context, loaded config.Loaded, r cli.TrainRequest) (resul
 	opened := &closers{}
 	st, err := openStore(ctx, cfg, storeOptions(cfg, log), opened)
 	if err != nil {
-		return result, versionBeside(cfg, err, "train", "For the figures alone, train into another directory: --dir OTHER")
+		return result, trainBeside(cfg, err)
 	}
 	defer func() { err = errors.Join(err, opened.close(context.WithoutCancel(ctx))) }()
 	o := trainOptions(cfg)
@@ -161,11 +161,11 @@ func Train(ctx context.Context, loaded config.Loaded, r cli.TrainRequest) (resul
 	return result, nil
 }
 
-// versionBeside says what to do where a server has the directory.
-func versionBeside(cfg config.Config, err error, what, other string) error {
+// trainBeside says what to do where a server has the directory.
+func trainBeside(cfg config.Config, err error) error {
 	if addr, readErr := os.ReadFile(addrFile(cfg.Data.Dir)); readErr == nil && errors.As(err, new(*Refused)) {
-		return refuse("a server runs on %s (http://%s): a version can't be added beside it. Stop it, %s, and start it again; then `aura model promote` puts the version in charge. %s",
-			cfg.Data.Dir, strings.TrimSpace(string(addr)), what, other)
+		return refuse("a server runs on %s (http://%s): a version can't be added beside it. Stop it, train, and start it again; then `aura model promote` puts the version in charge. For the figures alone, train into another directory: --dir OTHER",
+			cfg.Data.Dir, strings.TrimSpace(string(addr)))
 	}
 	return err
 }

@@ -22,6 +22,7 @@ var then = time.Date(2026, 11, 25, 9, 30, 0, 0, time.UTC)
 
 // fake is a backend that remembers what it was asked and answers what it is told to.
 type fake struct {
+	imported    api.ModelImport
 	mu          sync.Mutex
 	submissions []api.Submission
 	changes     []api.Change
@@ -129,6 +130,13 @@ func (f *fake) Model(_ context.Context, version int) (api.Model, error) {
 		return api.Model{}, api.Refuse(api.NotFound, "there is no version %d", version)
 	}
 	return api.Model{Version: 3, Aliases: []string{"champion"}, CreatedAt: then}, f.err
+}
+
+func (f *fake) Import(_ context.Context, m api.ModelImport) (api.Imported, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.imported = m
+	return api.Imported{Version: 4, Champion: 3, Verdict: "PROMOTE", Challenger: true}, f.err
 }
 
 func (f *fake) ONNX(_ context.Context, version int) (api.ModelFile, error) {

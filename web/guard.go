@@ -108,14 +108,17 @@ func (g *guard) check(r *http.Request, known bool) *api.Refusal {
 	return g.checkMedia(r)
 }
 
-// checkMedia asks for JSON on the API and for a plain form elsewhere. A request without a body needs no type.
+// checkMedia asks for JSON on the API, where no file belongs, and for a plain form elsewhere. A request without a body needs no type.
 func (g *guard) checkMedia(r *http.Request) *api.Refusal {
-	if r.ContentLength > g.maxBytes {
-		return api.Refuse(api.TooLarge, "the body has %d bytes; at most %d", r.ContentLength, g.maxBytes)
-	}
-	want := "application/x-www-form-urlencoded"
-	if strings.HasPrefix(r.URL.Path, "/api/") {
+	limit, want := g.maxBytes, "application/x-www-form-urlencoded"
+	switch {
+	case r.URL.Path == importPath:
+		limit, want = maxImport, onnxMedia
+	case strings.HasPrefix(r.URL.Path, "/api/"):
 		want = "application/json"
+	}
+	if r.ContentLength > limit {
+		return api.Refuse(api.TooLarge, "the body has %d bytes; at most %d", r.ContentLength, limit)
 	}
 	got := r.Header.Get("Content-Type")
 	if got == want || r.ContentLength == 0 && got == "" {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -66,6 +67,18 @@ func (s *Server) registerModels(h huma.API) {
 			f, err := models.ONNX(ctx, 0)
 			return newONNXOutput(f), err
 		})
+	type imported struct{ Body api.Imported }
+	register(s, h, huma.Operation{
+		OperationID: "import-model", Method: http.MethodPost, Path: importPath,
+		Summary: "Register a tree ensemble that was trained elsewhere, and judge it", Tags: []string{"models"},
+		Description: "A binary classifier, or a regressor of the probability, that skl2onnx or onnxmltools wrote. The gate compares it with the champion on stored outcomes; " +
+			"if it is better it becomes the challenger, never the champion.",
+		Metadata: map[string]any{"slow": true}, MaxBodyBytes: maxImport,
+	}, func(ctx context.Context, in *importInput) (*imported, error) {
+		by := byPrincipal(ctx, api.Change{By: cmp.Or(in.By, api.Local().Name)}).By
+		result, err := models.Import(ctx, api.ModelImport{Name: in.Name, Content: in.RawBody, Columns: in.Columns, Bad: in.Bad, Note: in.Note, By: by})
+		return &imported{result}, err
+	})
 	register(s, h, huma.Operation{
 		OperationID: "promote-model", Method: http.MethodPost, Path: "/api/v1/models/{version}/promote",
 		Summary: "Make a version the champion", Tags: []string{"models"},
@@ -94,7 +107,20 @@ type versionInput struct {
 	Version int `path:"version" minimum:"1" maximum:"2147483647"`
 }
 
-const onnxMedia = "application/octet-stream"
+const (
+	onnxMedia  = "application/octet-stream"
+	importPath = "/api/v1/models/import"
+	maxImport  = 64 << 20 // bytes of a model
+)
+
+type importInput struct {
+	Name    string   `query:"name" maxLength:"200" default:"model.onnx" doc:"Of the file, for the record."`
+	Columns []string `query:"columns" maxItems:"4096" doc:"The file's inputs in its order, by the schema's names; the schema's model inputs if absent."`
+	Bad     string   `query:"bad" maxLength:"200" doc:"The class that means default; the schema's if absent."`
+	Note    string   `query:"note" maxLength:"500" doc:"Kept with the version."`
+	By      string   `query:"by" maxLength:"100" doc:"Who, where no principals are set up."`
+	RawBody []byte   `contentType:"application/octet-stream"`
+}
 
 type onnxOutput struct {
 	Type        string `header:"Content-Type"`

@@ -24,7 +24,9 @@ func register[I, O any](s *Server, h huma.API, op huma.Operation, handle func(co
 	if op.Metadata["slow"] != nil {
 		timeout = max(slow, timeout)
 	}
-	op.MaxBodyBytes = s.options.MaxBody
+	if op.MaxBodyBytes == 0 {
+		op.MaxBodyBytes = s.options.MaxBody
+	}
 	op.BodyReadTimeout = 5 * time.Second
 	if op.Responses == nil {
 		op.Responses = map[string]*huma.Response{}

@@ -40,7 +40,7 @@ type Commands struct {
 	// ExportModel reads a version, or the champion for 0, from such a store.
 	ExportModel func(ctx context.Context, c config.Config, version int) (api.ModelFile, error)
 	// ImportModel registers a model that was trained elsewhere, and has the gate judge it.
-	ImportModel func(ctx context.Context, c config.Loaded, r ImportRequest) (ImportResult, error)
+	ImportModel func(ctx context.Context, c config.Config, r ImportRequest) (api.Imported, error)
 	// RotateKey makes a new signing key for such a store.
 	RotateKey func(ctx context.Context, c config.Config, by, reason string) (api.KeyRotation, error)
 }

@@ -154,17 +154,29 @@ func (s *client) call(ctx context.Context, method, path string, body, out any) (
 	return answer, nil
 }
 
+// file is a body that isn't JSON.
+type file []byte
+
+// locate finds the server, once.
+func (s *client) locate() error {
+	if s.http != nil {
+		return nil
+	}
+	return s.find(s)
+}
+
 // send returns the body, of limit bytes at most, and the header of a good answer.
 func (s *client) send(ctx context.Context, method, path string, body any, limit int64) ([]byte, http.Header, error) {
-	if s.http == nil {
-		if err := s.find(s); err != nil {
-			return nil, nil, err
-		}
+	if err := s.locate(); err != nil {
+		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var content io.Reader
-	if body != nil {
+	media := "application/json"
+	if raw, ok := body.(file); ok {
+		content, media = bytes.NewReader(raw), "application/octet-stream"
+	} else if body != nil {
 		encoded, err := json.Marshal(body)
 		if err != nil {
 			return nil, nil, fmt.Errorf("encode the request: %w", err)
@@ -176,7 +188,7 @@ func (s *client) send(ctx context.Context, method, path string, body any, limit 
 		return nil, nil, fmt.Errorf("make the request: %w", err)
 	}
 	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Content-Type", media)
 	}
 	if s.token != "" {
 		request.Header.Set("Authorization", "Bearer "+s.token)

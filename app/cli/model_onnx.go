@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -140,81 +142,75 @@ func (i *invocation) writeModel(f api.ModelFile, name string) error {
 	})
 }
 
-// ImportRequest is what `aura model import` asks for beside the configuration.
+// ImportRequest is what `aura model import` asks for beside the configuration, where no server runs.
 type ImportRequest struct {
-	Name    string // of the file
-	Content []byte
-	Columns []string // the file's inputs in its order; empty = the schema's model inputs
-	Bad     string   // the class that means default; empty = the schema's
-	Rows    string   // CSV file of labelled rows to judge it on; empty = stored outcomes, or synthetic rows for the built-in schema
-	Note    string
+	api.ModelImport
+	Rows    string // CSV file of labelled rows to judge it on; empty = stored outcomes, or synthetic rows for the built-in schema
 	Streams Streams
 }
 
-// ImportResult is what became of it.
-type ImportResult struct {
-	Version    int     `json:"version"`
-	Digest     string  `json:"digest"`
-	Schema     string  `json:"schema"`
-	Trees      int     `json:"trees"`
-	Rows       int     `json:"rows"`
-	RowsFrom   string  `json:"rows_from"`
-	HoldoutAUC float64 `json:"holdout_auc"`
-	Brier      float64 `json:"brier"`
-	Accuracy   float64 `json:"accuracy"`
-	// Verdict is the gate's, on whether it is better than the champion; empty where there is none.
-	Verdict    string        `json:"verdict,omitempty"`
-	Reason     string        `json:"reason,omitempty"`
-	Champion   int           `json:"champion,omitempty"` // that it was compared with
-	Challenger bool          `json:"challenger"`         // whether it has that alias now
-	Checks     []ImportCheck `json:"checks,omitempty"`
-}
-
-// ImportCheck is one line of the gate.
-type ImportCheck struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
-	Limit float64 `json:"limit"`
-	OK    bool    `json:"ok"`
-	Info  string  `json:"info,omitempty"`
-}
-
-var importFlags = []keyFlag{schemaFlag, {"data", "data.dir", "directory of database and models"}, dbFlag}
-
 func (i *invocation) importCommand() *cobra.Command {
 	var r ImportRequest
+	prepare := func(args []string) (err error) {
+		r.Content, err = readModel(args[0])
+		r.Columns = slices.DeleteFunc(r.Columns, func(name string) bool { return name == "" })
+		r.Name, r.By, r.Streams = filepath.Base(args[0]), "cli", i.Streams
+		return err
+	}
 	c := &cobra.Command{
 		Use: "import FILE.onnx", Short: "Register a tree ensemble that was trained elsewhere, and judge it", Args: exactly(1),
 		Long: `Registers a binary classifier (or a regressor of the probability) of decision trees, exported as ONNX by skl2onnx or onnxmltools
 from scikit-learn, LightGBM or XGBoost, as a new version. Its inputs are the schema's model inputs as an application has them, a
 category as its index. What can't be scored exactly is refused, with the reason.
 
-The gate then compares it with the champion on labelled rows that neither should have been trained on: those of --rows, else the
-outcomes that are stored, else, for the built-in schema, synthetic ones. If it is better it becomes the challenger. It never becomes the
-champion by itself: ` + "`aura model promote`" + ` does that. Like train it needs the data directory for itself.`,
+The gate then compares it with the champion on labelled rows that neither should have been trained on: the newest stored outcomes. Where
+no server runs they can come from a file (--rows), and are synthetic for the built-in schema if too few are stored. If it is better
+it becomes the challenger. It never becomes the champion by itself: ` + "`aura model promote`" + ` does that.`,
 		Example: `  aura model import lightgbm.onnx --note "boosted, January to June"
-  aura model import forest.onnx --columns income,debt_ratio,credit_score,loan_amount,employment_years --bad 1 --rows june.csv`,
-		RunE: func(c *cobra.Command, args []string) error {
-			loaded, err := i.load(c, importFlags...)
-			if err != nil {
-				return err
-			}
-			if r.Content, err = readModel(args[0]); err != nil {
-				return err
-			}
-			r.Columns = slices.DeleteFunc(r.Columns, func(name string) bool { return name == "" })
-			r.Name, r.Streams = filepath.Base(args[0]), i.Streams
-			result, err := i.commands.ImportModel(c.Context(), loaded, r)
-			if err != nil {
-				return err
-			}
-			return i.printImport(result)
-		},
+  aura model import forest.onnx --columns income,debt_ratio,credit_score,loan_amount,employment_years --bad 1`,
 	}
-	bind(c, importFlags...)
+	i.stored(c, func(c *cobra.Command, s *client, args []string) error {
+		if err := prepare(args); err != nil {
+			return err
+		}
+		query := url.Values{"name": {r.Name}}
+		for name, value := range map[string]string{"columns": strings.Join(r.Columns, ","), "bad": r.Bad, "note": r.Note} {
+			if value != "" {
+				query.Set(name, value)
+			}
+		}
+		if err := s.locate(); err != nil {
+			return err
+		}
+		if r.Rows != "" {
+			return usage("leave --rows out, or stop the server", "the server at %s judges a model by its stored outcomes", s.base)
+		}
+		var result api.Imported
+		raw, err := s.call(c.Context(), http.MethodPost, "/api/v1/models/import?"+query.Encode(), file(r.Content), &result)
+		if err != nil {
+			return err
+		}
+		return i.printImport(raw, result)
+	}, func(c *cobra.Command, stored config.Config, args []string) error {
+		if i.commands.ImportModel == nil {
+			return errNoStore
+		}
+		if err := prepare(args); err != nil {
+			return err
+		}
+		result, err := i.commands.ImportModel(c.Context(), stored, r)
+		if err != nil {
+			return err
+		}
+		raw, err := json.Marshal(result)
+		if err != nil {
+			return fmt.Errorf("encode the output: %w", err)
+		}
+		return i.printImport(raw, result)
+	}, schemaFlag)
 	c.Flags().StringSliceVar(&r.Columns, "columns", nil, "the file's inputs in its order, by the schema's names (default: the schema's model inputs)")
 	c.Flags().StringVar(&r.Bad, "bad", "", "the class that means default (default: the schema's label)")
-	c.Flags().StringVar(&r.Rows, "rows", "", "CSV file of labelled rows to judge it on (default: stored outcomes)")
+	c.Flags().StringVar(&r.Rows, "rows", "", "CSV file of labelled rows to judge it on, where no server runs (default: stored outcomes)")
 	c.Flags().StringVar(&r.Note, "note", "", "kept with the version")
 	return c
 }
@@ -235,9 +231,9 @@ func readModel(name string) ([]byte, error) {
 	return content, nil
 }
 
-func (i *invocation) printImport(r ImportResult) error {
+func (i *invocation) printImport(raw []byte, r api.Imported) error {
 	if i.output == "json" {
-		return i.printJSON(r)
+		return i.printJSON(json.RawMessage(raw))
 	}
 	score := func(f float64) string { return strconv.FormatFloat(f, 'f', 4, 64) }
 	challenger := "no"

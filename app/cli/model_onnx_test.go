@@ -101,12 +101,12 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got ImportRequest
-	result := ImportResult{
+	result := api.Imported{
 		Version: 4, Champion: 1, Verdict: "PROMOTE", Reason: "it is better", Challenger: true,
-		Checks: []ImportCheck{{Name: "AUC", OK: true}, {Name: "Brier", Value: 0.2, Limit: 0.1}, {Name: "PSI", Info: "outweighed"}},
+		Checks: []api.GateCheck{{Name: "AUC", OK: true}, {Name: "Brier", Value: 0.2, Limit: 0.1}, {Name: "PSI", Info: "outweighed"}},
 	}
 	var failed error
-	commands := Commands{ImportModel: func(_ context.Context, _ config.Loaded, r ImportRequest) (ImportResult, error) {
+	commands := Commands{ImportModel: func(_ context.Context, _ config.Config, r ImportRequest) (api.Imported, error) {
 		got = r
 		return result, failed
 	}}
@@ -127,6 +127,15 @@ func TestImport(t *testing.T) {
 	}
 	if o := try(t, commands, nil, "model", "import", name+".missing"); o.code != ExitUsage || !strings.Contains(o.err, "name an ONNX file") {
 		t.Errorf("exit %d: %s", o.code, o.err)
+	}
+	url, asked := answering(t, 200, "application/json", marshal(t, result))
+	o = try(t, commands, nil, "model", "import", name, "--server", url, "--columns", "b,a", "--note", "June, again")
+	if want := "/api/v1/models/import?columns=b%2Ca&name=gbm.onnx&note=June%2C+again"; o.code != 0 || len(*asked) != 1 || (*asked)[0].path != want ||
+		(*asked)[0].body != "onnx" || (*asked)[0].media != "application/octet-stream" || !strings.Contains(o.out, "aura model promote 4") {
+		t.Errorf("by a server: exit %d, asked %+v: %s%s", o.code, *asked, o.out, o.err)
+	}
+	if o := try(t, commands, nil, "model", "import", name, "--server", url, "--rows", "r.csv"); o.code != ExitUsage || len(*asked) != 1 || !strings.Contains(o.err, "leave --rows out") {
+		t.Errorf("rows for a server: exit %d: %s", o.code, o.err)
 	}
 	failed = Exit(ExitUsage, errors.New("graph: softmax"), "")
 	if o := try(t, commands, nil, "model", "import", name); o.code != ExitUsage || !strings.Contains(o.err, "softmax") || o.out != "" {

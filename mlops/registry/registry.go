@@ -25,6 +25,9 @@ func New(repo Repository, dir string, s *schema.Schema) *Registry {
 	return &Registry{repo: repo, dir: dir, schema: s}
 }
 
+// Schema is the schema that models are bound to.
+func (r *Registry) Schema() *schema.Schema { return r.schema }
+
 // Note says who registers a model and why.
 type Note struct {
 	By   string

@@ -83,6 +83,8 @@ type Agents interface {
 type Models interface {
 	Models(ctx context.Context, limit int, cursor string) (List[Model], error)
 	Model(ctx context.Context, version int) (Model, error)
+	// Import registers a model and has the gate judge it on stored outcomes. Refusals: Invalid, Conflict.
+	Import(ctx context.Context, m ModelImport) (Imported, error)
 	// ONNX returns a version, or the champion for 0, as an ONNX file.
 	ONNX(ctx context.Context, version int) (ModelFile, error)
 	Promote(ctx context.Context, version int, by Change) (Switch, error)

@@ -26,6 +26,43 @@ type ModelFile struct {
 	Content []byte
 }
 
+// ModelImport is a tree ensemble that was trained elsewhere, as ONNX.
+type ModelImport struct {
+	Name    string // of the file
+	Content []byte
+	Columns []string // the file's inputs in its order; empty: the schema's model inputs
+	Bad     string   // the class that means default; empty: the schema's
+	Note    string
+	By      string
+}
+
+// Imported is a version that came as ONNX, and how it was judged.
+type Imported struct {
+	Version    int         `json:"version"`
+	Digest     string      `json:"digest"`
+	Schema     string      `json:"schema"`
+	Trees      int         `json:"trees"`
+	Rows       int         `json:"rows" doc:"Labelled rows that it was judged on."`
+	RowsFrom   string      `json:"rows_from"`
+	HoldoutAUC float64     `json:"holdout_auc"`
+	Brier      float64     `json:"brier"`
+	Accuracy   float64     `json:"accuracy"`
+	Champion   int         `json:"champion,omitempty" doc:"That it was compared with."`
+	Verdict    string      `json:"verdict,omitempty" doc:"The gate's, such as PROMOTE, CHAMPION_KEPT, UNDECIDED; absent without a champion."`
+	Reason     string      `json:"reason,omitempty"`
+	Challenger bool        `json:"challenger" doc:"Whether it has that alias now: it is better than the champion."`
+	Checks     []GateCheck `json:"checks,omitempty"`
+}
+
+// GateCheck is one line of the gate.
+type GateCheck struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Limit float64 `json:"limit"`
+	OK    bool    `json:"ok"`
+	Info  string  `json:"info,omitempty" doc:"Why one that isn't OK doesn't decide."`
+}
+
 // Metrics of a model on data it has not seen. Absent values were not measured.
 type Metrics struct {
 	CVAUC      *float64 `json:"cv_auc,omitempty" doc:"Five folds."`
