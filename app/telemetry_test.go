@@ -30,7 +30,9 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	var families map[string]*dto.MetricFamily
 	e := &edge{}
-	virtually(t, func(c *config.Config) { c.Agents.Select = append(c.Agents.Select, webName) }, func(w *world) {
+	virtually(t, func(c *config.Config) {
+		c.Agents.Select, c.Simulate.Rate = append(c.Agents.Select, webName), 20
+	}, func(w *world) {
 		gather := w.parts.Telemetry.registry
 		time.Sleep(20 * time.Second)
 		e.hostile(0)
