@@ -60,6 +60,14 @@ func (p parts) joined(log *slog.Logger) func(context.Context) error {
 	}
 }
 
+// topics takes applications and outcomes from the topics of users' own producers, where there are any.
+func (p parts) topics() Step {
+	if p.Topics == nil {
+		return Step{}
+	}
+	return loop("intake by topics", p.Topics.Run)
+}
+
 // purge deletes by age: what the simulator made soon, everything else late.
 func (p parts) purge(cfg config.Config, log *slog.Logger) func(context.Context) {
 	policy := store.Policy{Simulated: cfg.Retention.Simulated, Others: cfg.Retention.Applications}

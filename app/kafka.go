@@ -13,8 +13,11 @@ import (
 	"strings"
 
 	"aura/agents/bus"
+	"aura/agents/ingestion"
 	"aura/app/cli"
 	"aura/app/config"
+	"aura/mlops/schema"
+	"aura/store"
 )
 
 const kafkaBus = "kafka"
@@ -50,6 +53,20 @@ func newKafka(cfg config.Config, log *slog.Logger) (*bus.Kafka, error) {
 		return nil, fmt.Errorf("the bus that kafka.brokers (--brokers) names: %w", err)
 	}
 	return k, nil
+}
+
+// topicsAtOnce bounds how many messages of a topic are taken in together; few beside the window, so that several lanes have room.
+func topicsAtOnce(cfg config.Config) int { return min(max(cfg.Admission.Window/16, 1), 256) }
+
+// newTopics returns nil where the bus has no topics for other programs to write to, or they are not to be read here.
+func newTopics(cfg config.Config, sch *schema.Schema, st *store.Store, in *ingestion.Intake, t bus.Transport, tel *telemetry, now clock, log *slog.Logger) (*ingestion.Topics, error) {
+	if cfg.Bus.Kind != kafkaBus || !cfg.Kafka.Intake || !selected(cfg, ingestion.Name) {
+		return nil, nil
+	}
+	return ingestion.NewTopics(ingestion.TopicsOptions{
+		Intake: in, Parse: sch.ParseRecord, Known: st.Known, Transport: t, Counter: tel, Limit: topicsAtOnce(cfg), Now: now,
+		Log: log.With("component", "topics"),
+	})
 }
 
 // memberFile keeps the name by which the processes of a data directory, one after the other, are known in their groups.

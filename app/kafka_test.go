@@ -3,6 +3,7 @@
 package app_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -38,6 +39,7 @@ func TestKafka(t *testing.T) {
 	t.Run("Migrate", func(t *testing.T) { migrated(t, broker) })
 	t.Run("Kill", func(t *testing.T) { killUnderLoad(t, onBroker(t, broker), "kafka", rounds) })
 	t.Run("BrokerKilled", func(t *testing.T) { brokerKilled(t, broker, rounds) })
+	t.Run("Topics", func(t *testing.T) { takenFromTopics(t, broker) })
 	t.Run("NothingToHeal", func(t *testing.T) { nothingToHealOnKafka(t, broker) })
 	t.Run("Demo", func(t *testing.T) {
 		var out safeBuffer
@@ -85,6 +87,88 @@ func migrated(t *testing.T, b *kafkatest.Broker) {
 			}
 		}
 	}
+}
+
+// takenFromTopics writes applications and outcomes with Kafka's own producer, without any header, while the process is down:
+// after its start they are decided and joined, what can't be is in the dead letters with the reason, the group has no lag, and
+// a further life takes nothing twice.
+func takenFromTopics(t *testing.T, b *kafkatest.Broker) {
+	dir := onBroker(t, b)
+	trainTwo(t, dir)
+	p := start(t, dir) // makes the topics
+	if err := p.interrupt(t); err != nil {
+		t.Fatal(err)
+	}
+	prefix := strings.TrimPrefix(busOf(dir)[5], "kafka.prefix=")
+	random := rand.New(rand.NewPCG(5, 5))
+	var applications, outcomes strings.Builder
+	book := newBook()
+	for i := range 200 {
+		id := fmt.Sprintf("topic-%d", i)
+		body, _ := json.Marshal(map[string]any{"application_id": id, "features": randomFeatures(random)})
+		fmt.Fprintf(&applications, "%s|%s\n", id, body)
+		fmt.Fprintf(&outcomes, "%s|{\"application_id\": %q, \"outcome\": \"repaid\"}\n", id, id)
+		book.accepted(id)
+	}
+	applications.WriteString("poison|{\"application_id\":\nwrong|{\"application_id\": \"wrong\", \"features\": {\"credit_score\": 7}}\n")
+	outcomes.WriteString("stranger|{\"application_id\": \"stranger\", \"outcome\": \"repaid\"}\n")
+	keyed := []string{"--reader-property", "parse.key=true", "--reader-property", "key.separator=|"}
+	b.Tool(t, outcomes.String(), kafkatest.ConsoleProducer, append([]string{"--topic", prefix + "outcomes"}, keyed...)...)
+	b.Tool(t, applications.String(), kafkatest.ConsoleProducer, append([]string{"--topic", prefix + "applications"}, keyed...)...)
+	db := database(t, dir)
+	count := func(query string) (n int) {
+		if err := db.QueryRow(query).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for life := range 2 {
+		p = start(t, dir)
+		until(t, time.Minute, "decisions and outcomes", func() string {
+			return strings.TrimPrefix(fmt.Sprintf("%d decided, %d outcomes", count("SELECT COUNT(*) FROM decisions"), count("SELECT COUNT(*) FROM feedback WHERE kind = 'joined'")), "200 decided, 200 outcomes")
+		})
+		if life == 0 {
+			until(t, time.Minute, "the group without lag", func() string {
+				return lagOf(b.Tool(t, "", kafkatest.ConsumerGroups, "--describe", "--group", prefix+"ingestion-agent-group"))
+			})
+		}
+		if err := p.interrupt(t); err != nil {
+			t.Fatalf("the drain failed: %v\n%s", err, tail(p.out.String(), 20))
+		}
+	}
+	if n := count("SELECT COUNT(*) FROM applications"); n != 200 {
+		t.Errorf("%d applications", n)
+	}
+	for topic, reasons := range map[string][]string{
+		"applications": {"ce_reason:bus: decode a message", "ce_reason:credit_score"}, "outcomes": {"ce_reason:no application has"},
+	} {
+		out := b.Tool(t, "", kafkatest.ConsoleConsumer, "--topic", prefix+topic+".dlq", "--from-beginning", "--max-messages", fmt.Sprint(len(reasons)),
+			"--formatter-property", "print.headers=true", "--formatter-property", "print.key=true")
+		for _, want := range reasons {
+			if !strings.Contains(out, want) {
+				t.Errorf("no %q in the dead letters of %s\n%s", want, topic, out)
+			}
+		}
+	}
+	checkBook(t, dir, book)
+}
+
+// lagOf says what of a described group still has a lag, "" if nothing.
+func lagOf(description string) string {
+	described := 0
+	for line := range strings.Lines(description) {
+		f := strings.Fields(line)
+		if len(f) < 6 || f[0] == "GROUP" || f[4] == "-" {
+			continue
+		}
+		if described++; f[5] != "0" {
+			return line
+		}
+	}
+	if described == 0 {
+		return "no partition is described: " + description
+	}
+	return ""
 }
 
 // brokerKilled kills the broker under load, again and again. While it is away nothing is said to be decided, and what is said

@@ -71,7 +71,7 @@ func selected(cfg config.Config, name string) bool {
 func provide() fx.Option {
 	return fx.Provide(
 		loadSchema, loadUserData, storeOptions, openStore, newTransport, newObjective, newTelemetry, newRegistry, newFirstModel,
-		newView, newChampion, newReference, newShadow, newModels, newMirror, newBadModel, newFaults, newWindow, newIntake, newHolders, newSweeper,
+		newView, newChampion, newReference, newShadow, newModels, newMirror, newBadModel, newFaults, newWindow, newIntake, newTopics, newHolders, newSweeper,
 		newTechnical, newMonitoring, newControl, newHealer, newSupervisor, newHub, newServer, newSource,
 	)
 }
@@ -94,6 +94,7 @@ type parts struct {
 	Faults     *fault.Registry
 	Window     *ingestion.Window
 	Intake     *ingestion.Intake
+	Topics     *ingestion.Topics `optional:"true"`
 	Sweeper    *ingestion.Sweeper
 	Supervisor *agents.Supervisor
 	Monitoring *monitoring.Monitoring
@@ -143,6 +144,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		{Name: "faults", Stop: func(context.Context) error { p.Faults.Close(); return nil }}, // else what they hold up is waited for
 		p.web(cfg, log),
 		loop("source", p.Source.run),
+		p.topics(),
 	}, func(s Step) bool { return s.Name == "" })
 }
 

@@ -322,10 +322,10 @@ type serverNeeds struct {
 // newServer returns nil where the selection leaves the web out.
 func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, r *registry.Registry, view *desired.View,
 	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
-	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, front *door,
+	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, topics *ingestion.Topics, front *door,
 ) (*web.Server, error) {
 	tel.registry.MustRegister(&live{
-		supervisor: sup, window: w, capacity: cfg.Admission.Window, faults: f, store: s,
+		supervisor: sup, topics: topics, window: w, capacity: cfg.Admission.Window, faults: f, store: s,
 		mode: func() event.Mode { return view.Current().Mode }, champion: func() int { return view.Current().Champion },
 	})
 	if !selected(cfg, webName) {

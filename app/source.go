@@ -22,6 +22,7 @@ import (
 const (
 	sourceSimulator = "simulator"
 	sourceCSV       = "csv"
+	sourceKafka     = ingestion.SourceKafka
 )
 
 // userData is the file that the user named: one part trains the first model, the other is streamed. It is nil without one.

@@ -43,7 +43,7 @@ var outcomes = [3]schema.Outcome{schema.Approve, schema.Refer, schema.Decline}
 
 // Where applications come from, and why they are refused: a source that isn't listed is counted as another.
 var (
-	sources  = []string{sourceHTTP, sourceSimulator, sourceCSV}
+	sources  = []string{sourceHTTP, sourceSimulator, sourceCSV, sourceKafka}
 	refusals = []string{"invalid", "full", "conflict"}
 )
 

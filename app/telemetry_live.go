@@ -16,6 +16,7 @@ import (
 // live are the figures of this process that are read when somebody asks.
 type live struct {
 	supervisor *agents.Supervisor
+	topics     *ingestion.Topics // nil where none are read
 	window     *ingestion.Window
 	capacity   int // of the window
 	faults     *fault.Registry
@@ -105,7 +106,11 @@ func (l *live) agents(out samples) {
 		out.gauge(agentTime, s.P50.Seconds(), s.Agent, "median")
 		out.gauge(agentTime, s.P99.Seconds(), s.Agent, "p99")
 		out.gauge(agentQueue, s.QueueAge.Seconds(), s.Agent)
-		out.gauge(queueLength, float64(s.Queue), event.Group(s.Agent))
+		lag := s.Queue
+		if s.Agent == ingestion.Name && l.topics != nil {
+			lag += l.topics.Depth()
+		}
+		out.gauge(queueLength, float64(lag), event.Group(s.Agent))
 	}
 }
 

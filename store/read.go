@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm"
 )
@@ -115,6 +116,23 @@ func (s *Store) Undecided(ctx context.Context, afterID, lastID string, limit int
 		out[i] = rows[i].value()
 	}
 	return out, nil
+}
+
+// Known says which of the ids, ours or the client's, are of applications here.
+func (s *Store) Known(ctx context.Context, ids []string) (map[string]bool, error) {
+	known := make(map[string]bool, len(ids))
+	for part := range slices.Chunk(ids, partRows) {
+		for _, column := range []string{"id", "client_id"} {
+			var found []string
+			if err := s.read(ctx).Model(&storedApplication{}).Where(column+" IN ?", part).Pluck(column, &found).Error; err != nil {
+				return nil, readErr("look applications up", err)
+			}
+			for _, id := range found {
+				known[id] = true
+			}
+		}
+	}
+	return known, nil
 }
 
 // Floor is an id up to which everything is decided, "" at first.

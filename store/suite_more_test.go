@@ -357,3 +357,15 @@ func testHammer(t *testing.T, s *Store) {
 func sameDecision(a, b Decision) bool {
 	return *a.Probability == *b.Probability && a.DecidedAt.Equal(b.DecidedAt) && a.Mode == b.Mode && a.ModeGeneration == b.ModeGeneration
 }
+
+// testKnown: an application is known by our id and by the client's, and nothing else is.
+func testKnown(t *testing.T, s *Store) {
+	ctx := t.Context()
+	a := accept(t, s, app(t, "client-1", "x"), app(t, "", "y"))[0].Application
+	known, err := s.Known(ctx, []string{a.ID, "client-1", "client-2", ""})
+	must(t, err)
+	equal(t, "known", known, map[string]bool{a.ID: true, "client-1": true})
+	known, err = s.Known(ctx, nil)
+	must(t, err)
+	equal(t, "of no ids", len(known), 0)
+}

@@ -33,6 +33,7 @@ func suite(t *testing.T, open opener) {
 		"FeedbackEarlyJoinedOnce":    testFeedbackEarlyJoinedOnce,
 		"FeedbackUnannounced":        testFeedbackUnannounced,
 		"Undecided":                  testUndecided,
+		"Known":                      testKnown,
 		"FloorWhileAccepting":        testFloorWhileAccepting,
 		"RecentDecisions":            testRecentDecisions,
 		"Incarnations":               testIncarnations,

@@ -54,7 +54,7 @@ type Message struct {
 
 // Key orders the message within its topic; messages without a key (foreign ones) keep the topic's order.
 func (m *Message) Key() string {
-	if m.Event != nil {
+	if m.Event != nil && m.Event.Key() != "" {
 		return m.Event.Key()
 	}
 	return m.key

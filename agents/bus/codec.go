@@ -145,7 +145,7 @@ func decodeEvent(topic event.Topic, typ string, payload []byte) (event.Event, er
 	switch {
 	case e == nil:
 		return nil, errNoType
-	case typ != "" && typ != e.Type():
+	case typ != "" && typ != e.Type() && !topic.Foreign():
 		return nil, fmt.Errorf("the type is %q, want %q", typ, e.Type())
 	case len(payload) > maxPayload:
 		return nil, errTooLarge
@@ -153,10 +153,19 @@ func decodeEvent(topic event.Topic, typ string, payload []byte) (event.Event, er
 	if err := json.Unmarshal(payload, e); err != nil {
 		return nil, err
 	}
-	if _, free := e.(*event.DeadLetter); e.Key() == "" && !free {
+	if e.Key() == "" && !keyless(e) {
 		return nil, errNoKey
 	}
 	return e, nil
+}
+
+// keyless are events that may have no key of their own.
+func keyless(e event.Event) bool {
+	switch e.(type) {
+	case *event.DeadLetter, *event.Submitted:
+		return true
+	}
+	return false
 }
 
 // foreign returns the metadata that Encode does not write itself; nil if there is none.

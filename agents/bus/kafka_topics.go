@@ -19,12 +19,6 @@ type KafkaTopics struct {
 	Partitions, Replicas int
 }
 
-// Topics that the users' own producers fill.
-const (
-	Applications event.Topic = "applications"
-	Outcomes     event.Topic = "outcomes"
-)
-
 const day = 24 * time.Hour
 
 // kafkaTopics are all topics but the dead letters', in the order of an application's way: how long the broker keeps their
@@ -35,8 +29,8 @@ var kafkaTopics = []struct {
 	partitions int
 	compacted  bool
 }{
-	{topic: Applications, kept: 7 * day},
-	{topic: Outcomes, kept: 7 * day},
+	{topic: event.Applications, kept: 7 * day},
+	{topic: event.Outcomes, kept: 7 * day},
 	{topic: event.RawEvents, kept: day},
 	{topic: event.FeaturesTopic, kept: day},
 	{topic: event.Predictions, kept: day},

@@ -7,6 +7,7 @@
 package event
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -27,6 +28,15 @@ const (
 	Metrics       Topic = "agent-metrics"
 	ConfigUpdates Topic = "config-updates"
 )
+
+// Topics that users' own producers fill, on a broker.
+const (
+	Applications Topic = "applications"
+	Outcomes     Topic = "outcomes"
+)
+
+// Foreign reports whether other programs than ours write to the topic: their messages may have any type, or no headers.
+func (t Topic) Foreign() bool { return t == Applications || t == Outcomes }
 
 // DLQ returns the topic that keeps what topic t could not process.
 func (t Topic) DLQ() Topic { return t + ".dlq" }
@@ -52,7 +62,7 @@ type Subject struct {
 	ApplicationID string `json:"application_id"`
 	// AcceptedAt is when the application was committed.
 	AcceptedAt time.Time `json:"accepted_at"`
-	// Source says where it came from: http, simulator, csv.
+	// Source says where it came from: http, simulator, csv, kafka.
 	Source string `json:"source,omitempty"`
 	// TraceID is the W3C trace id (32 hex digits) of the application.
 	TraceID string `json:"trace_id,omitempty"`
@@ -60,6 +70,21 @@ type Subject struct {
 
 // Key implements Event for every type that embeds Subject.
 func (s Subject) Key() string { return s.ApplicationID }
+
+// Submitted is an application as users' own producers send it: what they would post to the API.
+type Submitted struct {
+	// ApplicationID may be empty: then the message's key is the client's id, else the message's own.
+	ApplicationID string          `json:"application_id,omitempty"`
+	Features      json.RawMessage `json:"features"`
+}
+
+// Observed is an outcome as users' own producers send it: what they would post to the API. Without ObservedAt it was observed
+// when it was sent.
+type Observed struct {
+	ApplicationID string    `json:"application_id"`
+	Outcome       Outcome   `json:"outcome"`
+	ObservedAt    time.Time `json:"observed_at,omitzero"`
+}
 
 // RawEvent says that an application was accepted: committed and not yet decided.
 type RawEvent struct {
@@ -199,6 +224,12 @@ type DeadLetter struct {
 }
 
 // Topic, Type and Key of each event.
+func (*Submitted) Topic() Topic     { return Applications }
+func (*Submitted) Type() string     { return "aura.application.submitted" }
+func (s *Submitted) Key() string    { return s.ApplicationID }
+func (*Observed) Topic() Topic      { return Outcomes }
+func (*Observed) Type() string      { return "aura.outcome.observed" }
+func (o *Observed) Key() string     { return o.ApplicationID }
 func (*RawEvent) Topic() Topic      { return RawEvents }
 func (*RawEvent) Type() string      { return "aura.application.accepted" }
 func (*Features) Topic() Topic      { return FeaturesTopic }
@@ -225,6 +256,10 @@ func New(t Topic) Event {
 		return new(DeadLetter)
 	}
 	switch t {
+	case Applications:
+		return new(Submitted)
+	case Outcomes:
+		return new(Observed)
 	case RawEvents:
 		return new(RawEvent)
 	case FeaturesTopic:

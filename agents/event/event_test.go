@@ -41,6 +41,8 @@ func golden() map[string]event.Event {
 	shadow := event.Prediction{Features: features, Probability: p, ModelVersion: 3, ModelDigest: "9f86d081884c", Generation: 8, Shadow: true}
 	scored := event.Prediction{Features: features, Probability: 0.38, Reasons: reasons, ModelVersion: 3, ModelDigest: "9f86d081884c", Generation: 8}
 	return map[string]event.Event{
+		"applications": &event.Submitted{ApplicationID: "A-1", Features: json.RawMessage(`{"credit_score":700}`)},
+		"outcomes":     &event.Observed{ApplicationID: "A-1", Outcome: event.Repaid, ObservedAt: decided.Add(time.Hour)},
 		"raw-events": &event.RawEvent{Subject: subject, Features: schema.Record{
 			Names:  []string{"credit_score", "debt_ratio", "income", "purpose"},
 			Values: []schema.Value{schema.Number(700), schema.Number(0.31), schema.Missing(), schema.Text("car")},
@@ -138,7 +140,7 @@ func TestGolden(t *testing.T) {
 		topics[e.Topic()] = true
 	}
 	for _, topic := range []event.Topic{
-		event.RawEvents, event.FeaturesTopic, event.Predictions, event.Decisions, event.FeedbackTopic, event.Metrics,
+		event.Applications, event.Outcomes, event.RawEvents, event.FeaturesTopic, event.Predictions, event.Decisions, event.FeedbackTopic, event.Metrics,
 		event.ConfigUpdates, event.Alerts, event.PolicyRequests, event.PolicyDecisions, event.IncidentLog, event.Predictions.DLQ(),
 	} {
 		if !topics[topic] {
