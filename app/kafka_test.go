@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,6 +66,39 @@ func doctored(t *testing.T, b *kafkatest.Broker) {
 	says(t, on(b.Addr(), 2), "bus", doctor.OK, "all 26 topics")
 	says(t, on(b.Addr(), 3), "bus", doctor.Warning, "doc-applications has 2")
 	says(t, on("127.0.0.1:1", 2), "bus", doctor.Failed, "127.0.0.1:1")
+}
+
+// TestKafkaSecured: a broker that demands TLS and a name gets both from the configuration; a wrong password is refused at the
+// start, and shown nowhere.
+func TestKafkaSecured(t *testing.T) {
+	broker := kafkatest.Start(t, kafkatest.Secured("SCRAM-SHA-512"))
+	dir := t.TempDir()
+	file := filepath.Join(dir, "secured.yaml")
+	settings := func(password string) {
+		text := fmt.Sprintf("bus: {kind: kafka}\nkafka:\n  brokers: [%q]\n  sasl: {mechanism: SCRAM-SHA-512, user: %s, password: %q}\n  tls: {enabled: true, ca: %q}\n",
+			broker.Addr(), kafkatest.User, password, broker.CA())
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settings(kafkatest.Password + "x")
+	var out safeBuffer
+	if code := program([]string{"migrate", "--config", file, "--data", dir}, &out, &out); code == 0 || !strings.Contains(out.String(), "Authentication failed") {
+		t.Errorf("a wrong password: exit %d\n%s", code, &out)
+	}
+	settings(kafkatest.Password)
+	p := start(t, dir, "--config", file)
+	var r sighting
+	body := map[string]any{"application_id": "A-1", "features": randomFeatures(rand.New(rand.NewPCG(1, 1)))}
+	if status, err := call(http.MethodPost, p.base+"/api/v1/applications", body, &r); err != nil || status != http.StatusOK || r.Decision == "" {
+		t.Errorf("answered with %d, %+v, %v", status, r, err)
+	}
+	if err := p.interrupt(t); err != nil {
+		t.Fatalf("the drain failed: %v\n%s", err, tail(p.out.String(), 20))
+	}
+	if all := out.String() + p.out.String(); strings.Contains(all, kafkatest.Password) {
+		t.Error("the password is in the output")
+	}
 }
 
 // migrated: `aura migrate` makes all topics, a second time none, and Kafka's own tools see them.
