@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"aura/agents/desired"
 	"aura/app/config"
 	"aura/mlops/registry"
@@ -27,9 +29,15 @@ type mirror struct {
 	failing        complaint.Log
 }
 
-func newMirror(cfg config.Config, r *registry.Registry, models *modelsBackend, sch *schema.Schema, view *desired.View, now clock, log *slog.Logger) (*mirror, error) {
+func newMirror(cfg config.Config, r *registry.Registry, models *modelsBackend, sch *schema.Schema, view *desired.View, tel *telemetry, now clock, log *slog.Logger) (*mirror, error) {
 	m := &mirror{every: cfg.MLflow.Every, kick: make(chan struct{}, 1), log: log.With("component", "mlflow")}
 	models.mirror = m
+	tel.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "aura_mlflow_behind", Help: "1 while MLflow lacks a version or an alias, or can't be asked; 0 also where none is configured.",
+	}, func() float64 {
+		s := m.status()
+		return oneIf(s != nil && !s.Equal)
+	}))
 	if cfg.MLflow.URL == "" {
 		return m, nil
 	}

@@ -83,6 +83,7 @@ func modelAndData() Dashboard {
 			{Title: "Accuracy", Description: "On the newest outcomes, against its floor; under it, it is an incident once monitoring is sure that it is no chance.", Kind: Lines, Unit: Ratio, Width: 12, Max: at(1), Queries: []Query{{"max(aura_model_accuracy_ratio{$s})", "accuracy"}, {"max(aura_model_accuracy_floor_ratio{$s})", "floor"}}},
 			{Title: "Drift", Description: "PSI of each feature and of the score against the reference; over 0.2 it is an incident once monitoring is sure: few rows are over it by chance.", Kind: Lines, Unit: Count, Width: 12, Warn: at(.2), Queries: []Query{{"max by (feature) (aura_drift_psi{$s})", "{{feature}}"}}},
 			{Title: "Outcomes", Description: "Received, by what became of them.", Kind: Stacked, Unit: PerSecond, Width: 12, Queries: []Query{{"sum by (kind) (rate(aura_feedback_total{$s}[$__rate_interval]))", "{{kind}}"}}},
+			{Title: "MLflow", Description: "1 while it lacks a version or an alias, or can't be asked; decisions never wait for it.", Kind: Stat, Unit: Count, Width: 12, Warn: at(1), Queries: []Query{{"max(aura_mlflow_behind{$s})", "behind"}}},
 			{Title: "Share approved", Description: "Of all decisions, by who decided.", Kind: Lines, Unit: Ratio, Width: 12, Max: at(1), Queries: []Query{{`sum by (mode) (rate(aura_decisions_total{$s, outcome="APPROVE"}[$__rate_interval])) / sum by (mode) (rate(aura_decisions_total{$s}[$__rate_interval]))`, "{{mode}}"}}},
 		},
 	}
