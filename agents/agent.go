@@ -61,7 +61,7 @@ func newAgent(s *Supervisor, spec Spec) (*agent, error) {
 		if in.Everywhere {
 			group = ""
 		}
-		m, err := s.opts.Transport.Mailbox(bus.MailboxOptions{Topic: in.Topic, Group: group})
+		m, err := s.opts.Transport.Mailbox(bus.MailboxOptions{Topic: in.Topic, Group: group, Lazy: in.Lazy})
 		if err != nil {
 			return nil, fmt.Errorf("agents: mailbox of %s for %s: %w", spec.Name, in.Topic, err)
 		}

@@ -119,6 +119,7 @@ func (p *loop) pass() (s stumble) {
 
 // one handles one message under the watchdog.
 func (p *loop) one(m *bus.Message) stumble {
+	m.Open()
 	if p.retrying == nil {
 		if m.Err != nil {
 			return stumble{kind: unreadable, err: m.Err}

@@ -63,6 +63,8 @@ type Input struct {
 	// Everywhere: each process' agent sees every message, from now on. Otherwise the agents of all processes share the
 	// topic as one group.
 	Everywhere bool
+	// Lazy: most messages are dropped by the filter, which doesn't look into them; the others are decoded after it.
+	Lazy bool
 	// Filter, if not nil, sees each batch before any handler or fault does and returns what shall be handled, in order;
 	// the rest is acked unseen. It must not block.
 	Filter func(now time.Time, lane int, batch []*bus.Message) []*bus.Message

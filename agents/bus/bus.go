@@ -50,6 +50,21 @@ type Message struct {
 	// key orders a message whose Event is nil; headers is metadata of a foreign publisher that we only pass on.
 	key     string
 	headers message.Metadata
+	// sealed is what Open needs to decode the payload, nil where that is done.
+	sealed *sealed
+}
+
+type sealed struct {
+	topic event.Topic
+	typ   string
+}
+
+// Open decodes a message of a Lazy mailbox; of any other it does nothing.
+func (m *Message) Open() {
+	if s := m.sealed; s != nil {
+		m.sealed = nil
+		m.decode(s.topic, s.typ)
+	}
 }
 
 // Key orders the message within its topic; messages without a key (foreign ones) keep the topic's order.
@@ -79,6 +94,9 @@ type MailboxOptions struct {
 	// Capacity bounds each lane, in messages; 0 for the transport's default.
 	Capacity int
 	Overflow Overflow
+	// Lazy leaves it to the reader to decode, where a transport has to: most of the messages are dropped unread. Their Event
+	// is nil until Open is called.
+	Lazy bool
 }
 
 // Mailbox is a group's subscription. It outlives the agents that read it and fills while there are none.

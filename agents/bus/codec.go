@@ -129,11 +129,20 @@ func Decode(topic event.Topic, in *message.Message) *Message {
 
 // fill decodes the payload and the time, which is otherwise if there is none.
 func (m *Message) fill(topic event.Topic, typ, at string, otherwise time.Time) error {
-	t, err := time.Parse(time.RFC3339Nano, at)
+	m.Time = timeOf(at, otherwise)
+	return m.decode(topic, typ)
+}
+
+func timeOf(text string, otherwise time.Time) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
 		t = otherwise
 	}
-	m.Time = t.UTC()
+	return t.UTC()
+}
+
+func (m *Message) decode(topic event.Topic, typ string) error {
+	var err error
 	if m.Event, err = decodeEvent(topic, typ, m.Payload); err != nil {
 		m.Event, m.Err = nil, &DecodeError{Topic: topic, Err: err}
 	}

@@ -127,7 +127,7 @@ func (k *Kafka) Mailbox(o MailboxOptions) (Mailbox, error) {
 func (k *Kafka) begin(b *mailbox) error {
 	lanes := make([]*kafkaLane, len(b.lanes))
 	for i, l := range b.lanes {
-		lanes[i] = &kafkaLane{lane: l, topic: b.topic}
+		lanes[i] = &kafkaLane{lane: l, topic: b.topic, lazy: b.lazy}
 		b.views[i] = lanes[i]
 	}
 	topic, end := k.options.Prefix+string(b.topic), b.end

@@ -20,6 +20,7 @@ const feedMost = 256
 type kafkaLane struct {
 	*lane
 	topic event.Topic
+	lazy  bool
 	next  atomic.Int64 // offset of the record that comes next
 	from  atomic.Pointer[partitionReader]
 }
@@ -58,7 +59,7 @@ func (l *kafkaLane) follow(ctx context.Context, in partitionReader, next int64) 
 			if !ok {
 				return
 			}
-			batch = l.gather(append(batch[:0], arrival(l.topic, r)), in)
+			batch = l.gather(append(batch[:0], l.arrival(r)), in)
 		case <-ctx.Done():
 			return
 		}
@@ -78,7 +79,7 @@ func (l *kafkaLane) gather(batch []entry, in partitionReader) []entry {
 			if !ok {
 				return batch
 			}
-			batch = append(batch, arrival(l.topic, r))
+			batch = append(batch, l.arrival(r))
 		default:
 			return batch
 		}

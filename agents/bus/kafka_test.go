@@ -36,6 +36,7 @@ func TestKafka(t *testing.T) {
 		"Foreign":   foreignKafka,
 		"Handover":  handoverKafka,
 		"Topics":    topicsKafka,
+		"Lazy":      lazyKafka,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newKafkaRig(t, broker)) })
 	}
@@ -492,5 +493,32 @@ func TestKafkaSecured(t *testing.T) {
 			}
 			readAll(t, box, 1)
 		})
+	}
+}
+
+// lazyKafka: a lazy mailbox delivers messages undecoded, by their key, and Open decodes each once.
+func lazyKafka(t *testing.T, r *kafkaRig) {
+	k := openKafka(t, r.options(t))
+	defer closed(t, k)
+	box, err := k.Mailbox(bus.MailboxOptions{Topic: event.ConfigUpdates, Group: "g", Lazy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Publish(t.Context(), setting("mode", 7)); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Publisher().Publish(string(event.ConfigUpdates), message.NewMessage("bad", []byte(`{"setting":`))); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range readAll(t, box, 2) {
+		if m.Event != nil || m.Err != nil {
+			t.Errorf("decoded already: %+v", m)
+		}
+		m.Open()
+		m.Open()
+		e, ok := m.Event.(*event.ConfigUpdate)
+		if good := ok && e.Generation == 7 && m.Key() == "mode" && m.Err == nil; !good && (ok || m.Err == nil || m.ID != "bad") {
+			t.Errorf("opened: %+v", m)
+		}
 	}
 }

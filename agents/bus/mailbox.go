@@ -12,6 +12,7 @@ import (
 type mailbox struct {
 	topic event.Topic
 	group string
+	lazy  bool
 	lanes []*lane
 	views []Lane
 	// flow counts what is on its way to this mailbox, on transports that can have something there.
@@ -23,7 +24,7 @@ type mailbox struct {
 }
 
 func newMailbox(o MailboxOptions, lanes int) *mailbox {
-	b := &mailbox{topic: o.Topic, group: o.Group}
+	b := &mailbox{topic: o.Topic, group: o.Group, lazy: o.Lazy}
 	for range lanes {
 		l := newLane(o.Capacity, o.Overflow)
 		b.lanes = append(b.lanes, l)

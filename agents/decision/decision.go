@@ -63,7 +63,7 @@ func Spec(o Options) agents.Spec {
 	c := &counter{reference: o.Reference, shadow: o.Shadow, slo: o.SLO}
 	return agents.Spec{
 		Name:   Name,
-		Inputs: []agents.Input{{Topic: event.Predictions}, {Topic: event.FeaturesTopic, Filter: o.skipFeatures}},
+		Inputs: []agents.Input{{Topic: event.Predictions}, {Topic: event.FeaturesTopic, Lazy: true, Filter: o.skipFeatures}},
 		NewHandler: func(l agents.Life) agents.Handler {
 			return &handler{Options: o, counter: c, incarnation: l.Incarnation}
 		},
