@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -109,7 +110,7 @@ func (k *Kafka) Mailbox(o MailboxOptions) (Mailbox, error) {
 	if k.boxes.closed.Load() {
 		return nil, fmt.Errorf("open mailbox %s of group %q: %w", o.Topic, o.Group, ErrClosed)
 	}
-	partitions, err := k.client.Partitions(k.options.Prefix + string(o.Topic))
+	partitions, err := k.partitions(k.options.Prefix + string(o.Topic))
 	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
 		return nil, fmt.Errorf("open mailbox %s of group %q: the broker has no topic %s%s", o.Topic, o.Group, k.options.Prefix, o.Topic)
 	}
@@ -122,6 +123,19 @@ func (k *Kafka) Mailbox(o MailboxOptions) (Mailbox, error) {
 	}
 	return box, nil
 }
+
+// partitions asks for a topic's partitions. One that was just created is not known to a busy broker at once.
+func (k *Kafka) partitions(topic string) ([]int32, error) {
+	for begun := time.Now(); ; {
+		list, err := k.client.Partitions(topic) // it asks several times by itself
+		if !errors.Is(err, sarama.ErrUnknownTopicOrPartition) || time.Since(begun) > topicWithin || k.boxes.closed.Load() {
+			return list, err
+		}
+	}
+}
+
+// topicWithin is how long a topic may be unknown before it counts as missing.
+const topicWithin = 5 * time.Second
 
 // begin starts reading into a new mailbox; closing the mailbox stops it.
 func (k *Kafka) begin(b *mailbox) error {

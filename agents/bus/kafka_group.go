@@ -152,7 +152,9 @@ func (g *kafkaGroup) config() *sarama.Config {
 // Setup implements sarama.ConsumerGroupHandler.
 func (g *kafkaGroup) Setup(sarama.ConsumerGroupSession) error {
 	g.mu.Lock()
-	close(g.joined)
+	if !g.isJoined() {
+		close(g.joined)
+	}
 	g.mu.Unlock()
 	if g.away.Swap(false) {
 		g.kafka.options.Logger.Info("a consumer group was joined again", "group", g.name)
@@ -164,8 +166,20 @@ func (g *kafkaGroup) Setup(sarama.ConsumerGroupSession) error {
 func (g *kafkaGroup) Cleanup(sarama.ConsumerGroupSession) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.joined = make(chan struct{})
+	if g.isJoined() { // who waits for another session waits on
+		g.joined = make(chan struct{})
+	}
 	return nil
+}
+
+// isJoined reports whether there is a session. mu must be held.
+func (g *kafkaGroup) isJoined() bool {
+	select {
+	case <-g.joined:
+		return true
+	default:
+		return false
+	}
 }
 
 // await waits until the group is joined.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"aura/agents"
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"aura/agents/bus"
 	"aura/agents/desired"
 	"aura/agents/event"
@@ -294,6 +296,38 @@ func TestTechnicalReferralKeepsACopy(t *testing.T) {
 	}
 	l := batch[0].Event.(*event.DeadLetter)
 	if l.From != event.FeaturesTopic || l.Agent != "model" || l.Error != "three strikes" || len(l.Payload) == 0 {
+		t.Errorf("dead letter: %+v", l)
+	}
+}
+
+// TestTheUnreadableIsBuriedByItsTopic: what could not be decoded has no event to tell where it came from.
+func TestTheUnreadableIsBuriedByItsTopic(t *testing.T) {
+	d := newDesk(t)
+	d.road = bus.NewMemory(bus.MemoryOptions{Lanes: 1})
+	defer func() { _ = d.road.Close() }()
+	letters, err := d.road.Mailbox(bus.MailboxOptions{Topic: event.FeaturesTopic.DLQ()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := d.road.Mailbox(bus.MailboxOptions{Topic: event.FeaturesTopic})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.road.Publisher().Publish(string(event.FeaturesTopic), message.NewMessage("bad", []byte(`{"id":`))); err != nil {
+		t.Fatal(err)
+	}
+	batch, err := in.Lanes()[0].Take(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tech := &Technical{Store: d.book, Publisher: d.road, View: d.view, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	if err := tech.GiveUp("model")(t.Context(), batch[0], batch[0].Err); err != nil {
+		t.Fatal(err)
+	}
+	if batch, err = letters.Lanes()[0].Take(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if l := batch[0].Event.(*event.DeadLetter); l.From != event.FeaturesTopic || l.ID != "bad" || string(l.Payload) != `{"id":` {
 		t.Errorf("dead letter: %+v", l)
 	}
 }
