@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"aura/agents/bus"
+	"aura/agents/tracing"
 )
 
 // kind of a stumble: why a batch did not go through.
@@ -31,6 +32,7 @@ type stumble struct {
 	kind  kind
 	err   error
 	stack []byte
+	trace string // of the message at fault, "" where that isn't known
 }
 
 // hand is the batch that a loop has in hand. Everything before flushed is published and acked, everything before the
@@ -132,7 +134,11 @@ func (p *loop) one(m *bus.Message) stumble {
 	p.mark = len(p.out.messages)
 	p.out.parent = m.TraceParent
 	start := p.now
-	err := p.call(p.watch.enter(start), m)
+	ctx := p.watch.enter(start)
+	if p.sup.opts.Tracer != nil {
+		ctx = p.beginSpan(ctx, m)
+	}
+	err := p.call(ctx, m)
 	inTime := p.watch.leave()
 	p.now = p.sup.clock()
 	took := p.now - start
@@ -142,12 +148,22 @@ func (p *loop) one(m *bus.Message) stumble {
 	}
 	p.tally.add(took)
 	if err == nil && inTime {
+		p.keepSpan()
 		return stumble{}
 	}
-	if !inTime {
-		return p.late(err)
+	var s stumble
+	if inTime {
+		s = p.refuse(err)
+	} else {
+		s = p.late(err)
 	}
-	return p.refuse(err)
+	if s.kind == smooth {
+		p.keepSpan()
+		return s
+	}
+	s.trace = tracing.TraceID(m.TraceParent)
+	p.failSpan(s.kind)
+	return s
 }
 
 func (p *loop) call(ctx context.Context, m *bus.Message) error {
@@ -215,4 +231,8 @@ func (p *loop) catch(s *stumble) {
 		p.watch.renew(p.base)
 	}
 	*s = stumble{kind: crashed, err: fmt.Errorf("panic: %v", r), stack: debug.Stack()}
+	if !p.finishing && p.cursor < len(p.kept) {
+		s.trace = tracing.TraceID(p.kept[p.cursor].TraceParent)
+	}
+	p.failSpan(crashed)
 }

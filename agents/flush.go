@@ -2,8 +2,14 @@ package agents
 
 import "fmt"
 
-// flush finishes, publishes and acks what is handled and not flushed yet.
+// flush finishes, publishes and acks what is handled and not flushed yet. Spans of it end with that.
 func (p *loop) flush() stumble {
+	s := p.deliver()
+	p.endSpans(s.kind.String())
+	return s
+}
+
+func (p *loop) deliver() stumble {
 	n := p.cursor - p.flushed
 	if !p.lane.owned(p, nil) {
 		p.life.agent.refuse(n)

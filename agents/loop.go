@@ -33,6 +33,7 @@ type loop struct {
 	abandoned bool // guarded by lane.mu
 
 	hand
+	spans
 	out   Outbox
 	tally tally
 	waits int // in a row, for their backoff
@@ -50,6 +51,7 @@ func newLoop(l *life, lane *lane) *loop {
 
 func (p *loop) run() {
 	defer close(p.done)
+	defer p.endSpans("abandoned") // those that no flush has ended
 	defer p.lane.leave(p)
 	if !p.takeOver() {
 		return

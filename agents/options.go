@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"aura/agents/bus"
+	"aura/agents/tracing"
 )
 
 // RestartPolicy says who starts the next life of an agent.
@@ -26,6 +27,8 @@ type Options struct {
 	// Injector may be nil: no faults.
 	Injector Injector
 	Logger   *slog.Logger
+	// Tracer may be nil: no spans.
+	Tracer *tracing.Tracer
 	// Instance names this process ("local"); it is the key of the heartbeats.
 	Instance string
 	// StageDeadline is how long one event may take before its context is cancelled (1 s). It doubles with each slow

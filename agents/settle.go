@@ -148,7 +148,7 @@ func (p *loop) crash(s stumble) {
 		p.accuse(s.err)
 	})
 	p.life.agent.fail(&p.tally)
-	p.log().Error("an agent crashed", "incarnation", p.life.number, "cause", s.err, "stack", string(s.stack))
+	p.logOf(s).Error("an agent crashed", "incarnation", p.life.number, "cause", s.err, "stack", string(s.stack))
 	p.life.end(Crashed, s.err.Error())
 }
 
@@ -196,9 +196,17 @@ func (p *loop) log() *slog.Logger {
 	return p.sup.opts.Logger.With("agent", p.life.agent.spec.Name, "topic", string(p.lane.box.Topic), "lane", p.lane.index)
 }
 
+// logOf names the trace of the message that a stumble is about.
+func (p *loop) logOf(s stumble) *slog.Logger {
+	if s.trace == "" {
+		return p.log()
+	}
+	return p.log().With("trace_id", s.trace)
+}
+
 // logOnce logs the first of a row of stumbles of the agent, at most one a second.
 func (p *loop) logOnce(level slog.Level, text string, s stumble) {
 	if now := p.sup.clock(); p.life.agent.mayLog(now) {
-		p.log().Log(context.Background(), level, text, "err", s.err)
+		p.logOf(s).Log(context.Background(), level, text, "err", s.err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/fx"
 
+	"aura/agents/tracing"
 	"aura/app/cli"
 	"aura/app/config"
 )
@@ -153,9 +154,9 @@ func newLog(cfg config.Config, out io.Writer) *slog.Logger {
 	_ = level.UnmarshalText([]byte(cfg.Log.Level)) // config has checked it
 	o := &slog.HandlerOptions{Level: level}
 	if cfg.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(out, o))
+		return slog.New(tracing.LogHandler(slog.NewJSONHandler(out, o)))
 	}
-	return slog.New(slog.NewTextHandler(out, o))
+	return slog.New(tracing.LogHandler(slog.NewTextHandler(out, o)))
 }
 
 // addrFile is where a process leaves its address for the other commands.

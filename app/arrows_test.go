@@ -35,7 +35,7 @@ var arrowTop = []string{
 var arrowBadFolders = []string{"internal", "pkg", "cmd", "util", "utils", "common", "types", "helper", "helpers", "misc"}
 
 // arrowShared are the folders of agents that agents may use; every other folder there is an agent of its own.
-var arrowShared = []string{"event", "bus", "announce", "desired", "reference", "shadow", "tally"}
+var arrowShared = []string{"event", "bus", "announce", "desired", "reference", "shadow", "tally", "tracing"}
 
 // arrowOwners are libraries that one part of the tree keeps to itself.
 var arrowOwners = []struct{ library, owner, why string }{

@@ -13,6 +13,7 @@ import (
 	"aura/agents/bus/middleware"
 	"aura/agents/desired"
 	"aura/agents/event"
+	"aura/agents/tracing"
 	"aura/store/complaint"
 )
 
@@ -29,13 +30,14 @@ type control struct {
 // controlTimeout bounds one attempt of a control handler: what it reads is one row.
 const controlTimeout = 5 * time.Second
 
-func newControl(t bus.Transport, view *desired.View, tel *telemetry, log *slog.Logger) (*control, error) {
+func newControl(t bus.Transport, view *desired.View, tel *telemetry, tracer *tracing.Tracer, log *slog.Logger) (*control, error) {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: stopWithin / 2}, quiet(log))
 	if err != nil {
 		return nil, fmt.Errorf("control plane: %w", err)
 	}
 	c := &control{transport: t, view: view, log: log, router: router}
 	router.AddMiddleware(middleware.Chain(middleware.Options{
+		Tracer:     tracer,
 		DeadLetter: &middleware.DeadLetters{Topic: event.ConfigUpdates, Agent: "control", Send: middleware.SendTo(t)},
 		Observe: func(handler string, result middleware.Result, took time.Duration) {
 			tel.control.WithLabelValues(handler, string(result)).Observe(took.Seconds())
@@ -61,6 +63,7 @@ func (c *control) refresh(m *message.Message) error { return c.view.Refresh(m.Co
 // announce tells other processes, and this one's own router, that a setting changed.
 func (c *control) announce(ctx context.Context, setting string, generation int64) {
 	m := bus.NewMessage(&event.ConfigUpdate{Setting: setting, Generation: generation}, now())
+	m.TraceParent = tracing.From(ctx)
 	if err := c.transport.Publish(ctx, m); err != nil {
 		c.unheard.Say(c.log, slog.LevelWarn, "a change of desired state could not be announced; other processes find it when they poll", "setting", setting, "err", err)
 	}

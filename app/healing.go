@@ -20,6 +20,7 @@ import (
 	"aura/agents/healing"
 	"aura/agents/model"
 	"aura/agents/monitoring"
+	"aura/agents/tracing"
 	"aura/app/config"
 	"aura/healing/incident"
 	"aura/healing/playbook"
@@ -68,7 +69,7 @@ func (h *healer) goBy(cfg config.Config) error {
 }
 
 func newHealer(cfg config.Config, st *store.Store, t bus.Transport, view *desired.View, c *model.Champion, reg *registry.Registry,
-	sch *schema.Schema, mon *monitoring.Monitoring, h *holders, ctl *control, tel *telemetry, now clock, log *slog.Logger,
+	sch *schema.Schema, mon *monitoring.Monitoring, h *holders, ctl *control, tel *telemetry, tracer *tracing.Tracer, now clock, log *slog.Logger,
 ) (*healer, error) {
 	out := &healer{store: st, log: log.With("component", "configuration")}
 	err := out.goBy(cfg)
@@ -92,7 +93,7 @@ func newHealer(cfg config.Config, st *store.Store, t bus.Transport, view *desire
 	out.healing, err = healing.New(healing.Options{
 		Store: st, Publisher: t, Keys: publicKeys(key), Targets: system.targets(),
 		Facts: system, Caller: out.calls, Observe: tel.loop.step, Playbook: out.playbook, Settings: incident.Defaults(),
-		ApprovalTTL: cfg.Governance.ApprovalTTL, DryRun: cfg.Healing.DryRun, Heals: pipeline, Now: now, Log: log,
+		ApprovalTTL: cfg.Governance.ApprovalTTL, DryRun: cfg.Healing.DryRun, Heals: pipeline, Now: now, Log: log, Tracer: tracer,
 	})
 	if err != nil {
 		return nil, err

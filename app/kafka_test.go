@@ -41,6 +41,7 @@ func TestKafka(t *testing.T) {
 	t.Run("Kill", func(t *testing.T) { killUnderLoad(t, onBroker(t, broker), "kafka", rounds) })
 	t.Run("BrokerKilled", func(t *testing.T) { brokerKilled(t, broker, rounds) })
 	t.Run("Topics", func(t *testing.T) { takenFromTopics(t, broker) })
+	t.Run("Traces", func(t *testing.T) { tracedOverKafka(t, broker) })
 	t.Run("NothingToHeal", func(t *testing.T) { nothingToHealOnKafka(t, broker) })
 	t.Run("Demo", func(t *testing.T) {
 		var out safeBuffer

@@ -70,7 +70,7 @@ func selected(cfg config.Config, name string) bool {
 // provide lists the constructors. fx calls them in the order of their needs.
 func provide() fx.Option {
 	return fx.Provide(
-		loadSchema, loadUserData, storeOptions, openStore, newTransport, newObjective, newTelemetry, newRegistry, newFirstModel,
+		loadSchema, loadUserData, storeOptions, openStore, newTransport, newObjective, newTelemetry, newSpanExporter, newTracer, newRegistry, newFirstModel,
 		newView, newChampion, newReference, newShadow, newModels, newMirror, newBadModel, newFaults, newWindow, newIntake, newTopics, newHolders, newSweeper,
 		newTechnical, newMonitoring, newControl, newHealer, newSupervisor, newHub, newServer, newSource,
 	)
@@ -85,6 +85,7 @@ type parts struct {
 	Store      *store.Store
 	Transport  bus.Transport
 	Telemetry  *telemetry
+	Spans      spansFlushed
 	Objective  *objective
 	Registry   *registry.Registry
 	FirstModel *firstModel
@@ -113,6 +114,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 	drain, left := p.drain(cfg, log)
 	return slices.DeleteFunc([]Step{
 		{Name: "address", Stop: p.Door.close},
+		p.Spans.step(),
 		{Name: "store", Stop: p.Store.Close},
 		{Name: "bus", Stop: func(context.Context) error { return p.Transport.Close() }},
 		{Name: "intake", Stop: func(context.Context) error { return p.Intake.Close() }},

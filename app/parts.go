@@ -24,6 +24,7 @@ import (
 	"aura/agents/monitoring"
 	"aura/agents/reference"
 	"aura/agents/shadow"
+	"aura/agents/tracing"
 	"aura/app/config"
 	"aura/mlops/registry"
 	"aura/mlops/schema"
@@ -136,12 +137,12 @@ func publishWithin(cfg config.Config) time.Duration {
 	return cfg.Agents.StageDeadline / 20
 }
 
-func newIntake(cfg config.Config, sch *schema.Schema, s *store.Store, t bus.Transport, w *ingestion.Window, tel *telemetry,
+func newIntake(cfg config.Config, sch *schema.Schema, s *store.Store, t bus.Transport, w *ingestion.Window, tel *telemetry, tracer *tracing.Tracer,
 	view *desired.View, sh *shadow.Scores, now clock, log *slog.Logger, opened *closers,
 ) *ingestion.Intake {
 	in := ingestion.New(ingestion.Options{
 		Schema: sch, Store: s, Publisher: t, Window: w, Counter: tel, Now: now, Log: log, SweepAfter: cfg.Sweep.MinAge,
-		View: view, Shadow: sh, SLO: latencyObjective, PublishWithin: publishWithin(cfg),
+		View: view, Shadow: sh, SLO: latencyObjective, PublishWithin: publishWithin(cfg), Tracer: tracer,
 	})
 	opened.add(func(context.Context) error { return in.Close() })
 	return in
@@ -229,13 +230,14 @@ type supervisorNeeds struct {
 	control   []agents.Spec
 	governs   func() bool
 	now       clock
+	tracer    *tracing.Tracer
 }
 
 func newSupervisor(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, t bus.Transport, view *desired.View,
 	c *model.Champion, f *fault.Registry, tech *decision.Technical, in *ingestion.Intake, sw *ingestion.Sweeper, tel *telemetry, ref *reference.Holder, sh *shadow.Scores, h *holders,
-	mon *monitoring.Monitoring, heal *healer, now clock,
+	mon *monitoring.Monitoring, heal *healer, now clock, tracer *tracing.Tracer,
 ) (*agents.Supervisor, error) {
-	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh, h, controlAgents(cfg, mon, heal), heal.governs, now}
+	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh, h, controlAgents(cfg, mon, heal), heal.governs, now, tracer}
 	return n.supervisor()
 }
 
@@ -245,7 +247,7 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 		current = nil // counts nothing
 	}
 	sup, err := agents.New(agents.Options{
-		Transport: n.intake.Transport(n.transport), Incarnations: n.store, Injector: n.faults, Logger: n.log, Instance: instance,
+		Transport: n.intake.Transport(n.transport), Incarnations: n.store, Injector: n.faults, Logger: n.log, Instance: instance, Tracer: n.tracer,
 		StageDeadline: n.cfg.Agents.StageDeadline, Grace: n.cfg.Agents.Grace, Heartbeat: n.cfg.Agents.Heartbeat,
 		Restart: agents.RestartPolicy(n.cfg.Agents.Restart), Governed: n.governs, MaxZombies: n.cfg.Agents.MaxZombies,
 		AfterUncleanExit: n.store.Unclean(),
@@ -322,7 +324,7 @@ type serverNeeds struct {
 // newServer returns nil where the selection leaves the web out.
 func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, r *registry.Registry, view *desired.View,
 	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
-	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, topics *ingestion.Topics, front *door,
+	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, topics *ingestion.Topics, front *door, tracer *tracing.Tracer,
 ) (*web.Server, error) {
 	tel.registry.MustRegister(&live{
 		supervisor: sup, topics: topics, window: w, capacity: cfg.Admission.Window, faults: f, store: s,
@@ -351,7 +353,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	server, err := web.New(web.Options{
 		Addr: cfg.HTTP.Addr, Listener: front.listener, Token: cfg.HTTP.Token, Hosts: cfg.HTTP.Hosts, Backend: backend,
 		Gatherer: tel.registry, Registerer: tel.registry, Hub: hub, Logger: log, Version: Version(),
-		DecisionWait: cfg.HTTP.Wait, MaxBody: int64(cfg.HTTP.MaxBody), Principals: heal.people(),
+		DecisionWait: cfg.HTTP.Wait, MaxBody: int64(cfg.HTTP.MaxBody), Principals: heal.people(), Tracer: tracer,
 	})
 	if errors.Is(err, web.ErrTokenRequired) {
 		return nil, refuse("%v", err)

@@ -30,6 +30,7 @@ type telemetry struct {
 	loop      *loopTelemetry
 	verified  prometheus.Gauge
 	broken    prometheus.Gauge
+	spansLost prometheus.Counter
 
 	hub       *web.Hub
 	latency   latencies
@@ -72,6 +73,9 @@ func newTelemetry(hub *web.Hub, o *objective) *telemetry {
 		technical: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "aura_technical_referrals_total", Help: "Applications that no agent could handle: referred to a person, with a copy in the dead letters.",
 		}),
+		spansLost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "aura_trace_spans_lost_total", Help: "Spans that the collector of tracing.endpoint did not take, or that found no room to wait for it.",
+		}),
 		verified: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "aura_audit_verified_timestamp_seconds", Help: "When this process last verified the audit on somebody's demand; 0 for not yet.",
 		}),
@@ -84,7 +88,7 @@ func newTelemetry(hub *web.Hub, o *objective) *telemetry {
 		}, []string{"handler", "result"}),
 	}
 	t.loop = newLoopTelemetry(t.registry)
-	t.registry.MustRegister(t.decisions, t.durations, t.accepted, t.refused, t.feedback, t.technical, t.control, t.verified, t.broken,
+	t.registry.MustRegister(t.decisions, t.durations, t.accepted, t.refused, t.feedback, t.technical, t.control, t.verified, t.broken, t.spansLost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	b := cli.ReadBuild()
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{

@@ -23,10 +23,13 @@ const (
 // eventKinds are the kinds that the stream has, beside gap.
 var eventKinds = []string{"decision", "agent", "mode", "model", "fault", "incident", "alert"}
 
+// eventsPath is the stream of live events.
+const eventsPath = "/api/v1/events"
+
 func (s *Server) registerEvents(r chi.Router, h huma.API) {
-	r.Get("/api/v1/events", s.events)
+	r.Get(eventsPath, s.events)
 	h.OpenAPI().AddOperation(&huma.Operation{
-		OperationID: "stream-events", Method: http.MethodGet, Path: "/api/v1/events", Tags: []string{"events"},
+		OperationID: "stream-events", Method: http.MethodGet, Path: eventsPath, Tags: []string{"events"},
 		Summary: "Live events as text/event-stream",
 		Description: "Events `decision`, `agent`, `mode`, `model` and `fault`, each with the JSON of its resource; `incident`, a step of an " +
 			"incident, and `alert`, what monitoring says of a signal that isn't healthy, repeated each second. A client that reads " +

@@ -17,7 +17,7 @@ import (
 // routes builds the one router. Everything passes the same chain, so no route can be forgotten by the guard.
 func (s *Server) routes() (http.Handler, error) {
 	r := chi.NewRouter()
-	r.Use(s.recover, withTrace, secureHeaders, newRequestMetrics(s.options.Registerer).wrap, s.guard.wrap, middleware.GetHead, slashedIDs)
+	r.Use(s.recover, withTrace, secureHeaders, newRequestMetrics(s.options.Registerer).wrap, s.guard.wrap, s.trace, middleware.GetHead, slashedIDs)
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, api.Refuse(api.NotFound, "there is no such route"))
 	})

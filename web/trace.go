@@ -6,6 +6,12 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 type traceKey struct{}
@@ -18,6 +24,42 @@ func withTrace(next http.Handler) http.Handler {
 			id = newTraceID()
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), traceKey{}, id)))
+	})
+}
+
+// trace gives a request a span: a sampled caller's any, and one of its own, now and then as the ratio has it, what may change
+// something. Pages, probes and streams that nobody asked a trace of begin none. It comes after the guard, so that strangers
+// make no spans.
+func (s *Server) trace(next http.Handler) http.Handler {
+	t := s.options.Tracer
+	if t == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		parent := r.Header.Get("Traceparent")
+		if parseTraceparent(parent) == "" {
+			parent = ""
+		}
+		if parent == "" && isSafe(r.Method) || r.URL.Path == eventsPath {
+			next.ServeHTTP(w, r)
+			return
+		}
+		method := knownMethod(r.Method)
+		ctx, span := t.Start(r.Context(), parent, trace.SpanKindServer, method, attribute.String("http.request.method", method))
+		if span == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		recorder := &statusRecorder{ResponseWriter: w}
+		defer func() {
+			code, route := recorder.code(), chi.RouteContext(ctx).RoutePattern()
+			span.Rename(strings.TrimSpace(method+" "+route), attribute.String("http.route", route), attribute.Int("http.response.status_code", code))
+			if code >= http.StatusInternalServerError {
+				span.Fail(strconv.Itoa(code))
+			}
+			span.End()
+		}()
+		next.ServeHTTP(recorder, r.WithContext(context.WithValue(ctx, traceKey{}, span.TraceID())))
 	})
 }
 

@@ -25,6 +25,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"aura/agents/tracing"
 	"aura/web/api"
 )
 
@@ -52,6 +53,8 @@ type Options struct {
 	Hub *Hub
 	// Logger; nil = discard.
 	Logger *slog.Logger
+	// Tracer; nil = no spans.
+	Tracer *tracing.Tracer
 	// Version of the program, shown in the OpenAPI document.
 	Version string
 	// DecisionWait is how long a POST of an application waits for its decision (2 s). A client may ask for less or more

@@ -98,18 +98,18 @@ type handler struct {
 }
 
 // Handle implements agents.Handler.
-func (h *handler) Handle(_ context.Context, m *bus.Message, _ *agents.Outbox) error {
+func (h *handler) Handle(_ context.Context, m *bus.Message, out *agents.Outbox) error {
 	switch e := m.Event.(type) {
 	case *event.Features:
 		if h.View.Current().Mode == event.ModeSafe {
-			h.pending = append(h.pending, verdict{features: e, trace: m.TraceParent})
+			h.pending = append(h.pending, verdict{features: e, trace: out.TraceParent()})
 		}
 	case *event.Prediction:
 		if e.Shadow {
 			h.counter.shadowed(e, h.Now())
 			return nil
 		}
-		h.pending = append(h.pending, verdict{features: &e.Features, prediction: e, trace: m.TraceParent})
+		h.pending = append(h.pending, verdict{features: &e.Features, prediction: e, trace: out.TraceParent()})
 	default:
 		return fmt.Errorf("decision: %T is neither a prediction nor features", m.Event)
 	}

@@ -21,6 +21,7 @@ import (
 	"aura/agents"
 	"aura/agents/bus"
 	"aura/agents/event"
+	"aura/agents/tracing"
 	"aura/healing/policy"
 	"aura/store"
 	"aura/store/complaint"
@@ -172,6 +173,7 @@ func (a *Agent) announce(ctx context.Context, d store.PolicyDecision) {
 	m := bus.NewMessage(&event.PolicyDecision{
 		RequestID: d.RequestID, IncidentID: d.IncidentID, ActionID: d.ActionID, Verdict: d.Verdict, Envelope: d.Envelope, At: d.DecidedAt,
 	}, a.o.Now())
+	m.TraceParent = tracing.From(ctx)
 	if err := a.o.Publisher.Publish(ctx, m); err != nil && ctx.Err() == nil {
 		a.unheard.Say(a.o.Log, slog.LevelWarn, "a policy decision could not be announced; whoever waits finds the row", "request", d.RequestID, "err", err)
 	}

@@ -284,6 +284,7 @@ func (c *core) commit(ctx context.Context, e *entry, out incident.Incident, fx [
 	before := e.in
 	e.in, e.version = out, row.Version
 	c.o.Observe(before, out)
+	c.trace(before, out)
 	c.o.hook("after save")
 	c.queue = append(c.queue, follow...)
 	c.perform(ctx, out, fx)
@@ -291,10 +292,11 @@ func (c *core) commit(ctx context.Context, e *entry, out incident.Incident, fx [
 }
 
 // publish sends events; a lost one is found by who polls or sweeps.
-func (c *core) publish(ctx context.Context, events ...event.Event) {
+func (c *core) publish(ctx context.Context, in incident.Incident, events ...event.Event) {
 	messages := make([]*bus.Message, len(events))
 	for i, e := range events {
 		messages[i] = bus.NewMessage(e, c.o.Now())
+		messages[i].TraceParent = c.traceParent(in)
 	}
 	if err := c.o.Publisher.Publish(ctx, messages...); err != nil && ctx.Err() == nil {
 		c.unheard.Say(c.o.Log, slog.LevelWarn, "events of an incident could not be published", "err", err)

@@ -13,6 +13,7 @@ import (
 	"aura/agents"
 	"aura/agents/bus"
 	"aura/agents/event"
+	"aura/agents/tracing"
 	"aura/healing/detect"
 	"aura/healing/incident"
 	"aura/healing/playbook"
@@ -63,6 +64,8 @@ type Options struct {
 	Heals []string
 	Now   func() time.Time
 	Log   *slog.Logger
+	// Tracer may be nil: no spans.
+	Tracer *tracing.Tracer
 	// hook, in tests, is called at each point where a crash may happen.
 	hook func(point string)
 }

@@ -20,7 +20,7 @@ func (c *core) perform(ctx context.Context, in incident.Incident, fx []incident.
 	for _, f := range fx {
 		switch f.Type {
 		case incident.FxPolicy:
-			c.publish(ctx, &event.PolicyRequest{RequestID: f.RequestID, IncidentID: in.ID, ActionID: f.Action.ID, At: c.o.Now()})
+			c.publish(ctx, in, &event.PolicyRequest{RequestID: f.RequestID, IncidentID: in.ID, ActionID: f.Action.ID, At: c.o.Now()})
 		case incident.FxWithdraw:
 			if run := c.running[f.Action.ID]; run != nil {
 				run.cancel()
@@ -30,13 +30,13 @@ func (c *core) perform(ctx context.Context, in incident.Incident, fx []incident.
 		case incident.FxUndo:
 			c.undo(in, f)
 		case incident.FxVerify:
-			c.publish(ctx, c.entryOf(in, StepVerify, f.Verification, c.watch(ctx, in, f)))
+			c.publish(ctx, in, c.entryOf(in, StepVerify, f.Verification, c.watch(ctx, in, f)))
 		case incident.FxNotify:
 			c.call(ctx, in, f)
 		case incident.FxLog:
 			e := c.entryOf(in, string(f.Entry.State), f.Entry.Text, f.Entry)
 			e.At, e.State = f.Entry.At, string(f.Entry.State)
-			c.publish(ctx, e)
+			c.publish(ctx, in, e)
 		}
 		c.o.hook("after " + string(f.Type))
 	}
@@ -98,5 +98,5 @@ func (c *core) call(ctx context.Context, in incident.Incident, f incident.Effect
 	}
 	n := Notice{ID: f.ID, IncidentID: in.ID, Kind: in.Kind, Target: in.Target, Why: f.Escalation, Text: f.Text, At: c.o.Now()}
 	c.say(n)
-	c.publish(ctx, c.entryOf(in, StepNotify, f.Text, n))
+	c.publish(ctx, in, c.entryOf(in, StepNotify, f.Text, n))
 }

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"aura/healing/incident"
 	"aura/store"
 )
@@ -51,7 +54,7 @@ func (c *core) execute(in incident.Incident, f incident.Effect) {
 	c.launch(a.ID, in.DeadlineAt, func(ctx context.Context) {
 		c.post(in.ID, incident.Event{Type: incident.EvStarted, At: c.o.Now(), ActionID: a.ID})
 		c.o.hook("before execute")
-		done, err := c.executor.Execute(ctx, epoch, order)
+		done, err := c.performed(ctx, in, a.ID, epoch, order)
 		c.o.hook("after execute")
 		if err != nil && errors.Is(ctx.Err(), context.Canceled) && c.ctx.Err() == nil {
 			c.o.Log.Info("an action was called off", "action", a.ID, "err", err)
@@ -61,6 +64,25 @@ func (c *core) execute(in incident.Incident, f incident.Effect) {
 			c.post(in.ID, ev)
 		}
 	})
+}
+
+// performed has the executor execute, in a span of the action's.
+func (c *core) performed(ctx context.Context, in incident.Incident, action string, epoch int64, o Order) (Done, error) {
+	ctx, span := c.o.Tracer.Start(ctx, c.actionParent(in, action), trace.SpanKindInternal, "execute "+o.Action.Type,
+		attribute.String("aura.action.id", o.ActionID), attribute.String("aura.action.type", o.Action.Type))
+	defer span.End()
+	done, err := c.executor.Execute(ctx, epoch, o)
+	var refused *Refused
+	switch {
+	case err == nil:
+	case errors.As(err, &refused):
+		span.Fail("refused")
+	case ctx.Err() != nil:
+		span.Fail("called_off")
+	default:
+		span.Fail("failed")
+	}
+	return done, err
 }
 
 // Since is the best estimate of when the change began that an incident is about. After a relapse it is the present change:
@@ -121,7 +143,7 @@ func (c *core) undo(in incident.Incident, f incident.Effect) {
 		if err == nil && took && a.Inverse != nil {
 			var done Done
 			c.o.hook("before undo")
-			done, err = c.executor.Execute(ctx, lease.Epoch, Order{
+			done, err = c.performed(ctx, in, a.ID, lease.Epoch, Order{
 				ActionID: a.Undo.ID, IncidentID: in.ID, Purpose: string(incident.Undo), Action: undoAction(a), Envelope: a.Undo.Envelope,
 				Reason: "undo in incident " + in.ID + ": " + a.Undo.Reason, Kind: in.Kind, Target: in.Target, Since: Since(in),
 			})

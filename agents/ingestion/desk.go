@@ -10,6 +10,7 @@ import (
 	"aura/agents/announce"
 	"aura/agents/bus"
 	"aura/agents/event"
+	"aura/agents/tracing"
 	"aura/healing/detect"
 	"aura/store"
 )
@@ -158,11 +159,15 @@ func (in *Intake) receive(a Application, r store.AcceptResult, now time.Time, wa
 	}
 	// New, or committed by a call whose answer got lost: either way it is on its way from here on.
 	e := &event.RawEvent{Subject: subject, Features: a.Record}
-	adopted, decision := in.Window.track(e, time.Now().Add(in.SweepAfter), in.SweepAfter, wait)
+	parent := traceParent(subject.TraceID)
+	if tracing.TraceID(a.TraceParent) == subject.TraceID { // not so where an earlier call committed it
+		parent = a.TraceParent
+	}
+	adopted, decision := in.Window.track(e, parent, time.Now().Add(in.SweepAfter), in.SweepAfter, wait)
 	receipt.Wait = decision
 	if adopted {
 		m := bus.NewMessage(e, now)
-		m.TraceParent = traceParent(subject.TraceID)
+		m.TraceParent = parent
 		*fresh = append(*fresh, m)
 	}
 	return receipt

@@ -54,7 +54,7 @@ func TestADrainWaitsForWhatMayBeCommitted(t *testing.T) {
 		ends func(w *Window)
 	}{
 		{"committed and decided", func(w *Window) {
-			w.track(raw("a"), time.Now().Add(time.Hour), time.Hour, false)
+			w.track(raw("a"), "", time.Now().Add(time.Hour), time.Hour, false)
 			time.Sleep(time.Second)
 			w.Decided(decided("a"))
 		}},
@@ -150,7 +150,7 @@ func TestADrainLooksAfterWhatIsLost(t *testing.T) {
 	w := NewWindow(1)
 	_ = w.TryReserve(1)
 	now := time.Now()
-	w.track(raw("a"), now.Add(time.Minute), time.Minute, false)
+	w.track(raw("a"), "", now.Add(time.Minute), time.Minute, false)
 	w.published("a")
 	s := sweeper(&backlog{}, &road{})
 	defer func() { _ = s.Intake.Close() }()

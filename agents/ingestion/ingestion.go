@@ -8,7 +8,7 @@
 // agent that crashes or hangs makes them wait and loses none. What a lane holds is committed in one call.
 //
 // Blocking: Submit waits for one group commit and, if asked, for room in the window; a Receipt's Wait for the decision.
-// Safe for use by many goroutines. The package imports agents, agents/{event,bus,announce}, store, mlops/schema; web,
+// Safe for use by many goroutines. The package imports agents, agents/{event,bus,announce,tracing}, store, mlops/schema; web,
 // simulator and CSV reach it through interfaces of their own.
 package ingestion
 
@@ -27,6 +27,7 @@ import (
 	"aura/agents/desired"
 	"aura/agents/event"
 	"aura/agents/shadow"
+	"aura/agents/tracing"
 	"aura/mlops/schema"
 	"aura/store"
 	"aura/store/complaint"
@@ -68,6 +69,8 @@ type Options struct {
 	Counter   Counter
 	Now       func() time.Time
 	Log       *slog.Logger
+	// Tracer may be nil: no spans.
+	Tracer *tracing.Tracer
 	// SweepAfter is the age at which the sweeper first looks at an application.
 	SweepAfter time.Duration
 	// PublishWithin bounds how long intake waits for the bus (50 ms). It should be far below any stage deadline: behind a
@@ -106,6 +109,8 @@ type Application struct {
 	Record        schema.Record
 	Source        string
 	TraceID       string
+	// TraceParent is the W3C trace context that it came with, if any; else the span that Submit's context belongs to counts.
+	TraceParent string
 }
 
 // Status says what became of a submitted application.
@@ -133,6 +138,13 @@ type Receipt struct {
 // each. When ctx ends first, the applications may be committed all the same, now or later: who sends them again with
 // the same ids learns what became of them.
 func (in *Intake) Submit(ctx context.Context, block, wait bool, applications ...Application) ([]Receipt, error) {
+	applications, spans := in.begin(ctx, applications)
+	receipts, err := in.submit(ctx, block, wait, applications)
+	end(spans, err)
+	return receipts, err
+}
+
+func (in *Intake) submit(ctx context.Context, block, wait bool, applications []Application) ([]Receipt, error) {
 	n := len(applications)
 	if err := in.reserve(ctx, block, applications); err != nil {
 		return nil, err

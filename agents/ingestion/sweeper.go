@@ -1,6 +1,7 @@
 package ingestion
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -156,7 +157,7 @@ func (s *Sweeper) adoptOne(ctx context.Context, a store.Application) error {
 		s.Log.Error("a stored application can't be read", "id", a.ID, "err", err)
 	}
 	now := time.Now()
-	if adopted, _ := in.Window.track(e, now.Add(in.SweepAfter), in.SweepAfter, false); adopted {
+	if adopted, _ := in.Window.track(e, traceParent(e.TraceID), now.Add(in.SweepAfter), in.SweepAfter, false); adopted {
 		s.publish(ctx, e)
 	}
 	return nil
@@ -250,7 +251,7 @@ func (s *Sweeper) publish(ctx context.Context, events ...*event.RawEvent) bool {
 		again := *e
 		again.Again = true
 		messages[i] = bus.NewMessage(&again, s.Intake.Now())
-		messages[i].TraceParent = traceParent(e.TraceID)
+		messages[i].TraceParent = cmp.Or(s.Intake.Window.traceParent(e.ID), traceParent(e.TraceID))
 		ids[i] = e.ID
 	}
 	if err := s.Intake.Publisher.Publish(ctx, messages...); err != nil {

@@ -127,7 +127,7 @@ func sweeper(b *backlog, r *road) *Sweeper {
 // put places an application in the window as Submit does, published or not.
 func (s *Sweeper) put(id string, now time.Time, published bool) {
 	_ = s.Intake.Window.TryReserve(1)
-	s.Intake.Window.track(raw(id), now.Add(s.Intake.SweepAfter), s.Intake.SweepAfter, false)
+	s.Intake.Window.track(raw(id), "", now.Add(s.Intake.SweepAfter), s.Intake.SweepAfter, false)
 	if published {
 		s.Intake.Window.published(id)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"aura/agents/bus"
 	"aura/agents/event"
+	"aura/agents/tracing"
 	"aura/mlops/schema"
 	"aura/store"
 	"aura/store/complaint"
@@ -189,7 +190,11 @@ func (t *Topics) application(m *bus.Message) (Application, error) {
 	if err != nil {
 		return Application{}, err
 	}
-	return Application{ApplicationID: id, Record: record, Source: SourceKafka, TraceID: traceOf(m.TraceParent)}, nil
+	a := Application{ApplicationID: id, Record: record, Source: SourceKafka}
+	if _, ok := tracing.Parse(m.TraceParent); ok {
+		a.TraceID, a.TraceParent = tracing.TraceID(m.TraceParent), m.TraceParent
+	}
+	return a, nil
 }
 
 // maxID is the longest id of a client, in bytes.
@@ -203,15 +208,6 @@ func checkID(id string) error {
 		return errID
 	}
 	return nil
-}
-
-// traceOf takes the trace id out of a W3C traceparent, "" if there is none.
-func traceOf(parent string) string {
-	parts := strings.Split(parent, "-")
-	if len(parts) < 4 || len(parts[1]) != 32 {
-		return ""
-	}
-	return parts[1]
 }
 
 // report commits the outcomes of a batch. One that names no application waits while applications still come: its own may be

@@ -24,6 +24,7 @@ type Window struct {
 // entry is one undecided application.
 type entry struct {
 	event   *event.RawEvent
+	trace   string // the W3C trace context that its messages go on
 	waiters []chan *event.Decision
 	// sweepAt is when the sweeper looks at it next (monotonic: no change of the wall clock puts it off), delay what it
 	// adds then.
@@ -112,14 +113,14 @@ func (w *Window) wake() {
 
 // track turns a reserved place into an entry, or gives it back where there is one already; adopted says which. If wait is
 // set, the channel gets the decision; it is nil where too many wait already.
-func (w *Window) track(e *event.RawEvent, sweepAt time.Time, delay time.Duration, wait bool) (adopted bool, decision <-chan *event.Decision) {
+func (w *Window) track(e *event.RawEvent, trace string, sweepAt time.Time, delay time.Duration, wait bool) (adopted bool, decision <-chan *event.Decision) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reserved--
 	x := w.entries[e.ID]
 	if x == nil {
 		adopted = true
-		x = &entry{event: e, sweepAt: sweepAt, delay: delay, unpublished: true}
+		x = &entry{event: e, trace: trace, sweepAt: sweepAt, delay: delay, unpublished: true}
 		w.entries[e.ID] = x
 	} else {
 		w.wake()
@@ -130,6 +131,16 @@ func (w *Window) track(e *event.RawEvent, sweepAt time.Time, delay time.Duration
 	c := make(chan *event.Decision, 1)
 	x.waiters = append(x.waiters, c)
 	return adopted, c
+}
+
+// traceParent is the trace context of an application in the window, "" for one that isn't there.
+func (w *Window) traceParent(id string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x := w.entries[id]; x != nil {
+		return x.trace
+	}
+	return ""
 }
 
 // maxWaiters bounds who may wait for one application; more are answered as pending.

@@ -50,7 +50,7 @@ func TestWindowIsBoundedWhateverHappens(t *testing.T) {
 					t.Skip("nothing is reserved")
 				}
 				id := fmt.Sprint(rapid.IntRange(0, 9).Draw(t, "id"))
-				adopted, c := w.track(raw(id), time.Time{}, time.Second, true)
+				adopted, c := w.track(raw(id), "", time.Time{}, time.Second, true)
 				if adopted == in[id] {
 					t.Fatalf("track(%s) adopted %t, it was there: %t", id, adopted, in[id])
 				}
@@ -91,7 +91,7 @@ func TestWindowIsBoundedWhateverHappens(t *testing.T) {
 func TestWindowCountsALateOneOnce(t *testing.T) {
 	w := NewWindow(10)
 	_ = w.TryReserve(1)
-	w.track(raw("a"), time.Time{}, time.Second, false)
+	w.track(raw("a"), "", time.Time{}, time.Second, false)
 	late := time.Unix(1001, 0)
 	if n, fresh := w.overdue(late); n != 1 || len(fresh) != 1 {
 		t.Errorf("first look: %d late, %d of them new; want 1 and 1", n, len(fresh))
@@ -104,8 +104,8 @@ func TestWindowCountsALateOneOnce(t *testing.T) {
 func TestWindowKnowsWhoIsLate(t *testing.T) {
 	w := NewWindow(10)
 	_ = w.TryReserve(2)
-	w.track(raw("a"), time.Time{}, time.Second, false)
-	w.track(raw("b"), time.Time{}, time.Second, false)
+	w.track(raw("a"), "", time.Time{}, time.Second, false)
+	w.track(raw("b"), "", time.Time{}, time.Second, false)
 	accepted := raw("a").AcceptedAt
 	for _, c := range []struct {
 		what   string
@@ -131,7 +131,7 @@ func TestWindowBoundsWhoWaits(t *testing.T) {
 	w := NewWindow(maxWaiters + 10)
 	for i := range maxWaiters + 1 {
 		_ = w.TryReserve(1)
-		if _, c := w.track(raw("a"), time.Time{}, time.Second, true); (c != nil) != (i < maxWaiters) {
+		if _, c := w.track(raw("a"), "", time.Time{}, time.Second, true); (c != nil) != (i < maxWaiters) {
 			t.Fatalf("waiter %d: channel %t", i, c != nil)
 		}
 	}
@@ -143,7 +143,7 @@ func TestWindowBoundsWhoWaits(t *testing.T) {
 func TestDelayDoublesUpToItsLimitAndAnOutageResetsIt(t *testing.T) {
 	w := NewWindow(1)
 	_ = w.TryReserve(1)
-	w.track(raw("a"), time.Time{}, 5*time.Second, false)
+	w.track(raw("a"), "", time.Time{}, 5*time.Second, false)
 	w.published("a")
 	now := time.Unix(2000, 0)
 	for _, want := range []time.Duration{10, 20, 40, 60, 60} {

@@ -26,6 +26,7 @@ type Config struct {
 	Monitoring Monitoring `key:"monitoring"`
 	Healing    Healing    `key:"healing"`
 	Governance Governance `key:"governance"`
+	Tracing    Tracing    `key:"tracing"`
 	Log        Log        `key:"log"`
 	Shutdown   Shutdown   `key:"shutdown"`
 }
@@ -59,6 +60,13 @@ type MLflow struct {
 	Username   string        `key:"username" env:"MLFLOW_TRACKING_USERNAME"`
 	Password   string        `key:"password" env:"MLFLOW_TRACKING_PASSWORD" secret:"true"`
 	Token      string        `key:"token" env:"MLFLOW_TRACKING_TOKEN" secret:"true"`
+}
+
+// Tracing is where spans go, and of how much.
+type Tracing struct {
+	// Endpoint is an OTLP collector's base URL; empty means no tracing.
+	Endpoint string  `key:"endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT"`
+	Ratio    float64 `key:"ratio" min:"0" max:"1"`
 }
 
 // Bus is the transport between agents.
@@ -203,6 +211,7 @@ func Default() Config {
 		},
 		Healing:    Healing{Enabled: true},
 		Governance: Governance{Profile: "demo", ApprovalTTL: 10 * time.Minute},
+		Tracing:    Tracing{Ratio: 0.01},
 		Log:        Log{Level: "info", Format: "text"},
 		Shutdown:   Shutdown{Timeout: 10 * time.Second},
 	}

@@ -83,6 +83,9 @@ func TestEveryKeyFromEveryLayer(t *testing.T) {
 		if f.key == "healing.webhook" {
 			value, want = "https://hooks.example/x", "https://hooks.example/x"
 		}
+		if f.key == "tracing.endpoint" {
+			value, want = "http://127.0.0.1:4318", "http://127.0.0.1:4318"
+		}
 		if f.key == "mlflow.url" {
 			value, want = "http://127.0.0.1:5000", "http://127.0.0.1:5000"
 		}

@@ -24,10 +24,13 @@ func (b *builder) environment(environ []string) {
 	given := make(map[string]string) // key -> variable
 	for _, entry := range entries {
 		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix) || value == "" || notSettings.MatchString(name) {
+		if value == "" || notSettings.MatchString(name) {
 			continue
 		}
 		key, known := keys[name]
+		if !known && !strings.HasPrefix(name, envPrefix) {
+			continue
+		}
 		if !known {
 			b.refuse(unknownVariable(name, keys))
 			continue

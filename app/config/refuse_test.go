@@ -58,6 +58,8 @@ func TestRefused(t *testing.T) {
 		{"people of another form", "governance: {principals: testdata/defaults.golden}", nil, nil, []string{"governance.principals", "token_sha256"}},
 		{"no MLflow", "mlflow: {url: '127.0.0.1:5000'}", nil, nil, []string{"mlflow.url", "http://127.0.0.1:5000"}},
 		{"a secret in the address", "mlflow: {url: 'http://u:p@h'}", nil, nil, []string{"mlflow.url", "MLFLOW_TRACKING_PASSWORD"}},
+		{"no collector", "tracing: {endpoint: '127.0.0.1:4318'}", nil, nil, []string{"tracing.endpoint", "http://127.0.0.1:4318"}},
+		{"more than all", "tracing: {ratio: 1.5}", nil, nil, []string{"tracing.ratio"}},
 		{"no registered model", "mlflow: {url: 'http://h', model: 'a/b'}", nil, nil, []string{"mlflow.model", "slash"}},
 		{"no directory", "data: {dir: ''}", nil, nil, []string{"data.dir", "name a directory"}},
 	} {

@@ -51,6 +51,11 @@ func (b *builder) validate() {
 			b.wrong("mlflow.model", "a registered model's name has no slash, colon or quote", "name another, or leave it empty for the schema's name")
 		}
 	}
+	if e := c.Tracing.Endpoint; e != "" {
+		if u, err := url.Parse(e); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+			b.wrong("tracing.endpoint", "not an http or https URL of a collector", "write it whole, such as http://127.0.0.1:4318; who sends is said by OTEL_EXPORTER_OTLP_HEADERS")
+		}
+	}
 	if w := c.Healing.Webhook; w != "" {
 		// What is wrong with it is said without a word of it: it may hold a secret.
 		if u, err := url.Parse(w); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {

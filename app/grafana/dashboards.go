@@ -116,6 +116,7 @@ func pipeline() Dashboard {
 			{Title: "CPU", Description: "Of the process, in cores.", Kind: Lines, Unit: Count, Width: 8, Queries: []Query{{"rate(process_cpu_seconds_total{$s}[$__rate_interval])", "{{instance}}"}}},
 			{Title: "Memory", Description: "Resident, and the live heap.", Kind: Lines, Unit: Bytes, Width: 8, Queries: []Query{{"process_resident_memory_bytes{$s}", "resident {{instance}}"}, {"go_memstats_heap_inuse_bytes{$s}", "heap {{instance}}"}}},
 			{Title: "Goroutines", Description: "A number that only grows is a leak.", Kind: Lines, Unit: Count, Width: 8, Queries: []Query{{"go_goroutines{$s}", "{{instance}}"}}},
+			{Title: "Lost spans", Description: "Of traces, per hour: the collector did not take them. Nothing else waits for it.", Kind: Lines, Unit: Count, Width: 8, Queries: []Query{{"increase(aura_trace_spans_lost_total{$s}[1h])", "{{instance}}"}}},
 		},
 	}
 }

@@ -14,7 +14,7 @@
 // A refusal (ErrFenced) and the end of the process (a cancelled context, a closed bus) pass through all of them as they
 // are: neither tried again nor made a dead letter. The message is nacked and goes to whoever is in charge next.
 //
-// It imports bus, event and Watermill. Middleware blocks only in Retry's pause, which ends with the message's context.
+// It imports bus, event, tracing and Watermill. Middleware blocks only in Retry's pause, which ends with the message's context.
 package middleware
 
 import (
@@ -25,10 +25,12 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"aura/agents/bus"
+	"aura/agents/tracing"
 )
 
 // Options says what Chain consists of. Nil and zero parts are left out; Trace and Recover are always there.
 type Options struct {
+	Tracer     *tracing.Tracer
 	DeadLetter *DeadLetters
 	Observe    Observe
 	Retry      *Backoff
@@ -38,7 +40,7 @@ type Options struct {
 
 // Chain combines the middleware in the order of the package's comment.
 func Chain(o Options) message.HandlerMiddleware {
-	chain := []message.HandlerMiddleware{Trace}
+	chain := []message.HandlerMiddleware{Trace(o.Tracer)}
 	if o.DeadLetter != nil {
 		chain = append(chain, o.DeadLetter.Middleware)
 	}

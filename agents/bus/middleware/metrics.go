@@ -26,15 +26,18 @@ func Metrics(observe Observe) message.HandlerMiddleware {
 		return func(m *message.Message) ([]*message.Message, error) {
 			start := time.Now()
 			out, err := h(m)
-			result := Handled
-			switch {
-			case err != nil && ends(m, err):
-				result = Interrupted
-			case err != nil:
-				result = Failed
-			}
-			observe(message.HandlerNameFromCtx(m.Context()), result, time.Since(start))
+			observe(message.HandlerNameFromCtx(m.Context()), resultOf(m, err), time.Since(start))
 			return out, err
 		}
 	}
+}
+
+func resultOf(m *message.Message, err error) Result {
+	switch {
+	case err != nil && ends(m, err):
+		return Interrupted
+	case err != nil:
+		return Failed
+	}
+	return Handled
 }

@@ -1,66 +1,82 @@
 package middleware_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"aura/agents/bus"
 	"aura/agents/bus/middleware"
+	"aura/agents/tracing"
 )
 
 const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 func TestTrace(t *testing.T) {
-	for name, header := range map[string]string{"child": parent, "new trace": ""} {
+	unsampled := parent[:54] + "0"
+	for name, c := range map[string]struct {
+		header string
+		on     bool
+		err    error
+		spans  int
+	}{
+		"child":       {parent, true, nil, 1},
+		"failed":      {parent, true, errors.New("the applicant's income"), 1},
+		"not sampled": {unsampled, true, nil, 0},
+		"off":         {parent, false, nil, 0},
+		"no trace":    {"", true, nil, 0},
+	} {
 		t.Run(name, func(t *testing.T) {
-			var inside middleware.Span
+			spans := tracetest.NewInMemoryExporter()
+			provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+			defer provider.Shutdown(context.Background())
+			var tracer *tracing.Tracer
+			if c.on {
+				tracer = tracing.New(tracing.Options{Provider: provider, Ratio: 1, System: "memory"})
+			}
+			inside := ""
 			m := incoming(t.Context())
-			m.Metadata.Set(bus.HeaderTraceParent, header)
-			out, err := middleware.Trace(func(m *message.Message) ([]*message.Message, error) {
-				inside, _ = middleware.SpanFrom(m.Context())
+			m.Metadata.Set(bus.HeaderTraceParent, c.header)
+			out, err := middleware.Trace(tracer)(func(m *message.Message) ([]*message.Message, error) {
+				inside = tracing.From(m.Context())
 				own := message.NewMessage("own", nil)
 				own.Metadata.Set(bus.HeaderTraceParent, "set by the handler")
-				return []*message.Message{message.NewMessage("out", nil), own}, nil
+				return []*message.Message{message.NewMessage("out", nil), own}, c.err
 			})(m)
-			if err != nil {
+			if !errors.Is(err, c.err) {
 				t.Fatal(err)
 			}
-			if got := out[0].Metadata.Get(bus.HeaderTraceParent); got != inside.String() {
-				t.Errorf("handed on %q, span %q", got, inside)
+			want := c.header
+			if c.spans > 0 {
+				want = inside
+			}
+			if got := out[0].Metadata.Get(bus.HeaderTraceParent); got != want {
+				t.Errorf("handed on %q, want %q", got, want)
 			}
 			if got := out[1].Metadata.Get(bus.HeaderTraceParent); got != "set by the handler" {
 				t.Errorf("overwritten: %q", got)
 			}
-			again, ok := middleware.ParseTraceParent(inside.String())
-			if !ok || again != inside {
-				t.Errorf("%q is no span", inside)
-			}
-			if header != "" && (!strings.HasPrefix(inside.String(), parent[:36]) || strings.Contains(inside.String(), parent[36:52])) {
-				t.Errorf("%s is no child of %s", inside, parent)
-			}
-			if _, ok := middleware.SpanFrom(m.Context()); ok {
+			if tracing.From(m.Context()) != "" {
 				t.Error("the span outlives its handler")
 			}
+			got := spans.GetSpans()
+			if len(got) != c.spans {
+				t.Fatalf("%d spans, want %d", len(got), c.spans)
+			}
+			for _, s := range got {
+				if !strings.HasPrefix(inside, parent[:36]) || s.Parent.SpanID().String() != parent[36:52] || tracing.Format(s.SpanContext) != inside {
+					t.Errorf("%s is no child of %s", inside, parent)
+				}
+				if (s.Status.Code == codes.Error) != (c.err != nil) || strings.Contains(s.Status.Description, "income") {
+					t.Errorf("status %v after %v", s.Status, c.err)
+				}
+			}
 		})
-	}
-}
-
-func TestParseTraceParent(t *testing.T) {
-	if s, ok := middleware.ParseTraceParent(parent); !ok || s.String() != parent || s.Flags != 1 {
-		t.Errorf("got %v, %v", s, ok)
-	}
-	if _, ok := middleware.ParseTraceParent("cc" + parent[2:] + "-what-comes-later"); !ok {
-		t.Error("a later version is refused")
-	}
-	for _, bad := range []string{
-		"", "00", parent + "-x", "ff" + parent[2:], strings.ToUpper(parent), parent[:len(parent)-1], parent[1:],
-		"00-00000000000000000000000000000000-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-		"0x" + parent[2:], strings.Replace(parent, "0af", "0ag", 1),
-	} {
-		if s, ok := middleware.ParseTraceParent(bad); ok {
-			t.Errorf("%q is %v", bad, s)
-		}
 	}
 }
