@@ -40,7 +40,7 @@ func (s *Server) trace(next http.Handler) http.Handler {
 		if parseTraceparent(parent) == "" {
 			parent = ""
 		}
-		if parent == "" && isSafe(r.Method) || r.URL.Path == eventsPath {
+		if parent == "" && isSafe(r.Method) || r.URL.Path == eventsPath || !t.Wanted(parent) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -22,7 +22,7 @@ func (in *Intake) begin(ctx context.Context, applications []Application) (out []
 	caller := tracing.From(ctx)
 	for i, a := range applications {
 		parent := cmp.Or(a.TraceParent, caller)
-		if parent == "" && a.TraceID != "" {
+		if parent == "" && a.TraceID != "" || !in.Tracer.Wanted(parent) {
 			continue
 		}
 		_, s := in.Tracer.Start(ctx, parent, trace.SpanKindInternal, "accept application", attribute.String("aura.agent", Name),

@@ -54,17 +54,20 @@ type Span struct {
 	failed atomic.Bool
 }
 
-// Start begins a span as a child of the W3C traceparent, or as the first of a new trace where that is empty and the ratio
-// takes it. What isn't sampled yields ctx as it is and nil.
+// Wanted decides whether there is to be a span: for a W3C traceparent its flag says, for none the ratio. Ask once, before
+// anything is spent on the span.
+func (t *Tracer) Wanted(parent string) bool {
+	return t != nil && (parent == "" && rand.Float64() < t.ratio || Sampled(parent))
+}
+
+// Start begins a span as a child of the W3C traceparent, or as the first of a new trace where that is empty. Where tracing is
+// off, or the parent isn't sampled, it yields ctx as it is and nil.
 func (t *Tracer) Start(ctx context.Context, parent string, kind trace.SpanKind, name string, attributes ...attribute.KeyValue) (context.Context, *Span) {
 	if t == nil {
 		return ctx, nil
 	}
 	options := []trace.SpanStartOption{trace.WithSpanKind(kind), trace.WithAttributes(attributes...)}
 	if parent == "" {
-		if rand.Float64() >= t.ratio {
-			return ctx, nil
-		}
 		options = append(options, trace.WithNewRoot())
 	} else {
 		if !Sampled(parent) {
