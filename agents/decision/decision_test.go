@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"aura/agents"
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"aura/agents"
 	"aura/agents/bus"
 	"aura/agents/desired"
 	"aura/agents/event"
