@@ -36,12 +36,13 @@ func (o KafkaOptions) sarama() (*sarama.Config, error) {
 	c.Net.MaxOpenRequests = 1 // what the idempotent producer asks for
 	c.Metadata.Full = false   // of our topics only
 	c.Metadata.AllowAutoTopicCreation = false
-	c.Metadata.Retry.Max, c.Metadata.Retry.Backoff = 5, 100*time.Millisecond
+	c.Metadata.Retry.Max, c.Metadata.Retry.Backoff = 3, 100*time.Millisecond
 
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Idempotent = true
 	c.Producer.Retry.Max = 10 // who publishes tries again after that
 	c.Producer.Retry.Backoff = 100 * time.Millisecond
+	c.Producer.Transaction.Retry.Max = 3 // of a new producer's first question; who renews it asks again, unless it is to end
 	c.Producer.Return.Successes, c.Producer.Return.Errors = true, true
 
 	c.Consumer.Return.Errors = false

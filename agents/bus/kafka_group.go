@@ -128,7 +128,7 @@ func (g *kafkaGroup) run() {
 // leave takes a member with a lasting name out of the group, so that others needn't wait for its session to end: Sarama
 // leaves it there, for a next life that may not come soon.
 func (g *kafkaGroup) leave() {
-	if g.kafka.options.Member == "" {
+	if g.kafka.options.Member == "" || g.away.Load() {
 		return
 	}
 	admin, err := sarama.NewClusterAdmin(g.kafka.options.Brokers, g.kafka.config)

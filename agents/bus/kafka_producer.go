@@ -100,7 +100,7 @@ func (p *kafkaProducer) renew(failed sarama.AsyncProducer) {
 	failed.AsyncClose()
 	p.tasks.Go(func() {
 		for {
-			async, err := sarama.NewAsyncProducerFromClient(p.client) // it tries for some seconds by itself
+			async, err := sarama.NewAsyncProducerFromClient(p.client)
 			if err == nil {
 				p.awaitGroups()
 			}

@@ -41,6 +41,7 @@ func TestKafka(t *testing.T) {
 		t.Run(name, func(t *testing.T) { test(t, newKafkaRig(t, broker)) })
 	}
 	t.Run("Killed", func(t *testing.T) { killedKafka(t, newKafkaRig(t, broker)) })
+	t.Run("ClosedWithout", func(t *testing.T) { closedWithoutKafka(t, newKafkaRig(t, broker)) }) // the last one: no broker is left
 }
 
 // kafkaRig makes transports over one broker, each with topics of its own.
@@ -520,5 +521,45 @@ func lazyKafka(t *testing.T, r *kafkaRig) {
 		if good := ok && e.Generation == 7 && m.Key() == "mode" && m.Err == nil; !good && (ok || m.Err == nil || m.ID != "bad") {
 			t.Errorf("opened: %+v", m)
 		}
+	}
+}
+
+// closedWithoutKafka: without a broker a transport still closes, soon, and who publishes or takes is told.
+func closedWithoutKafka(t *testing.T, r *kafkaRig) {
+	o := r.options(t)
+	o.Member = "m"
+	k := openKafka(t, o)
+	group, err := k.Mailbox(bus.MailboxOptions{Topic: event.ConfigUpdates, Group: "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Mailbox(bus.MailboxOptions{Topic: event.ConfigUpdates}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Subscriber().Subscribe(t.Context(), string(event.ConfigUpdates)); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Publish(t.Context(), setting("mode", 1)); err != nil {
+		t.Fatal(err)
+	}
+	readAll(t, group, 1)
+	r.broker.Kill(t)
+	if err := k.Publish(t.Context(), setting("mode", 2)); err == nil {
+		t.Error("published without a broker")
+	}
+	begun := time.Now()
+	if err := k.Close(); err != nil {
+		t.Logf("close: %v", err) // it may say what it could not do
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	} else {
+		t.Logf("it took %v", took.Round(time.Millisecond))
+	}
+	if err := k.Publish(t.Context(), setting("mode", 3)); !errors.Is(err, bus.ErrClosed) {
+		t.Errorf("publish: %v", err)
+	}
+	if _, err := group.Lanes()[0].Take(t.Context(), 1); !errors.Is(err, bus.ErrClosed) {
+		t.Errorf("take: %v", err)
 	}
 }

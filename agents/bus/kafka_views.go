@@ -131,8 +131,9 @@ func (s *kafkaSubscriber) connect() (*kafka.Subscriber, error) {
 		return s.inner, nil
 	}
 	c := *s.views.config
-	c.Consumer.Return.Errors = true // Watermill's reads them
 	group := s.group
+	// Of a group Watermill reads them; of a subscription without one nobody does, and it would stop for ever after some.
+	c.Consumer.Return.Errors = group != ""
 	if group == "" {
 		c.Consumer.Offsets.Initial = sarama.OffsetNewest
 	} else {
