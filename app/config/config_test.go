@@ -98,13 +98,18 @@ func TestEveryKeyFromEveryLayer(t *testing.T) {
 		if value == `""` {
 			value, want = "x", "x"
 		}
-		l, err := loadText(t, "", []string{EnvName(f.key) + "=" + value})
-		if err != nil {
-			t.Errorf("%s: %v", f.key, err)
-			continue
-		}
-		if got := format(f.in(&l.Config)); got != want {
-			t.Errorf("%s: got %s, want %s", f.key, got, want)
+		for _, name := range []string{EnvName(f.key), f.tag.Get("env")} {
+			if name == "" {
+				continue
+			}
+			l, err := loadText(t, "", []string{name + "=" + value})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			if got := format(f.in(&l.Config)); got != want {
+				t.Errorf("%s: got %s, want %s", name, got, want)
+			}
 		}
 	}
 }
