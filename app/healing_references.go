@@ -95,15 +95,11 @@ func (s *system) Accept(ctx context.Context, p store.ActionProof, id string, sin
 
 // build makes a reference of labelled rows from after the change, with the champion's scores on them.
 func (s *system) build(ctx context.Context, id string, since time.Time, reason string) error {
-	rows, err := s.enough(ctx, since, acceptLeast, acceptMost)
+	rows, err := s.steady(ctx, since)
 	if err != nil {
 		return err
 	}
-	sample := make([]dataset.Row, len(rows))
-	for i, r := range rows {
-		sample[i] = dataset.Row{Values: r.Values, Bad: r.Bad}
-	}
-	r, err := referenceOf(s.schema, id, sample)
+	r, err := referenceOf(s.schema, id, samplesOf(rows))
 	if err != nil {
 		return err
 	}
@@ -123,12 +119,64 @@ func (s *system) build(ctx context.Context, id string, since time.Time, reason s
 	})
 }
 
-func scoresOf(m *registry.Model, rows []gate.LabelledRow) []float64 {
-	values := make([][]float64, len(rows))
+func samplesOf(rows []gate.LabelledRow) []dataset.Row {
+	out := make([]dataset.Row, len(rows))
 	for i, r := range rows {
-		values[i] = r.Values
+		out[i] = dataset.Row{Values: r.Values, Bad: r.Bad}
 	}
-	return scoresOfRows(m, values)
+	return out
+}
+
+// steady waits for acceptLeast labelled rows since a time that are of one population, and returns them, latest first: who
+// applies may have changed again since then, and a reference of both fits neither.
+func (s *system) steady(ctx context.Context, since time.Time) ([]gate.LabelledRow, error) {
+	for {
+		rows, err := s.enough(ctx, since, acceptLeast, acceptMost)
+		if err != nil {
+			return nil, err
+		}
+		n, err := alike(s.schema, rows)
+		if err != nil || n >= acceptLeast {
+			return rows[:n], err
+		}
+		since = rows[n-1].AcceptedAt // the change lies before it: go on with what comes after
+	}
+}
+
+// alikeBlock rows at a time are compared: as many as a verification looks at.
+const alikeBlock = 500
+
+// alike is how many of the rows, latest first, are of the population of the latest alikeBlock: PSI of every feature against
+// those is below what ends a drift. It goes back block by block and ends at the first that isn't.
+func alike(sch *schema.Schema, rows []gate.LabelledRow) (int, error) {
+	if len(rows) <= alikeBlock {
+		return len(rows), nil
+	}
+	latest, err := referenceOf(sch, "latest", samplesOf(rows[:alikeBlock]))
+	if err != nil {
+		return 0, err
+	}
+	n := alikeBlock
+	for n < len(rows) {
+		block := rows[n:min(n+alikeBlock, len(rows))]
+		if ok, _ := latest.Fits(valuesOfRows(block), matchPSI); !ok {
+			break
+		}
+		n += len(block)
+	}
+	return n, nil
+}
+
+func scoresOf(m *registry.Model, rows []gate.LabelledRow) []float64 {
+	return scoresOfRows(m, valuesOfRows(rows))
+}
+
+func valuesOfRows(rows []gate.LabelledRow) [][]float64 {
+	out := make([][]float64, len(rows))
+	for i, r := range rows {
+		out[i] = r.Values
+	}
+	return out
 }
 
 // shortage is that too few outcomes came in while there was time.
