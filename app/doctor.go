@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"aura/agents/bus"
+	"aura/agents/governance"
 	"aura/app/cli"
 	"aura/app/config"
 	"aura/app/doctor"
@@ -109,7 +110,10 @@ func (p prober) directory(context.Context) doctor.Finding {
 		return doctor.Bad("make room, or look at the disk", "%v", err)
 	}
 	free, err := room(at)
+	keyErr := governance.CheckKey(dir)
 	switch {
+	case keyErr != nil:
+		return doctor.Bad("mend what is named there; with a new key earlier decisions are not vouched for", "%v", keyErr)
 	case err != nil:
 		return doctor.Bad("look at the disk", "%v", err)
 	case free < roomLeast:
@@ -141,8 +145,12 @@ func (p prober) server(ctx context.Context) doctor.Finding {
 		}
 		status, err := p.get(ctx, "http://"+address+"/readyz", &ready)
 		switch {
+		case err != nil && status == 0 && p.held():
+			return doctor.Bad("it hangs, is stopped, or is just starting: see its log; kill -QUIT shows where it is", "a process holds %s and doesn't answer at %s: %v", p.cfg.Data.Dir, address, err)
 		case err != nil && status == 0:
 			// Its process was killed; a start takes its place.
+		case status == http.StatusUnauthorized || status == http.StatusForbidden:
+			return doctor.Risk("give the doctor a token, by AURA_TOKEN", "the server at %s answers, but not without a token (%d)", address, status)
 		case err != nil && status != http.StatusServiceUnavailable:
 			return doctor.Bad("see its log", "the server at %s answers /readyz with %d", address, status)
 		default:
@@ -154,6 +162,9 @@ func (p prober) server(ctx context.Context) doctor.Finding {
 			return doctor.Good("runs at %s and is ready", address)
 		}
 	}
+	if p.held() {
+		return doctor.Bad("it hangs, is stopped, or is just starting: see its log", "a process holds %s, and has left no address there", p.cfg.Data.Dir)
+	}
 	l, err := net.Listen("tcp", p.cfg.HTTP.Addr)
 	if err != nil {
 		return doctor.Bad("take another address (--http 127.0.0.1:0 picks a free port), or stop who has it", "none runs here, and %s can't be taken: %v", p.cfg.HTTP.Addr, err)
@@ -162,6 +173,12 @@ func (p prober) server(ctx context.Context) doctor.Finding {
 		return doctor.Bad("", "%v", err)
 	}
 	return doctor.Good("none runs here; %s is free", p.cfg.HTTP.Addr)
+}
+
+// held reports whether a process has the data directory.
+func (p prober) held() bool {
+	held, err := store.Held(p.cfg.Data.Dir)
+	return held && err == nil
 }
 
 // get reads a JSON answer. An answer that isn't 200 is an error, and read all the same.
@@ -205,6 +222,8 @@ func (p prober) store(ctx context.Context) doctor.Finding {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return doctor.Good("%s: no database yet; the first start makes it", what)
+	case err != nil && p.cfg.Store.URL == "":
+		return doctor.Bad("stop, keep the file, and restore a copy", "%s: %v", what, err)
 	case errors.As(err, &gone):
 		return doctor.Bad("start the server, and see that address, name, user and password of store.url (AURA_DB) are right", "%v", err)
 	case err != nil:
@@ -242,7 +261,7 @@ func (p prober) model(ctx context.Context) doctor.Finding {
 	}
 	rows, err := store.Query(ctx, storeOptions(p.cfg, slog.New(slog.DiscardHandler)),
 		`SELECT v.number, v.digest, v.file FROM aliases a JOIN model_versions v ON v.number = a.version WHERE a.alias = 'champion'`, 1)
-	const remedy = "restore the file from a copy of the data directory, or promote another version (aura model ls, aura model promote)"
+	const remedy = "restore the file from a copy of the data directory, or promote another version (start the server, which goes on deciding by what it has or by the rules, then aura model ls and aura model promote)"
 	var refused *registry.Refused
 	switch {
 	case errors.Is(err, store.ErrNotFound), err == nil && len(rows.Rows) == 0:
@@ -359,7 +378,9 @@ func (p prober) prom(ctx context.Context) doctor.Finding {
 			} `json:"activeTargets"`
 		} `json:"data"`
 	}
-	if _, err := p.get(ctx, base+"/api/v1/targets?state=active", &targets); err != nil {
+	if status, err := p.get(ctx, base+"/api/v1/targets?state=active", &targets); status != 0 && err != nil {
+		return doctor.Bad("see the address: it isn't a Prometheus that answers there", "status %d: %v", status, err)
+	} else if err != nil {
 		return doctor.Bad("start it: prometheus --config.file=deploy/prometheus/prometheus.yaml", "%v", err)
 	}
 	up := 0

@@ -77,6 +77,14 @@ func TestDoctor(t *testing.T) {
 	f := mlflowtest.NewFake(t)
 	found = looked(t, dir, "", "AURA_HEALING_WEBHOOK="+hook.URL, "AURA_MLFLOW="+f.URL)
 	says(t, found, "server", doctor.OK, "is ready")
+	address := filepath.Join(dir, cli.AddressFile)
+	if err := os.WriteFile(address, []byte("127.0.0.1:1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	says(t, looked(t, dir, ""), "server", doctor.Failed, "holds "+dir) // as one that hangs
+	if err := os.Remove(address); err != nil {
+		t.Fatal(err)
+	}
 	says(t, found, "store", doctor.OK, "tables at version")
 	says(t, found, "model", doctor.OK, "version 1")
 	says(t, found, "webhook", doctor.OK, "nothing was sent")
@@ -103,6 +111,20 @@ func TestDoctor(t *testing.T) {
 		}
 	}
 	says(t, looked(t, dir, ""), "model", doctor.Failed, "version 1")
+	if err := os.WriteFile(filepath.Join(dir, "aura.db"), []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found = looked(t, dir, "")
+	if says(t, found, "store", doctor.Failed, "SQLite"); strings.Contains(found["store"].Remedy, "AURA_DB") {
+		t.Errorf("%+v", found["store"])
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "keys", "agl.ed25519"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	says(t, looked(t, dir, ""), "data directory", doctor.Failed, "no key of AURA")
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +99,9 @@ func TestASupervisedRestartWaitsForAPerson(t *testing.T) {
 		if s.Agent == "model" && s.Incarnation != 1 {
 			t.Fatalf("the model agent is in life %d without anybody's yes", s.Incarnation)
 		}
+	}
+	if calls := a.parts.Healer.calls.recent(); len(calls) != 1 || calls[0].Why != incident.EscApproval || !strings.Contains(calls[0].Text, "RESTART_AGENT waits for a person's decision until ") {
+		t.Errorf("whoever may decide was called %d times: %+v", len(calls), calls)
 	}
 	g := a.parts.Healer.governance
 	if _, err := g.Decide(t.Context(), policy.LocalPrincipal(), in.Actions[0].RequestID, policy.Approved, "go"); err != nil {

@@ -132,6 +132,29 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Held reports whether a process has a data directory open. It asks for the lock and gives it back at once.
+func Held(dir string) (held bool, err error) {
+	name := filepath.Join(dir, lockFile)
+	if _, err := os.Stat(name); err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return false, nil
+		}
+		return false, fmt.Errorf("store: look for the lock: %w", err)
+	}
+	lock := flock.New(name, flock.SetFlag(os.O_RDONLY))
+	ok, err := lock.TryRLock()
+	if err != nil {
+		return false, fmt.Errorf("store: ask for the lock: %w", err)
+	}
+	if !ok {
+		return true, nil
+	}
+	if err := lock.Unlock(); err != nil {
+		return false, fmt.Errorf("store: give the lock back: %w", err)
+	}
+	return false, nil
+}
+
 // lockDir makes the directory ours and notes whether the last owner said good-bye.
 func (s *Store) lockDir() error {
 	if err := os.MkdirAll(s.opts.Dir, 0o700); err != nil {

@@ -20,10 +20,23 @@ const pemType = "AURA ED25519 SEED"
 // others may read is refused.
 func LoadKey(dir string) (ed25519.PrivateKey, error) {
 	name := filepath.Join(dir, keyFile)
-	raw, err := os.ReadFile(name)
+	key, err := readKey(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeKey(name)
 	}
+	return key, err
+}
+
+// CheckKey is LoadKey without making one: a directory that has none yet is well.
+func CheckKey(dir string) error {
+	if _, err := readKey(filepath.Join(dir, keyFile)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func readKey(name string) (ed25519.PrivateKey, error) {
+	raw, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("governance: key: %w", err)
 	}

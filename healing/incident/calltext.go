@@ -21,6 +21,19 @@ func callText(in Incident) string {
 	return cut(text, maxCall)
 }
 
+// askText is what a person is called with for an action that waits for a decision.
+func askText(in Incident, a *Action) string {
+	text := in.Kind + " " + in.Target + ": " + a.Type + " waits for a person's decision"
+	if !a.ExpiresAt.IsZero() {
+		text += " until " + clockTime(a.ExpiresAt)
+	}
+	text += ", then it is denied: aura approval ls"
+	if more := in.wrong(); more != "" {
+		text += "; " + more
+	}
+	return cut(text, maxCall)
+}
+
 // cut leaves so many characters of a text.
 func cut(text string, most int) string {
 	if r := []rune(text); len(r) > most {

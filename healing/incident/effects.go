@@ -20,8 +20,12 @@ func stateEffects(in Incident) []Effect {
 		}
 	}
 	switch in.State {
-	case Proposed, AwaitingApproval:
+	case Proposed:
 		fx.ID, fx.Type, fx.RequestID = a.RequestID, FxPolicy, a.RequestID
+	case AwaitingApproval:
+		fx.ID, fx.Type, fx.RequestID = a.RequestID, FxPolicy, a.RequestID
+		// Whoever may decide isn't looking at the page all the time.
+		return []Effect{fx, {IncidentID: in.ID, ID: a.RequestID + "/call", Type: FxNotify, Escalation: EscApproval, Text: askText(in, a)}}
 	case Executing:
 		fx.ID, fx.Type, fx.RequestID = a.ID+"/execute", FxExecute, a.RequestID
 	case Verifying:

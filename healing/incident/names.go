@@ -133,6 +133,7 @@ const (
 	EscFlapping   Escalation = "FLAPPING"    // the breaker: too many changes of mode, or relapses
 	EscDegraded   Escalation = "DEGRADED"    // in safe mode for long
 	EscPerson     Escalation = "PERSON"      // a person asked for it
+	EscApproval   Escalation = "APPROVAL"    // an action waits for a person's decision; the incident goes on by itself
 )
 
 // Settings are the limits of one machine; zero fields take the default.

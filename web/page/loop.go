@@ -167,7 +167,7 @@ var calls = map[string]string{
 	"LADDER_END": "nothing is left to try", "DATA_BUG": "what comes in is broken, and no model may learn from it",
 	"NOTIFY_ONLY": "only a person can mend this", "WAITED": "nothing could be done in time", "SUSPICION": "suspect for long, never confirmed",
 	"NO_DECISION": "governance did not answer", "UNDO_FAILED": "an action stands that should not", "FLAPPING": "it comes and goes",
-	"DEGRADED": "safe mode stands for long", "PERSON": "somebody asked for it",
+	"DEGRADED": "safe mode stands for long", "PERSON": "somebody asked for it", "APPROVAL": "an action waits for a decision",
 }
 
 const calling = "a person was called: "
