@@ -27,7 +27,8 @@ func Doctor(ctx context.Context, loaded config.Loaded, r cli.DoctorRequest) (cli
 		ctx, probeWithin,
 		doctor.Probe{Part: "configuration", Look: p.configuration}, doctor.Probe{Part: "data directory", Look: p.directory},
 		doctor.Probe{Part: "server", Look: p.server}, doctor.Probe{Part: "store", Look: p.store}, doctor.Probe{Part: "model", Look: p.model},
-		doctor.Probe{Part: "bus", Look: p.bus}, doctor.Probe{Part: "MLflow", Look: p.mlflow}, doctor.Probe{Part: "webhook", Look: p.webhook}, doctor.Probe{Part: "Prometheus", Look: p.prom},
+		doctor.Probe{Part: "bus", Look: p.bus}, doctor.Probe{Part: "MLflow", Look: p.mlflow}, doctor.Probe{Part: "webhook", Look: p.webhook},
+		doctor.Probe{Part: "tracing", Look: p.tracing}, doctor.Probe{Part: "Prometheus", Look: p.prom},
 	)
 	if !report.Healthy {
 		return report, cli.Exit(cli.ExitUnreachable, errors.New("a part that is needed has failed"), "see the lines above that begin with failed")

@@ -146,8 +146,21 @@ func (p prober) webhook(ctx context.Context) doctor.Finding {
 	if p.cfg.Healing.Webhook == "" {
 		return doctor.Finding{State: doctor.Unused, Found: "healing.webhook is empty: people are called by log, events and page only"}
 	}
-	const remedy = "see that healing.webhook is right and can be reached from here"
-	u, err := url.Parse(p.cfg.Healing.Webhook)
+	return reached(ctx, p.cfg.Healing.Webhook, "healing.webhook")
+}
+
+// tracing asks only whether the collector can be reached, for the same reason: what is sent stays there.
+func (p prober) tracing(ctx context.Context) doctor.Finding {
+	if p.cfg.Tracing.Endpoint == "" {
+		return doctor.NotUsed("tracing.endpoint")
+	}
+	return reached(ctx, p.cfg.Tracing.Endpoint, "tracing.endpoint")
+}
+
+// reached opens a connection to an address that may hold a secret, and shows only host and port of it.
+func reached(ctx context.Context, address, key string) doctor.Finding {
+	remedy := "see that " + key + " is right and can be reached from here"
+	u, err := url.Parse(address)
 	if err != nil {
 		return doctor.Bad(remedy, "it is no URL")
 	}
@@ -155,24 +168,20 @@ func (p prober) webhook(ctx context.Context) doctor.Finding {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	address := net.JoinHostPort(u.Hostname(), port)
+	host := net.JoinHostPort(u.Hostname(), port)
 	var conn net.Conn
 	if u.Scheme == "https" {
-		conn, err = (&tls.Dialer{}).DialContext(ctx, "tcp", address)
+		conn, err = (&tls.Dialer{}).DialContext(ctx, "tcp", host)
 	} else {
-		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", host)
+	}
+	if err == nil {
+		err = conn.Close()
 	}
 	if err != nil {
-		return doctor.Bad(remedy, "%s can't be reached: %v", address, err)
+		return doctor.Bad(remedy, "%s can't be reached: %v", host, err)
 	}
-	return doctor.Good("%s can be reached (nothing was sent)", errOr(conn.Close(), address))
-}
-
-func errOr(err error, text string) string {
-	if err != nil {
-		return text + ": " + err.Error()
-	}
-	return text
+	return doctor.Good("%s can be reached (nothing was sent)", host)
 }
 
 // prom asks a Prometheus whether it watches this process.

@@ -75,7 +75,7 @@ func TestDoctor(t *testing.T) {
 	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the webhook was called") }))
 	defer hook.Close()
 	f := mlflowtest.NewFake(t)
-	found = looked(t, dir, "", "AURA_HEALING_WEBHOOK="+hook.URL, "AURA_MLFLOW="+f.URL)
+	found = looked(t, dir, "", "AURA_HEALING_WEBHOOK="+hook.URL, "AURA_TRACING_ENDPOINT="+hook.URL, "AURA_MLFLOW="+f.URL)
 	says(t, found, "server", doctor.OK, "is ready")
 	address := filepath.Join(dir, cli.AddressFile)
 	if err := os.WriteFile(address, []byte("127.0.0.1:1"), 0o600); err != nil {
@@ -88,14 +88,16 @@ func TestDoctor(t *testing.T) {
 	says(t, found, "store", doctor.OK, "tables at version")
 	says(t, found, "model", doctor.OK, "version 1")
 	says(t, found, "webhook", doctor.OK, "nothing was sent")
+	says(t, found, "tracing", doctor.OK, "nothing was sent")
 	says(t, found, "MLflow", doctor.OK, "3.17.2")
 	r.stop()
 
 	f.Down(true)
 	hook.Close()
-	found = looked(t, dir, "", "AURA_HEALING_WEBHOOK="+hook.URL+"/s3cret", "AURA_MLFLOW="+f.URL, "AURA_DB=postgres://a:s3cret@127.0.0.1:1/x")
+	found = looked(t, dir, "", "AURA_HEALING_WEBHOOK="+hook.URL+"/s3cret", "AURA_TRACING_ENDPOINT="+hook.URL+"/s3cret", "AURA_MLFLOW="+f.URL, "AURA_DB=postgres://a:s3cret@127.0.0.1:1/x")
 	says(t, found, "MLflow", doctor.Failed, "503")
 	says(t, found, "webhook", doctor.Failed, "refused")
+	says(t, found, "tracing", doctor.Failed, "refused")
 	says(t, found, "store", doctor.Failed, "refused")
 	if text := fmt.Sprint(found); strings.Contains(text, "s3cret") {
 		t.Errorf("a secret is shown: %s", text)
