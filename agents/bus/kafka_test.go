@@ -109,7 +109,8 @@ type topicMaker struct {
 
 func (m topicMaker) SubscribeInitialize(topic string) error { m.create(topic); return nil }
 
-// watermillKafka runs Watermill's own suite over the control plane's view. Order is promised within a partition.
+// watermillKafka runs Watermill's own suite over the control plane's view. Order is promised within a partition. Each test has a
+// group of its own, in which it may begin again: in one group of all, each of their members would wait for all others.
 func watermillKafka(t *testing.T, r *kafkaRig) {
 	o := r.options(t)
 	k := openKafka(t, o)
@@ -119,14 +120,16 @@ func watermillKafka(t *testing.T, r *kafkaRig) {
 	}
 	features := tests.Features{ConsumerGroups: true, Persistent: true, ForceShort: testing.Short()}
 	tests.TestPubSub(t, features,
-		func(*testing.T) (message.Publisher, message.Subscriber) { return on(8, "suite") },
+		func(t *testing.T) (message.Publisher, message.Subscriber) { return on(8, groupOf(t)) },
 		func(_ *testing.T, group string) (message.Publisher, message.Subscriber) { return on(8, group) })
 	features.GuaranteedOrder = true
 	t.Run("InOrder", func(t *testing.T) {
 		tests.TestPublishSubscribeInOrder(t, tests.TestContext{TestID: tests.NewTestID(), Features: features},
-			func(*testing.T) (message.Publisher, message.Subscriber) { return on(1, "suite") })
+			func(t *testing.T) (message.Publisher, message.Subscriber) { return on(1, groupOf(t)) })
 	})
 }
+
+func groupOf(t *testing.T) string { return strings.ReplaceAll(t.Name(), "/", "-") }
 
 // readAll takes and acks messages of a mailbox until it has n.
 func readAll(t testing.TB, box bus.Mailbox, n int) []*bus.Message {
