@@ -82,7 +82,7 @@ func (p prober) server(ctx context.Context) doctor.Finding {
 				OK           bool
 			}
 		}
-		status, err := p.get(ctx, "http://"+address+"/readyz", &ready)
+		status, err := p.get(ctx, "http://"+address+"/readyz", p.cfg.HTTP.Token, &ready)
 		switch {
 		case err != nil && status == 0 && p.held():
 			return doctor.Bad("it hangs, is stopped, or is just starting: see its log; kill -QUIT shows where it is", "a process holds %s and doesn't answer at %s: %v", p.cfg.Data.Dir, address, err)
@@ -120,14 +120,14 @@ func (p prober) held() bool {
 	return held && err == nil
 }
 
-// get reads a JSON answer. An answer that isn't 200 is an error, and read all the same.
-func (p prober) get(ctx context.Context, address string, into any) (status int, err error) {
+// get reads a JSON answer. An answer that isn't 200 is an error, and read all the same. token, if not empty, goes to that address.
+func (p prober) get(ctx context.Context, address, token string, into any) (status int, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, err
 	}
-	if p.cfg.HTTP.Token != "" && strings.HasPrefix(address, "http://127.0.0.1") {
-		r.Header.Set("Authorization", "Bearer "+p.cfg.HTTP.Token)
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	a, err := p.web.Do(r)
 	if err != nil {

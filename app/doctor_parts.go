@@ -202,7 +202,7 @@ func (p prober) prom(ctx context.Context) doctor.Finding {
 			} `json:"activeTargets"`
 		} `json:"data"`
 	}
-	if status, err := p.get(ctx, base+"/api/v1/targets?state=active", &targets); status != 0 && err != nil {
+	if status, err := p.get(ctx, base+"/api/v1/targets?state=active", "", &targets); status != 0 && err != nil {
 		return doctor.Bad("see the address: it isn't a Prometheus that answers there", "status %d: %v", status, err)
 	} else if err != nil {
 		return doctor.Bad("start it: prometheus --config.file=deploy/prometheus/prometheus.yaml", "%v", err)
@@ -227,7 +227,7 @@ func (p prober) prom(ctx context.Context) doctor.Finding {
 			} `json:"groups"`
 		} `json:"data"`
 	}
-	if _, err := p.get(ctx, base+"/api/v1/rules", &rules); err != nil {
+	if _, err := p.get(ctx, base+"/api/v1/rules", "", &rules); err != nil {
 		return doctor.Bad("see its log", "%v", err)
 	}
 	for _, g := range rules.Data.Groups {

@@ -151,7 +151,10 @@ func TestDoctorAsksPrometheus(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": data})
 		}
 		mux := http.NewServeMux()
-		mux.HandleFunc("/api/v1/targets", func(w http.ResponseWriter, _ *http.Request) {
+		mux.HandleFunc("/api/v1/targets", func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "" {
+				t.Error("Prometheus gets our token")
+			}
 			answer(w, map[string]any{"activeTargets": []any{map[string]any{
 				"scrapeUrl": "http://127.0.0.1:8080/metrics", "health": c.health, "lastError": "server returned HTTP status 401", "labels": map[string]string{"job": c.job},
 			}}})
@@ -160,9 +163,9 @@ func TestDoctorAsksPrometheus(t *testing.T) {
 			answer(w, map[string]any{"groups": []any{map[string]string{"name": c.group}}})
 		})
 		s := httptest.NewServer(mux)
-		found := looked(t, t.TempDir(), s.URL)
-		s.Close()
-		t.Log(c.name)
-		says(t, found, "Prometheus", c.state, c.text)
+		t.Run(c.name, func(t *testing.T) {
+			defer s.Close()
+			says(t, looked(t, t.TempDir(), s.URL, "AURA_TOKEN=s3cret"), "Prometheus", c.state, c.text)
+		})
 	}
 }
