@@ -23,7 +23,8 @@ type kafkaProducer struct {
 	log    *slog.Logger
 	flow   *flow
 	joined func(context.Context) error // waits for the process' groups
-	ending chan struct{}
+	life   context.Context             // ends with the producer
+	end    context.CancelFunc
 	tasks  sync.WaitGroup // who hears of records, and who renews
 
 	mu     sync.RWMutex         // held for reading by who hands over records
@@ -45,7 +46,8 @@ func newKafkaProducer(client sarama.Client, log *slog.Logger, joined func(contex
 	if err != nil {
 		return nil, err
 	}
-	p := &kafkaProducer{client: client, log: log, flow: newFlow(producerRoom), joined: joined, ending: make(chan struct{})}
+	p := &kafkaProducer{client: client, log: log, flow: newFlow(producerRoom), joined: joined}
+	p.life, p.end = context.WithCancel(context.Background())
 	p.use(async)
 	return p, nil
 }
@@ -119,10 +121,7 @@ func (p *kafkaProducer) renew(failed sarama.AsyncProducer) {
 				return
 			}
 			p.mu.Unlock()
-			select {
-			case <-time.After(readerPause):
-			case <-p.ending:
-			}
+			sleep(p.life, readerPause)
 		}
 	})
 }
@@ -131,17 +130,8 @@ func (p *kafkaProducer) renew(failed sarama.AsyncProducer) {
 const groupsWithin = 10 * time.Second
 
 func (p *kafkaProducer) awaitGroups() {
-	ctx, cancel := context.WithTimeout(context.Background(), groupsWithin)
+	ctx, cancel := context.WithTimeout(p.life, groupsWithin)
 	defer cancel()
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		select {
-		case <-p.ending:
-			cancel()
-		case <-done:
-		}
-	}()
 	if err := p.joined(ctx); err != nil {
 		p.log.Warn("publishing goes on before all consumer groups are joined", "err", err)
 	}
@@ -185,7 +175,7 @@ func (p *kafkaProducer) hand(ctx context.Context, b *kafkaBatch, records []*sara
 		case p.async.Input() <- r:
 		case <-ctx.Done():
 			return i, fmt.Errorf("%w: Kafka's producer is busy: %w", ErrFull, ctx.Err())
-		case <-p.ending:
+		case <-p.life.Done():
 			return i, ErrClosed
 		}
 	}
@@ -208,7 +198,7 @@ func (p *kafkaProducer) lock() error {
 
 // close flushes what is on its way, as long as the brokers take it.
 func (p *kafkaProducer) close() error {
-	close(p.ending)
+	p.end()
 	p.mu.Lock()
 	p.closed = true
 	if p.async != nil {
