@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"aura/agents/bus"
@@ -31,7 +30,7 @@ type control struct {
 const controlTimeout = 5 * time.Second
 
 func newControl(t bus.Transport, view *desired.View, tel *telemetry, tracer *tracing.Tracer, log *slog.Logger) (*control, error) {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: stopWithin / 2}, quiet(log))
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: stopWithin / 2}, bus.Quiet(log))
 	if err != nil {
 		return nil, fmt.Errorf("control plane: %w", err)
 	}
@@ -50,11 +49,6 @@ func newControl(t bus.Transport, view *desired.View, tel *telemetry, tracer *tra
 	}
 	router.AddConsumerHandler("desired-state", string(event.ConfigUpdates), t.Subscriber(), c.refresh)
 	return c, nil
-}
-
-// quiet keeps the router's everyday words out of the log.
-func quiet(log *slog.Logger) watermill.LoggerAdapter {
-	return watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})
 }
 
 // refresh hears that a row of desired state changed.

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 
 	"github.com/IBM/sarama"
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill/message"
 )
@@ -60,11 +58,6 @@ func (kafkaMarshaler) Unmarshal(r *sarama.ConsumerMessage) (*message.Message, er
 	return m, nil
 }
 
-// quietly keeps Watermill's everyday words out of the log.
-func quietly(log *slog.Logger) watermill.LoggerAdapter {
-	return watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})
-}
-
 // publisherOf returns the one publisher, which connects when it is first used.
 func (v *kafkaViews) publisherOf() (*kafka.Publisher, error) {
 	v.mu.Lock()
@@ -75,7 +68,7 @@ func (v *kafkaViews) publisherOf() (*kafka.Publisher, error) {
 	if v.publisher == nil {
 		p, err := kafka.NewPublisher(kafka.PublisherConfig{
 			Brokers: v.options.Brokers, Marshaler: kafkaMarshaler{}, OverwriteSaramaConfig: v.config,
-		}, quietly(v.options.Logger))
+		}, Quiet(v.options.Logger))
 		if err != nil {
 			return nil, fmt.Errorf("bus: Kafka publisher: %w", err)
 		}
@@ -141,7 +134,7 @@ func (s *kafkaSubscriber) connect() (*kafka.Subscriber, error) {
 	}
 	inner, err := kafka.NewSubscriber(kafka.SubscriberConfig{
 		Brokers: s.views.options.Brokers, Unmarshaler: kafkaMarshaler{}, OverwriteSaramaConfig: &c, ConsumerGroup: group,
-	}, quietly(s.views.options.Logger))
+	}, Quiet(s.views.options.Logger))
 	if err != nil {
 		return nil, fmt.Errorf("bus: Kafka subscriber: %w", err)
 	}

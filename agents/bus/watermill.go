@@ -2,13 +2,20 @@ package bus
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"aura/agents/event"
 )
+
+// Quiet is a log for Watermill's own words, without its everyday ones.
+func Quiet(log *slog.Logger) watermill.LoggerAdapter {
+	return watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})
+}
 
 // publisher is Watermill's view of a transport for those who write. It belongs to the transport: Close does nothing,
 // because Watermill's router closes a publisher with the first handler that stops.
