@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 
 	"aura/app/config"
 
@@ -82,12 +80,9 @@ func (b *operationsBackend) RotateKey(ctx context.Context, by api.Change) (api.K
 
 // RotateKey makes a new key for a store whose data directory no process has open.
 func RotateKey(ctx context.Context, cfg config.Config, by, reason string) (_ api.KeyRotation, err error) {
-	dir, there := cfg.Data.Dir, "aura.db"
-	if cfg.Store.URL != "" {
-		there = "" // the directory of keys and models will do
-	}
-	if _, err := os.Stat(filepath.Join(dir, there)); err != nil {
-		return api.KeyRotation{}, cli.Exit(cli.ExitPrecondition, err, "name the data directory with --data")
+	dir := cfg.Data.Dir
+	if err := hasStore(cfg); err != nil {
+		return api.KeyRotation{}, err
 	}
 	s, err := store.Open(ctx, storeOptions(cfg, slog.New(slog.DiscardHandler)))
 	var refused *store.Refused

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -45,12 +44,8 @@ func ExportModel(ctx context.Context, cfg config.Config, version int) (_ api.Mod
 	if err != nil {
 		return api.ModelFile{}, err
 	}
-	there := "aura.db"
-	if cfg.Store.URL != "" {
-		there = "" // the directory of models will do
-	}
-	if _, err := os.Stat(filepath.Join(cfg.Data.Dir, there)); err != nil {
-		return api.ModelFile{}, cli.Exit(cli.ExitPrecondition, err, "name the data directory with --data")
+	if err := hasStore(cfg); err != nil {
+		return api.ModelFile{}, err
 	}
 	opened := &closers{}
 	st, err := openStore(ctx, cfg, storeOptions(cfg, slog.New(slog.DiscardHandler)), opened)
@@ -116,11 +111,7 @@ func (im importing) run(ctx context.Context, r api.ModelImport, rows []gate.Labe
 	if err != nil {
 		return api.Imported{}, err
 	}
-	sample := make([]dataset.Row, len(rows))
-	for i, row := range rows {
-		sample[i] = dataset.Row{Values: row.Values, Bad: row.Bad}
-	}
-	if err := saveReference(ctx, im.store, s, v.Number, sample, scoresOf(m, rows), r.By); err != nil {
+	if err := saveReference(ctx, im.store, s, v.Number, samplesOf(rows), scoresOf(m, rows), r.By); err != nil {
 		return api.Imported{}, err
 	}
 	result := api.Imported{

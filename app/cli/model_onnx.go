@@ -14,11 +14,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"aura/app/config"
+	"aura/mlops/onnx"
 	"aura/web/api"
 )
 
 // maxModel bounds a model that is read from a file or a server.
-const maxModel = 128 << 20
+const maxModel = onnx.MaxBytes
 
 var schemaFlag = keyFlag{"schema", "schema.file", "schema of the data"}
 

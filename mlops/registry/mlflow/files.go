@@ -23,9 +23,10 @@ const (
 const (
 	pythonVersion = "3.11.7"
 	mlflowVersion = "3.17.2"
+	onnxVersion   = "1.23.2"
 )
 
-var requirements = []string{"mlflow==" + mlflowVersion, "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.32.0", "pandas==3.1.1"}
+var requirements = []string{"mlflow==" + mlflowVersion, "numpy==2.4.6", "onnx==" + onnxVersion, "onnxruntime==1.32.0", "pandas==3.1.1"}
 
 type file struct {
 	name    string
@@ -62,7 +63,7 @@ func describe(run, id, folder string, v registry.Version, content Content, now t
 	if len(content.ONNX) > 0 {
 		size += len(content.ONNX)
 		flavors["onnx"] = map[string]any{
-			"code": nil, "data": fileONNX, "onnx_version": "1.23.2", "providers": []string{"CPUExecutionProvider"},
+			"code": nil, "data": fileONNX, "onnx_version": onnxVersion, "providers": []string{"CPUExecutionProvider"},
 			"onnx_session_options": map[string]any{"intra_op_num_threads": 1, "inter_op_num_threads": 1},
 		}
 		flavors["python_function"] = map[string]any{
