@@ -136,24 +136,13 @@ func nothingToHeal(t *testing.T) {
 	p.well(t)
 	db := database(t, dir)
 	until(t, 30*time.Second, "the end of each incident", func() string {
-		var open string
-		err := db.QueryRow("SELECT COALESCE(string_agg(incident_type || ' ' || state, ', '), '') FROM incidents WHERE status IN ('OPEN', 'MITIGATING')").Scan(&open)
+		open, err := openIncidents(db)
 		if err != nil {
 			return err.Error()
 		}
 		return open
 	})
-	if err := p.interrupt(t); err != nil {
-		t.Fatalf("the drain failed: %v\n%s", err, tail(p.out.String(), 20))
-	}
-	var kinds string
-	var actions, restarts int
-	err := db.QueryRow("SELECT COALESCE(string_agg(DISTINCT incident_type, ', '), ''), (SELECT COUNT(*) FROM executed_actions), "+
-		"(SELECT COUNT(*) FROM agent_incarnations WHERE incarnation > 1) FROM incidents").Scan(&kinds, &actions, &restarts)
-	if err != nil || actions != 0 || restarts != 0 {
-		t.Errorf("%d needless actions, %d agents restarted, incidents of %q, %v", actions, restarts, kinds, err)
-	}
-	t.Logf("incidents: %s", kinds)
+	t.Logf("incidents: %s", nothingWasDone(t, p, db))
 	// What was committed as the server died, and answered to nobody, is adopted after a minute, or by the next start.
 	p = start(t, dir)
 	until(t, 30*time.Second, "a decision for what nobody followed", func() string {
