@@ -106,7 +106,7 @@ func (k *Kafka) newReader(topic string, lanes []*kafkaLane) (*kafkaReader, error
 	}
 	starts := make([]int64, len(lanes))
 	for i := range lanes {
-		if starts[i], err = endOf(client, topic, int32(i)); err != nil {
+		if starts[i], err = k.endOf(client, topic, int32(i)); err != nil {
 			return nil, errors.Join(fmt.Errorf("where %s/%d ends: %w", topic, i, err), consumer.Close(), client.Close())
 		}
 	}
@@ -121,12 +121,12 @@ func (k *Kafka) newReader(topic string, lanes []*kafkaLane) (*kafkaReader, error
 // leaderWithin is how long a partition may be without a leader before that is an error: one that was just created has none.
 const leaderWithin = 10 * time.Second
 
-// endOf asks where a partition ends.
-func endOf(client sarama.Client, topic string, partition int32) (int64, error) {
+// endOf asks where a partition ends, while the transport is open.
+func (k *Kafka) endOf(client sarama.Client, topic string, partition int32) (int64, error) {
 	for begun := time.Now(); ; {
 		at, err := client.GetOffset(topic, partition, sarama.OffsetNewest)
 		leaderless := errors.Is(err, sarama.ErrNotLeaderForPartition) || errors.Is(err, sarama.ErrLeaderNotAvailable)
-		if !leaderless || time.Since(begun) > leaderWithin {
+		if !leaderless || time.Since(begun) > leaderWithin || k.boxes.closed.Load() {
 			return at, err
 		}
 		time.Sleep(20 * time.Millisecond) // nothing tells when there is one
