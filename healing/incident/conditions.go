@@ -83,6 +83,15 @@ func (x *step) illBeforeLeaving() bool { return x.is(Restore) && x.shadowIll() }
 func (x *step) expiredChain() bool   { return x.expired() && x.executedInRung() }
 func (x *step) expiredRestore() bool { return x.expired() && x.is(Restore) }
 func (x *step) deniedChain() bool    { return x.decided(AGLDenied) && x.executedInRung() }
+
+// deniedForNow: only a limit that the clock soon lifts stands between an action and what follows it. To take back what was
+// done for that would throw away what was found out at some cost.
+func (x *step) deniedForNow() bool {
+	a := x.in.current()
+	return x.deniedChain() && a.Purpose == Forward && a.Asks < x.in.Settings.MaxAsks && x.ev.Decision.RetryAt.After(x.now) &&
+		x.ev.Decision.RetryAt.Sub(x.now) <= longestWait
+}
+
 func (x *step) deniedRestore() bool  { return x.decided(AGLDenied) && x.is(Restore) }
 
 func (x *step) askAgain() bool {

@@ -21,6 +21,9 @@ func stateEffects(in Incident) []Effect {
 	}
 	switch in.State {
 	case Proposed:
+		if in.SentAt.Before(a.NotBefore) {
+			return nil
+		}
 		fx.ID, fx.Type, fx.RequestID = a.RequestID, FxPolicy, a.RequestID
 	case AwaitingApproval:
 		fx.ID, fx.Type, fx.RequestID = a.RequestID, FxPolicy, a.RequestID

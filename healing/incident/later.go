@@ -16,6 +16,15 @@ func (r Rung) waits(now time.Time) bool {
 	return left > 0 && left <= longestWait
 }
 
+// askWhenAllowed keeps a follow-up that was denied only until a time. What its rung did before it stands meanwhile.
+func (x *step) askWhenAllowed() string {
+	a, at := x.in.current(), x.ev.Decision.RetryAt
+	text := a.Type + " " + x.denial()
+	x.askAnew(a)
+	a.NotBefore = at
+	return text + "; asked again in " + at.Sub(x.now).Round(time.Millisecond).String()
+}
+
 // askLater keeps a rung that was denied only until a time: it is the next one again if that is soon or none is left after
 // it, else it comes again at the ladder's end. Empty: it is over with it. What it needs is tested again with the new request.
 func (x *step) askLater(at time.Time) string {

@@ -65,6 +65,41 @@ func TestTheLastRungWaitsLonger(t *testing.T) {
 	opened(t, LatencySLOBreach, latencyLadder()[:1]).notYet(3*time.Minute).is(Escalated, StatusOpen)
 }
 
+// TestWhatFollowsWaitsForALimit: a cooldown of seconds takes nothing back of the rung that it comes after.
+func TestWhatFollowsWaitsForALimit(t *testing.T) {
+	trained := func() *script {
+		return drifted(t, map[string]bool{FactEarlierReference: false}).decide(AGLApproved).succeed("keep").proposes(AcceptReference)
+	}
+	s := trained()
+	asked := s.in.current().RequestID
+	s.notYet(40*time.Second).is(Proposed, StatusMitigating)
+	for _, f := range s.fx {
+		if f.Type == FxPolicy {
+			t.Errorf("asked again at once: %+v", f)
+		}
+	}
+	for range 39 {
+		s.wait(time.Second).sig(Confirmed).is(Proposed, StatusMitigating)
+		if len(s.fx) > 0 {
+			t.Fatalf("while it waits: %+v", s.fx)
+		}
+	}
+	s.wait(time.Second).sig(Confirmed).proposes(AcceptReference)
+	if again := s.emitted(FxPolicy).RequestID; again == asked || again != s.in.current().RequestID {
+		t.Errorf("request %s, before it %s", again, asked)
+	}
+	s.wait(2 * time.Second).sig(Confirmed).emitted(FxPolicy) // nobody has answered
+	s.decide(AGLApproved).is(Executing, StatusMitigating).succeed("").wait(time.Second).verdict(Healthy).is(Resolved, StatusResolved)
+	s.want("RESTORE_REFERENCE REFUSED", "TRIGGER_RETRAINING VERIFIED", "ACCEPT_REFERENCE VERIFIED")
+
+	trained().notYet(3*time.Minute).is(Undoing, StatusMitigating) // too far away
+	s = trained()
+	for range s.in.Settings.MaxAsks - 1 { // and not for ever
+		s.notYet(time.Second).is(Proposed, StatusMitigating).wait(time.Second)
+	}
+	s.notYet(time.Second).is(Undoing, StatusMitigating)
+}
+
 // TestAPersonsHoldIsWaitedOut: the ladder came to its end because a person held what a rung touches. When the hold ends and
 // the signal is still bad the ladder begins again, once.
 func TestAPersonsHoldIsWaitedOut(t *testing.T) {

@@ -58,7 +58,7 @@ func Step(in Incident, ev Event, now time.Time) (Incident, []Effect, error) {
 	if err := x.run(); err != nil {
 		return in, nil, err
 	}
-	if len(x.fx) == 0 && !out.State.Final() && now.Sub(out.SentAt) >= out.Settings.Resend && out.State != Escalated {
+	if len(x.fx) == 0 && !out.State.Final() && out.due(now) && out.State != Escalated {
 		out.SentAt = now
 		x.fx = stateEffects(out)
 	}
@@ -102,6 +102,14 @@ func Resume(in Incident, now time.Time, unsent bool) (Incident, []Effect) {
 		x.fx = append(x.fx, logEffect(out, e))
 	}
 	return out, x.fx
+}
+
+// due: what the state implies, and nobody has answered, is to be performed again; or its time has come.
+func (in *Incident) due(now time.Time) bool {
+	if a := in.current(); a != nil && in.State == Proposed && in.SentAt.Before(a.NotBefore) {
+		return !now.Before(a.NotBefore)
+	}
+	return now.Sub(in.SentAt) >= in.Settings.Resend
 }
 
 func notAfter(t, limit time.Time) time.Time {
@@ -215,6 +223,9 @@ func (x *step) deadline() time.Time {
 	case Detected:
 		return x.now.Add(s.DetectedTTL)
 	case Proposed:
+		if a != nil && a.NotBefore.After(x.now) {
+			return a.NotBefore.Add(s.DecisionTTL)
+		}
 		return x.now.Add(s.DecisionTTL)
 	case AwaitingApproval, Approved:
 		if a != nil && !a.ExpiresAt.IsZero() {

@@ -132,11 +132,15 @@ func (in Incident) paramsOf(r Rung) map[string]string {
 
 // ask asks again, since the approval expired before the action could run.
 func (x *step) ask() string {
-	a := x.in.current()
+	x.askAnew(x.in.current())
+	return "the approval expired before it could be used"
+}
+
+// askAnew makes the next request for an action.
+func (x *step) askAnew(a *Action) {
 	a.Asks++
 	a.RequestID = a.ID + "/r" + strconv.Itoa(a.Asks)
 	a.AGL, a.Envelope, a.ExpiresAt, a.SentAt = AGLPending, nil, time.Time{}, time.Time{}
-	return "the approval expired before it could be used"
 }
 
 func (x *step) hold() string {

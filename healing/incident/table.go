@@ -59,6 +59,7 @@ var table = []transition{
 	{From: from(AwaitingApproval), When: "deadline: denied", Guard: (*step).expired, To: Detected, Do: (*step).late},
 	{From: from(Proposed), On: EvDecision, When: "held for a person", Guard: on(AGLPending, AGLEscalated), To: AwaitingApproval, Do: (*step).hold},
 	{From: asked, On: EvDecision, When: "approved", Guard: on(AGLApproved, AGLModified), To: Approved, Do: (*step).approve},
+	{From: asked, On: EvDecision, When: "denied until later; something of the rung stands", Guard: (*step).deniedForNow, To: Proposed, Do: (*step).askWhenAllowed},
 	{From: asked, On: EvDecision, When: "denied; something of the rung stands", Guard: (*step).deniedChain, To: Undoing, Do: (*step).denyAndUndo},
 	{From: asked, On: EvDecision, When: "denied, model stays out", Guard: (*step).deniedRestore, To: Degraded, Do: (*step).denyRestore},
 	{From: asked, On: EvDecision, When: "denied", Guard: on(AGLDenied), To: Detected, Do: (*step).deny},

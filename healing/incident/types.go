@@ -151,6 +151,7 @@ type Action struct {
 	ProposedAt   time.Time          `json:"proposed_at"`
 	DecidedAt    time.Time          `json:"decided_at,omitzero"`
 	ExpiresAt    time.Time          `json:"expires_at,omitzero"` // of approval or envelope
+	NotBefore    time.Time          `json:"not_before,omitzero"` // a limit that the clock lifts stood in its way: it is asked for again then
 	SentAt       time.Time          `json:"sent_at,omitzero"`    // handed to the executor
 	StartedAt    time.Time          `json:"started_at,omitzero"`
 	ExecutedAt   time.Time          `json:"executed_at,omitzero"` // took effect: verdicts count data accepted after it
