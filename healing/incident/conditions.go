@@ -92,7 +92,7 @@ func (x *step) deniedForNow() bool {
 		x.ev.Decision.RetryAt.Sub(x.now) <= longestWait
 }
 
-func (x *step) deniedRestore() bool  { return x.decided(AGLDenied) && x.is(Restore) }
+func (x *step) deniedRestore() bool { return x.decided(AGLDenied) && x.is(Restore) }
 
 func (x *step) askAgain() bool {
 	a := x.in.current()
