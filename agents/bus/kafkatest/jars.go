@@ -27,7 +27,7 @@ func jars(t testing.TB) string {
 		t.Skip(reason)
 	}
 	if _, err := exec.LookPath("java"); err != nil {
-		missing("Kafka needs Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless)")
+		missing("Kafka needs Java 17 or newer (Debian: apt-get install default-jre-headless)")
 	}
 	dir, err := cache()
 	if err != nil {
