@@ -60,13 +60,14 @@ func (p prober) store(ctx context.Context) doctor.Finding {
 	return doctor.Good("%s %s: tables at version %d", what, c.Version, c.Schema)
 }
 
-// oneVersion is a repository of nothing but one version.
+// oneVersion is a repository of nothing but one version, whose file it doesn't keep: a look writes nothing.
 type oneVersion struct {
 	registry.Repository
 	v registry.Version
 }
 
 func (r oneVersion) Version(context.Context, int) (registry.Version, error) { return r.v, nil }
+func (r oneVersion) File(context.Context, string) ([]byte, error)           { return nil, registry.ErrNotFound }
 
 // model loads the champion from its file and has it score its probe, as a start does.
 func (p prober) model(ctx context.Context) doctor.Finding {
@@ -88,17 +89,26 @@ func (p prober) model(ctx context.Context) doctor.Finding {
 	if _, err := fmt.Sscan(fmt.Sprint(rows.Rows[0][0]), &v.Number); err != nil {
 		return doctor.Bad(remedy, "version %v: %v", rows.Rows[0][0], err)
 	}
-	m, err := registry.New(oneVersion{v: v}, p.cfg.Data.Dir, s).Load(ctx, v.Number)
+	m, err := registry.New(oneVersion{v: v}, p.cfg.Data.Dir, s, slog.New(slog.DiscardHandler)).Load(ctx, v.Number)
 	if err == nil {
 		err = m.Check()
 	}
 	switch {
+	case errors.As(err, &refused) && (refused.Code == registry.CodeFile || refused.Code == registry.CodeBroken) && p.kept(ctx):
+		return doctor.Good("version %d (%.12s) decides; its file isn't whole here, and the start fetches it from the database", v.Number, v.Digest)
 	case errors.As(err, &refused):
 		return doctor.Bad(remedy, "version %d: %s", v.Number, refused.Message)
 	case err != nil:
 		return doctor.Bad(remedy, "version %d: %v", v.Number, err)
 	}
 	return doctor.Good("version %d (%.12s) decides, loads and scores as it did when it was made", v.Number, v.Digest)
+}
+
+// kept reports whether the database has the champion's file, for processes that lack it.
+func (p prober) kept(ctx context.Context) bool {
+	rows, err := store.Query(ctx, storeOptions(p.cfg, slog.New(slog.DiscardHandler)), `SELECT 1 FROM aliases a JOIN model_versions v ON v.number = a.version
+		JOIN model_files f ON f.digest = v.digest WHERE a.alias = 'champion' GROUP BY f.digest HAVING COUNT(*) = MAX(f.parts)`, 1)
+	return err == nil && len(rows.Rows) == 1 // an error: tables of an earlier program
 }
 
 func (p prober) bus(context.Context) doctor.Finding {

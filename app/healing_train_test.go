@@ -25,7 +25,7 @@ func training(t *testing.T, kind string, stop func(ctx context.Context) (context
 			t.Fatal(e)
 		}
 		defer st.Close(context.Background()) //nolint:errcheck // nothing was written
-		s := &system{store: st, schema: schema.Builtin(), registry: registry.New(st, t.TempDir(), schema.Builtin()), log: slog.New(slog.DiscardHandler)}
+		s := &system{store: st, schema: schema.Builtin(), registry: registry.New(st, t.TempDir(), schema.Builtin(), slog.New(slog.DiscardHandler)), log: slog.New(slog.DiscardHandler)}
 		ctx, cancel := stop(t.Context())
 		defer cancel()
 		_, err = s.Retrain(ctx, healing.Training{

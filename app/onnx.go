@@ -53,7 +53,7 @@ func ExportModel(ctx context.Context, cfg config.Config, version int) (_ api.Mod
 		return api.ModelFile{}, err
 	}
 	defer func() { err = errors.Join(err, opened.close(context.WithoutCancel(ctx))) }()
-	f, err := onnxOf(ctx, newRegistry(cfg, st, s), version)
+	f, err := onnxOf(ctx, newRegistry(cfg, st, s, slog.New(slog.DiscardHandler)), version)
 	var refused *registry.Refused
 	if errors.As(err, &refused) {
 		return f, cli.Exit(cli.ExitPrecondition, err, "")
@@ -71,8 +71,8 @@ func ImportModel(ctx context.Context, cfg config.Config, r cli.ImportRequest) (r
 	if _, err := registry.ImportModel(s, r.Content, onnx.Options{Columns: r.Columns, Bad: r.Bad}, registry.Info{}); err != nil {
 		return result, importRefused(err) // before anything is opened
 	}
-	opened := &closers{}
-	st, err := openStore(ctx, cfg, storeOptions(cfg, newLog(cfg, r.Streams.Err)), opened)
+	opened, log := &closers{}, newLog(cfg, r.Streams.Err)
+	st, err := openStore(ctx, cfg, storeOptions(cfg, log), opened)
 	if err != nil {
 		return result, err
 	}
@@ -81,7 +81,7 @@ func ImportModel(ctx context.Context, cfg config.Config, r cli.ImportRequest) (r
 	if err != nil {
 		return result, err
 	}
-	result, err = importing{newRegistry(cfg, st, s), st}.run(ctx, r.ModelImport, rows, from)
+	result, err = importing{newRegistry(cfg, st, s, log), st}.run(ctx, r.ModelImport, rows, from)
 	return result, importRefused(err)
 }
 

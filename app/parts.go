@@ -103,8 +103,8 @@ func newView(ctx context.Context, s *store.Store, log *slog.Logger) (*desired.Vi
 	return desired.New(ctx, s, log)
 }
 
-func newRegistry(cfg config.Config, s *store.Store, sch *schema.Schema) *registry.Registry {
-	return registry.New(s, cfg.Data.Dir, sch)
+func newRegistry(cfg config.Config, s *store.Store, sch *schema.Schema, log *slog.Logger) *registry.Registry {
+	return registry.New(s, cfg.Data.Dir, sch, log.With("component", "registry"))
 }
 
 func newChampion(r *registry.Registry, view *desired.View, log *slog.Logger) *model.Champion {

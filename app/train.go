@@ -35,6 +35,13 @@ func newFirstModel(cfg config.Config, log *slog.Logger, s *schema.Schema, data *
 
 // ensure trains and promotes the first model where the registry has no champion.
 func (f *firstModel) ensure(ctx context.Context) error {
+	n, err := f.registry.Share(ctx)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		f.log.Info("model files of an earlier program are in the database now", "n", n)
+	}
 	v, _, err := f.registry.Champion(ctx)
 	if err == nil {
 		return f.fits(ctx, v)
@@ -135,7 +142,7 @@ func Train(ctx context.Context, loaded config.Loaded, r cli.TrainRequest) (resul
 	if err != nil {
 		return result, trainingRefused(err)
 	}
-	reg := newRegistry(cfg, st, s)
+	reg := newRegistry(cfg, st, s, log)
 	v, err := reg.Register(ctx, fit.Model, registry.Note{By: "cli", Text: "aura train"})
 	if err != nil {
 		return result, err

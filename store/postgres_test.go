@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"flag"
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -45,6 +48,12 @@ func TestPostgres(t *testing.T) {
 	t.Run("Registry", func(t *testing.T) {
 		registrytest.Repository(t, func(t *testing.T) registry.Repository { return open(t) })
 	})
+	t.Run("ModelFiles", func(t *testing.T) {
+		registrytest.Shared(t, func(t *testing.T) [2]registry.Repository {
+			address := server.DatabaseLike(t, template)
+			return [2]registry.Repository{openServerAt(t, address), openServerAt(t, address)}
+		})
+	})
 	t.Run("StateMachine", func(t *testing.T) {
 		f := flag.Lookup("rapid.checks")
 		if f.Value.String() == f.DefValue {
@@ -57,7 +66,7 @@ func TestPostgres(t *testing.T) {
 	})
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
 		"Psql": testPsql, "QueryRefuses": testServerQueryRefuses, "NoText": testNoText, "PasswordIsTold": testPasswordIsNowhere,
-		"Scratch": testScratch, "Settings": testServerSettings,
+		"HalfAModelFile": testHalfAModelFile, "Scratch": testScratch, "Settings": testServerSettings,
 		"TwoProcessesStart": testTwoProcessesStart, "TwoProcessesDecideOnce": testTwoProcessesDecideOnce, "TwoProcessesOneFence": testTwoProcessesOneFence,
 		"TwoProcessesOneLease": testTwoProcessesOneLease, "TwoProcessesOneFloor": testTwoProcessesOneFloor,
 		"FrozenTransaction": testFrozenTransaction, "AChangeWaitsForDecisions": testAChangeWaitsForDecisions,
@@ -164,6 +173,35 @@ func testScratch(t *testing.T, server *pgtest.Server) {
 	closeStore(t, in)
 	must(t, remove(t.Context()))
 	equal(t, "schemas", server.Psql(t, address, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'aura%'"), "0")
+}
+
+// testHalfAModelFile: what a killed process has begun to save is no file, until it is saved whole.
+func testHalfAModelFile(t *testing.T, server *pgtest.Server) {
+	s, ctx := two(t, server), t.Context()
+	data := make([]byte, 2*modelPart+1)
+	data[2*modelPart] = 7
+	for _, killedAt := range []int{1, 2} {
+		digest := fmt.Sprint(killedAt)
+		_, err := s[0].CreateVersion(ctx, registry.Version{Number: killedAt, Digest: digest, SchemaDigest: "s", SchemaName: "s", File: digest, CreatedBy: "ann"})
+		must(t, err)
+		for part := range killedAt {
+			must(t, s[0].w.do(ctx, func(t *tx) error {
+				return t.w.exec(sqlSavePart, digest, part, 3, data[part*modelPart:(part+1)*modelPart])
+			}))
+		}
+		_, err = s[1].File(ctx, digest)
+		equal(t, "half of it", errors.Is(err, registry.ErrNotFound), true)
+		unsaved, err := s[1].Unsaved(ctx)
+		must(t, err)
+		equal(t, "unsaved", [2]int{len(unsaved), unsaved[0].Number}, [2]int{1, killedAt})
+		must(t, s[1].SaveFile(ctx, digest, data))
+		got, err := s[0].File(ctx, digest)
+		must(t, err)
+		equal(t, "all of it", bytes.Equal(got, data), true)
+	}
+	unsaved, err := s[0].Unsaved(ctx)
+	must(t, err)
+	equal(t, "unsaved", len(unsaved), 0)
 }
 
 // testServerSettings: what was answered is on disk whatever the role's default says.

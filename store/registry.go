@@ -128,6 +128,10 @@ func (s *Store) Versions(ctx context.Context, limit, before int) ([]registry.Ver
 	if err := db.Find(&rows).Error; err != nil {
 		return nil, readErr("read versions", err)
 	}
+	return versionsOf(rows)
+}
+
+func versionsOf(rows []storedVersion) ([]registry.Version, error) {
 	out := make([]registry.Version, len(rows))
 	for i := range rows {
 		v, err := rows[i].value()

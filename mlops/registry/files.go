@@ -1,6 +1,9 @@
 package registry
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +26,9 @@ func fileName(n int, digest string) string {
 // writeFile makes name durable with all of data or not at all: a temporary file in the same folder, synced, renamed, and
 // the folder synced, so that after the return neither a crash nor a power cut takes it away.
 func writeFile(dir, name string, data []byte) (err error) {
+	if err := below(name); err != nil {
+		return err
+	}
 	path := filepath.Join(dir, filepath.FromSlash(name))
 	folder := filepath.Dir(path)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -73,10 +79,28 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// below refuses a name that leads out of the directory.
+func below(name string) error {
+	if !filepath.IsLocal(filepath.FromSlash(name)) {
+		return &Refused{CodeFile, fmt.Sprintf("the row names the file %q, which is not below the registry's directory", name), nil}
+	}
+	return nil
+}
+
+// intact reports whether data is the model file of a digest: that of all but its end, which repeats it.
+func intact(data []byte, digest string) bool {
+	end := len(data) - sha256.Size
+	if end < 0 {
+		return false
+	}
+	sum := sha256.Sum256(data[:end])
+	return bytes.Equal(sum[:], data[end:]) && hex.EncodeToString(sum[:]) == digest
+}
+
 // readFile reads a model file; a missing one is Refused. The row's name may not lead out of the directory.
 func readFile(dir, name string) ([]byte, error) {
-	if !filepath.IsLocal(filepath.FromSlash(name)) {
-		return nil, &Refused{CodeFile, fmt.Sprintf("the row names the file %q, which is not below the registry's directory", name), nil}
+	if err := below(name); err != nil {
+		return nil, err
 	}
 	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -13,13 +13,14 @@ import (
 	"aura/mlops/dataset"
 	"aura/mlops/onnx"
 	"aura/mlops/registry"
+	"aura/mlops/registry/registrytest"
 	"aura/mlops/schema"
 )
 
 // imported is a model that came as ONNX, and the forest that it was exported from.
 func imported(t testing.TB) (m, from *registry.Model) {
 	t.Helper()
-	from = newModel(t, schema.Builtin(), 3)
+	from = registrytest.Model(t, schema.Builtin(), 3)
 	file, err := from.ONNX()
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func TestReasonsAreTheSchemasWords(t *testing.T) {
-	m := newModel(t, schema.Builtin(), 1)
+	m := registrytest.Model(t, schema.Builtin(), 1)
 	x := schema.Builtin().Vector(schema.Vector{420, 85, 15_000, 60_000, 0.2})
 	reasons := m.Reasons(x)
 	if len(reasons) == 0 || len(reasons) > registry.MaxReasons {
@@ -54,12 +55,12 @@ func TestAModelOfAnotherSchemaIsRefused(t *testing.T) {
 		}
 		return s
 	}
-	other := registry.New(b.repo, b.dir, parse(otherSchema)) // same columns, another transform of income
+	other := registry.New(b.repo, b.dir, parse(otherSchema), slog.New(slog.DiscardHandler)) // same columns, another transform of income
 	_, err := other.Promote(t.Context(), 1, "ann", "of another schema")
 	refused(t, err, registry.CodeSchema)
 
 	policy := strings.Replace(string(schema.BuiltinYAML()), "approve_below: 0.25", "approve_below: 0.20", 1)
-	same := registry.New(b.repo, b.dir, parse(policy))
+	same := registry.New(b.repo, b.dir, parse(policy), slog.New(slog.DiscardHandler))
 	if _, err := same.Promote(t.Context(), 1, "ann", "only the policy differs"); err != nil {
 		t.Errorf("a change of policy needs a new model: %v", err)
 	}
@@ -85,7 +86,7 @@ func TestAModelOfAnotherSchemaIsRefused(t *testing.T) {
 // A file that is whole and signed with the right digest, but votes otherwise than recorded, isn't trusted either.
 func TestTheProbeIsScored(t *testing.T) {
 	s := schema.Builtin()
-	m := newModel(t, s, 1)
+	m := registrytest.Model(t, s, 1)
 	raw, _ := m.Forest().Section("probe")
 	lied := strings.Replace(string(raw), `"raw":0.`, `"raw":0.9`, 1)
 	f, err := m.Forest().With(nil, forest.Section{Name: "probe", Data: []byte(lied)})
@@ -100,13 +101,13 @@ func TestTheProbeIsScored(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, m.Check(), registry.CodeProbe)
-	_, err = registry.New(registrytest.NewMemory(), t.TempDir(), s).Register(t.Context(), m, registry.Note{})
+	_, err = registry.New(registrytest.NewMemory(), t.TempDir(), s, slog.New(slog.DiscardHandler)).Register(t.Context(), m, registry.Note{})
 	refused(t, err, registry.CodeProbe)
 }
 
 func BenchmarkLoadAndCheck(b *testing.B) {
 	s := schema.Builtin()
-	data, err := newModel(b, s, 1).Encode()
+	data, err := registrytest.Model(b, s, 1).Encode()
 	if err != nil {
 		b.Fatal(err)
 	}

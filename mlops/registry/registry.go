@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -15,14 +16,15 @@ type Registry struct {
 	repo   Repository
 	dir    string
 	schema *schema.Schema
+	log    *slog.Logger
 
 	mu sync.Mutex // one Register, Promote or Rollback at a time
 }
 
 // New returns the registry of dir, where model files go into models/. Models are bound to s; those that don't fit it are
 // refused when loaded.
-func New(repo Repository, dir string, s *schema.Schema) *Registry {
-	return &Registry{repo: repo, dir: dir, schema: s}
+func New(repo Repository, dir string, s *schema.Schema, log *slog.Logger) *Registry {
+	return &Registry{repo: repo, dir: dir, schema: s, log: log}
 }
 
 // Schema is the schema that models are bound to.
@@ -34,7 +36,7 @@ type Note struct {
 	Text string
 }
 
-// Register writes the model's file and then its row, and returns the new version.
+// Register writes the model's file, here and in the repository, and then its row, and returns the new version.
 func (r *Registry) Register(ctx context.Context, m *Model, note Note) (Version, error) {
 	if err := m.Check(); err != nil {
 		return Version{}, err
@@ -45,6 +47,9 @@ func (r *Registry) Register(ctx context.Context, m *Model, note Note) (Version, 
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.repo.SaveFile(ctx, m.Digest, data); err != nil {
+		return Version{}, fmt.Errorf("registry: keep the file of model %.12s: %w", m.Digest, err)
+	}
 	for range maxAttempts {
 		n, err := r.nextNumber(ctx)
 		if err != nil {
@@ -84,14 +89,24 @@ func (r *Registry) nextNumber(ctx context.Context) (int, error) {
 	return last[0].Number + 1, nil
 }
 
-// Load reads a version's file and returns its model, ready to score. It is Refused if there is no such version, its file
-// is missing or isn't the one that was registered, or it doesn't fit the schema.
+// Load reads a version's file and returns its model, ready to score. A file that is missing here, or isn't the one that was
+// registered, is replaced by the repository's, if that keeps files. It is Refused if there is no such version or no such
+// file, or it doesn't fit the schema.
 func (r *Registry) Load(ctx context.Context, version int) (*Model, error) {
 	v, err := r.Version(ctx, version)
 	if err != nil {
 		return nil, err
 	}
 	data, err := readFile(r.dir, v.File)
+	if err != nil || !intact(data, v.Digest) {
+		kept, keptErr := r.fetch(ctx, v)
+		switch {
+		case keptErr == nil:
+			data, err = kept, nil
+		case !errors.Is(keptErr, ErrNotFound):
+			return nil, keptErr
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +119,44 @@ func (r *Registry) Load(ctx context.Context, version int) (*Model, error) {
 			v.File, m.Digest, version, v.Digest), nil}
 	}
 	return m, nil
+}
+
+// fetch returns a version's file as the repository keeps it, and writes it where the version says. That it can't be written is
+// no reason not to use it. ErrNotFound where the repository keeps none.
+func (r *Registry) fetch(ctx context.Context, v Version) ([]byte, error) {
+	data, err := r.repo.File(ctx, v.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("registry: fetch the file of version %d: %w", v.Number, err)
+	}
+	if !intact(data, v.Digest) {
+		return nil, &Refused{CodeBroken, fmt.Sprintf("the file of version %d is not here, and the database's copy is not the one that was registered; restore the file %s, or promote another version",
+			v.Number, v.File), nil}
+	}
+	if err := writeFile(r.dir, v.File, data); err != nil {
+		r.log.Warn("a model file from the database could not be written here; it is fetched again when it is needed", "version", v.Number, "err", err)
+		return data, nil
+	}
+	r.log.Info("model file fetched from the database", "version", v.Number, "file", v.File)
+	return data, nil
+}
+
+// Share has the repository keep the files that lie here and that an earlier program gave to nobody. It returns how many.
+func (r *Registry) Share(ctx context.Context) (n int, err error) {
+	versions, err := r.repo.Unsaved(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("registry: list versions without a file: %w", err)
+	}
+	for _, v := range versions {
+		data, err := readFile(r.dir, v.File)
+		if err != nil || !intact(data, v.Digest) {
+			continue // it may lie in the directory of another process
+		}
+		if err := r.repo.SaveFile(ctx, v.Digest, data); err != nil {
+			return n, fmt.Errorf("registry: keep the file of version %d: %w", v.Number, err)
+		}
+		n++
+	}
+	return n, nil
 }
 
 // Promote puts a version in charge: champion, while the champion until now becomes previous. The target is loaded and

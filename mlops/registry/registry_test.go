@@ -1,9 +1,9 @@
 package registry_test
 
 import (
-	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,29 +11,10 @@ import (
 	"testing"
 
 	"aura/mlops/dataset"
-	"aura/mlops/forest"
 	"aura/mlops/registry"
 	"aura/mlops/registry/registrytest"
 	"aura/mlops/schema"
 )
-
-// newModel trains a small forest; each seed gives another one.
-func newModel(t testing.TB, s *schema.Schema, seed uint64) *registry.Model {
-	t.Helper()
-	d := forest.Data{Columns: registry.Columns(s)}
-	for _, r := range dataset.Synthetic(400, seed) {
-		d.X, d.Y = append(d.X, s.Vector(r.Values)), append(d.Y, r.Bad)
-	}
-	f, err := forest.Train(context.Background(), d, forest.Params{Trees: 10, Depth: 5, Seed: seed}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := registry.NewModel(s, f, registry.Info{Metrics: registry.Metrics{HoldoutAUC: 0.9}, Window: registry.Window{Rows: 400}, Seed: seed})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
 
 type bundle struct {
 	repo     *registrytest.Memory
@@ -45,9 +26,9 @@ type bundle struct {
 func setup(t *testing.T, versions int) *bundle {
 	t.Helper()
 	b := &bundle{repo: registrytest.NewMemory(), dir: t.TempDir()}
-	b.registry = registry.New(b.repo, b.dir, schema.Builtin())
+	b.registry = registry.New(b.repo, b.dir, schema.Builtin(), slog.New(slog.DiscardHandler))
 	for i := range versions {
-		m := newModel(t, schema.Builtin(), uint64(i+1))
+		m := registrytest.Model(t, schema.Builtin(), uint64(i+1))
 		v, err := b.registry.Register(t.Context(), m, registry.Note{By: "tester", Text: "for a test"})
 		if err != nil || v.Number != i+1 {
 			t.Fatalf("registered %+v, %v", v, err)
@@ -77,6 +58,14 @@ func refused(t *testing.T, err error, code string) {
 
 func TestMemoryPassesTheSuite(t *testing.T) {
 	registrytest.Repository(t, func(*testing.T) registry.Repository { return registrytest.NewMemory() })
+}
+
+func TestProcessesShareFiles(t *testing.T) {
+	registrytest.Shared(t, func(*testing.T) [2]registry.Repository {
+		m := registrytest.NewMemory()
+		m.Shared = true
+		return [2]registry.Repository{m, m}
+	})
 }
 
 func TestRegisterAndLoad(t *testing.T) {
@@ -200,7 +189,7 @@ func TestABrokenTargetIsRefused(t *testing.T) {
 		{"bit in the trees", flip(func(n int) int { return n / 2 }), registry.CodeBroken},
 		{"bit in the checksum", flip(func(n int) int { return n - 1 }), registry.CodeBroken},
 		{"another model", func(t *testing.T, path string) {
-			data, err := newModel(t, schema.Builtin(), 77).Encode()
+			data, err := registrytest.Model(t, schema.Builtin(), 77).Encode()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -238,7 +227,7 @@ func TestAFailedRowLeavesNoVersion(t *testing.T) {
 	b := setup(t, 1)
 	boom := errors.New("disk full")
 	b.repo.Fail = func(string) error { return boom }
-	_, err := b.registry.Register(t.Context(), newModel(t, schema.Builtin(), 9), registry.Note{})
+	_, err := b.registry.Register(t.Context(), registrytest.Model(t, schema.Builtin(), 9), registry.Note{})
 	var r *registry.Refused
 	if !errors.Is(err, boom) || errors.As(err, &r) {
 		t.Errorf("got %v, want the repository's error and no refusal", err)
@@ -247,7 +236,7 @@ func TestAFailedRowLeavesNoVersion(t *testing.T) {
 		t.Errorf("promote: %v", err)
 	}
 	b.repo.Fail = nil
-	v, err := b.registry.Register(t.Context(), newModel(t, schema.Builtin(), 10), registry.Note{})
+	v, err := b.registry.Register(t.Context(), registrytest.Model(t, schema.Builtin(), 10), registry.Note{})
 	if err != nil || v.Number != 2 {
 		t.Errorf("after the failure: %+v, %v", v, err)
 	}
@@ -258,9 +247,12 @@ func TestAFailedRowLeavesNoVersion(t *testing.T) {
 
 func TestTheFileIsThereBeforeTheRow(t *testing.T) {
 	b := setup(t, 0)
-	m := newModel(t, schema.Builtin(), 1)
+	m := registrytest.Model(t, schema.Builtin(), 1)
 	seen := false
-	b.repo.Fail = func(string) error {
+	b.repo.Fail = func(operation string) error {
+		if operation != "CreateVersion" {
+			return nil
+		}
 		data, err := os.ReadFile(filepath.Join(b.dir, "models", "v000001-"+m.Digest[:12]+".aura"))
 		if err != nil {
 			t.Error(err)
@@ -273,7 +265,7 @@ func TestTheFileIsThereBeforeTheRow(t *testing.T) {
 		t.Errorf("the whole file was there before its row: %v (%v)", seen, err)
 	}
 	b.dir = filepath.Join(b.dir, "models", "v000001-"+m.Digest[:12]+".aura") // a directory that can't be made
-	if _, err := registry.New(b.repo, b.dir, schema.Builtin()).Register(t.Context(), m, registry.Note{}); err == nil || errors.Is(err, fs.ErrNotExist) {
+	if _, err := registry.New(b.repo, b.dir, schema.Builtin(), slog.New(slog.DiscardHandler)).Register(t.Context(), m, registry.Note{}); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an unusable directory: %v", err)
 	}
 	if list, _ := b.repo.Versions(t.Context(), 10, 0); len(list) != 1 {
@@ -294,8 +286,8 @@ func TestRowsMayNotLeadOutOfTheDirectory(t *testing.T) {
 
 func TestManyRegisterAtOnce(t *testing.T) {
 	b := setup(t, 0)
-	other := registry.New(b.repo, b.dir, schema.Builtin()) // as another process would
-	m := newModel(t, schema.Builtin(), 1)
+	other := registry.New(b.repo, b.dir, schema.Builtin(), slog.New(slog.DiscardHandler)) // as another process would
+	m := registrytest.Model(t, schema.Builtin(), 1)
 	var wg sync.WaitGroup
 	for i := range 8 {
 		r := []*registry.Registry{b.registry, other}[i%2]

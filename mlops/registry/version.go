@@ -5,9 +5,11 @@
 // ONNX, bound to the schema it was made for, so that a model that doesn't fit can't be made or loaded), and the rules by which aliases move. Rows belong to whoever implements
 // Repository (store does). It imports mlops/{schema,forest,ensemble,onnx,explain}; a trainer hands it Models, a scorer needs nothing else.
 //
-// Ordering: a file is on disk, synced, before its row is written; a crash between the two leaves a file without a row,
-// which is never read. An alias moves only after its target has been loaded from its file and has scored the probe, so a
-// switch to a broken, missing or foreign model is Refused and nothing changes. A file is never written again.
+// Ordering: a file is on disk, synced, and kept by the Repository where other processes have other directories, before its
+// row is written; a crash in between leaves a file without a row, which is never read. An alias moves only after its target
+// has been loaded from its file and has scored the probe, so a switch to a broken, missing or foreign model is Refused and
+// nothing changes. A file is written again only where the one that lies there is missing or isn't the one that was
+// registered, from the Repository's.
 //
 // Blocking: methods do file and repository I/O and obey ctx between steps. A Registry may be used from any number of
 // goroutines; those that write are taken one at a time. A Model is immutable. Tests use a Repository in memory.
@@ -28,8 +30,8 @@ const (
 
 // Errors of a Repository.
 var (
-	// ErrNotFound says that there is no such version.
-	ErrNotFound = errors.New("registry: no such version")
+	// ErrNotFound says that there is no such version, or no such file.
+	ErrNotFound = errors.New("registry: no such version or file")
 	// ErrTaken says that a version of this number exists already.
 	ErrTaken = errors.New("registry: the version's number is taken")
 )
@@ -83,6 +85,13 @@ type Repository interface {
 	CreateVersion(ctx context.Context, v Version) (Version, error)
 	// Version returns one; ErrNotFound if there is none.
 	Version(ctx context.Context, number int) (Version, error)
+	// SaveFile keeps a model file, by its digest, for the processes that have another directory; the same again does nothing.
+	// Where one directory has the rows alone nothing is kept.
+	SaveFile(ctx context.Context, digest string, data []byte) error
+	// File returns what SaveFile has kept whole; ErrNotFound.
+	File(ctx context.Context, digest string) ([]byte, error)
+	// Unsaved returns the versions whose files SaveFile should have kept and has not: an earlier program's.
+	Unsaved(ctx context.Context) ([]Version, error)
 	// Versions returns up to limit versions, newest first, with numbers below before (0 = from the newest).
 	Versions(ctx context.Context, limit, before int) ([]Version, error)
 	// Aliases returns which version each alias names; one that names none is absent.

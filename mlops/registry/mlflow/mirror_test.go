@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -41,7 +42,7 @@ func newMirrored(t *testing.T, url, model string, versions int) *mirrored {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &mirrored{t: t, url: url, registry: registry.New(registrytest.NewMemory(), t.TempDir(), schema.Builtin()), model: model}
+	m := &mirrored{t: t, url: url, registry: registry.New(registrytest.NewMemory(), t.TempDir(), schema.Builtin(), slog.New(slog.DiscardHandler)), model: model}
 	m.mirror = mlflow.NewMirror(mlflow.Options{
 		Client: c, Registry: m.registry, Model: model, Experiment: "credit decisions",
 		Export: func(m *registry.Model) ([]byte, error) { return onnx.Export(m.Schema(), m.Forest(), nil) },

@@ -18,13 +18,16 @@ type Memory struct {
 	aliases    map[string]int
 	history    []registry.AliasChange
 	generation int64
-	// Fail, if not nil, is asked before each write, by its name, and its error returned.
+	files      map[string][]byte
+	// Shared has it keep files, as a repository of several directories does.
+	Shared bool
+	// Fail, if not nil, is asked before each write and before File, by its name, and its error returned.
 	Fail func(operation string) error
 }
 
 // NewMemory returns an empty repository.
 func NewMemory() *Memory {
-	return &Memory{versions: make(map[int]registry.Version), aliases: make(map[string]int)}
+	return &Memory{versions: make(map[int]registry.Version), aliases: make(map[string]int), files: make(map[string][]byte)}
 }
 
 func (m *Memory) fail(operation string) error {
@@ -57,6 +60,43 @@ func (m *Memory) Version(_ context.Context, number int) (registry.Version, error
 		return v, registry.ErrNotFound
 	}
 	return v, nil
+}
+
+// SaveFile implements registry.Repository.
+func (m *Memory) SaveFile(_ context.Context, digest string, data []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.fail("SaveFile"); err != nil || !m.Shared {
+		return err
+	}
+	m.files[digest] = slices.Clone(data)
+	return nil
+}
+
+// File implements registry.Repository.
+func (m *Memory) File(_ context.Context, digest string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.fail("File"); err != nil {
+		return nil, err
+	}
+	data, ok := m.files[digest]
+	if !ok {
+		return nil, registry.ErrNotFound
+	}
+	return slices.Clone(data), nil
+}
+
+// Unsaved implements registry.Repository.
+func (m *Memory) Unsaved(context.Context) (list []registry.Version, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, n := range slices.Sorted(maps.Keys(m.versions)) {
+		if _, kept := m.files[m.versions[n].Digest]; m.Shared && !kept {
+			list = append(list, m.versions[n])
+		}
+	}
+	return list, nil
 }
 
 // Versions implements registry.Repository.
