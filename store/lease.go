@@ -20,8 +20,8 @@ type Lease struct {
 	Incarnation int64
 	Epoch       int64
 	ExpiresAt   time.Time
-	// Held says that the holder lives in this process and the lease has not expired.
-	Held bool
+	// Held says that the holder lives in this process and the lease has not expired, Free that anybody may take it now.
+	Held, Free bool
 }
 
 type storedLease struct {
@@ -37,16 +37,21 @@ type storedLease struct {
 func (storedLease) TableName() string { return "leases" }
 
 func (s *Store) lease(r *storedLease, now time.Time) Lease {
+	lasts := r.ExpiresAt > micros(now)
 	return Lease{
 		Name: r.Name, Holder: r.Holder, Incarnation: r.Incarnation, Epoch: r.Epoch, ExpiresAt: fromMicros(r.ExpiresAt),
-		Held: r.Process == s.process && r.ExpiresAt > micros(now),
+		Held: r.Process == s.process && lasts, Free: !lasts || !s.mayLive(r),
 	}
 }
+
+// mayLive reports whether the process that took a lease may be running: another one's end is proved by the directory's
+// lock, and by nothing on a server.
+func (s *Store) mayLive(r *storedLease) bool { return r.Process == s.process || !s.dialect.alone() }
 
 // AcquireLease gives the lease to a holder (an agent instance) in its n-th incarnation, with the next epoch, if nobody
 // has it: it is new, was released or has expired, by the database's clock; or it was an earlier incarnation of the same
 // holder; or, in a directory, its holder lived in another process, which the directory's lock proves dead. Who has it
-// already keeps its epoch and gets the new ttl. *Refused lease_held otherwise.
+// already, in this process, keeps its epoch and gets the new ttl. *Refused lease_held otherwise.
 func (s *Store) AcquireLease(ctx context.Context, name, holder string, incarnation int64, ttl time.Duration) (Lease, error) {
 	if name == "" || holder == "" || ttl <= 0 {
 		return Lease{}, refuse(CodeInvalid, "a lease needs a name, a holder and a time to live")
@@ -60,15 +65,14 @@ func (s *Store) AcquireLease(ctx context.Context, name, holder string, incarnati
 		if err != nil {
 			return Lease{}, err
 		}
-		shared := !t.w.dialect.alone()
-		alive := (row.Process == s.process || shared) && row.ExpiresAt > micros(now)
+		same := row.Holder == holder && row.Incarnation == incarnation
 		switch {
-		case (row.Process == s.process || shared) && row.Holder == holder && row.Incarnation > incarnation:
+		case s.mayLive(&row) && row.Holder == holder && row.Incarnation > incarnation:
 			return Lease{}, refuse(CodeLeaseHeld, "%s is fenced: incarnation %d of it had the lease %s", holder, row.Incarnation, name)
-		case row.Process == s.process && row.Holder == holder && row.Incarnation == incarnation && row.ExpiresAt > 0:
+		case row.Process == s.process && same && row.ExpiresAt > 0:
 			row.ExpiresAt = micros(now.Add(ttl))
 			return s.lease(&row, now), t.db.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error
-		case alive && row.Holder != holder:
+		case !s.lease(&row, now).Free && (row.Holder != holder || same):
 			return Lease{}, refuse(CodeLeaseHeld, "%s holds the lease %s", row.Holder, name)
 		}
 		row = storedLease{name, holder, incarnation, s.process, row.Epoch + 1, micros(now), micros(now.Add(ttl))}
@@ -101,7 +105,7 @@ func (s *Store) RenewLease(ctx context.Context, l Lease, ttl time.Duration) (Lea
 		if err != nil {
 			return Lease{}, err
 		}
-		l.ExpiresAt, l.Held = fromMicros(micros(now.Add(ttl))), ttl > 0
+		l.ExpiresAt, l.Held, l.Free = fromMicros(micros(now.Add(ttl))), ttl > 0, ttl <= 0
 		return l, t.w.exec("UPDATE leases SET expires_at = ? WHERE name = ?", micros(l.ExpiresAt), l.Name)
 	})
 }
@@ -120,7 +124,7 @@ func (s *Store) LeaseOf(ctx context.Context, name string) (Lease, error) {
 		return Lease{}, readErr("read a lease", err)
 	}
 	if len(rows) == 0 {
-		return Lease{Name: name}, nil
+		return Lease{Name: name, Free: true}, nil
 	}
 	if s.dialect.alone() {
 		return s.lease(&rows[0], time.Now()), nil

@@ -222,12 +222,20 @@ func testTwoProcessesOneLease(t *testing.T, server *pgtest.Server) {
 	s, ctx := two(t, server), t.Context()
 	a, err := s[0].AcquireLease(ctx, LeaseHealing, "a", 1, time.Hour)
 	must(t, err)
-	_, err = s[1].AcquireLease(ctx, LeaseHealing, "b", 1, time.Hour)
-	code(t, err, CodeLeaseHeld)
+	for _, holder := range []string{"b", "a"} { // nor does who has the same name and number share it
+		_, err = s[1].AcquireLease(ctx, LeaseHealing, holder, 1, time.Hour)
+		code(t, err, CodeLeaseHeld)
+	}
+	seen, err := s[1].LeaseOf(ctx, LeaseHealing)
+	must(t, err)
+	equal(t, "as the other sees it", [2]bool{seen.Held, seen.Free}, [2]bool{false, false})
 	_, err = s[1].SetModeByAction(ctx, proof("x", a.Epoch), ModeSafe, "") // the epoch of another process
 	code(t, err, CodeStaleEpoch)
 	a, err = s[0].RenewLease(ctx, a, time.Microsecond)
 	must(t, err)
+	seen, err = s[1].LeaseOf(ctx, LeaseHealing)
+	must(t, err)
+	equal(t, "expired", seen.Free, true)
 	b, err := s[1].AcquireLease(ctx, LeaseHealing, "b", 1, time.Hour)
 	must(t, err)
 	equal(t, "epoch", b.Epoch, a.Epoch+1)
