@@ -42,6 +42,9 @@ type Life struct {
 	Lane        int
 }
 
+// Holder is the instance's name where it holds a lease: of all processes', no two instances share one.
+func (l Life) Holder() string { return l.Agent + "/" + l.Instance }
+
 // Handler handles the events of one lane in one life.
 type Handler interface {
 	// Handle does the work for one message and adds what it yields to out. What out got is published only if Handle

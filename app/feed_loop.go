@@ -11,9 +11,9 @@ import (
 	"aura/web"
 )
 
-// followLoop tells the live event streams the steps of incidents and the alerts as they come over the bus. Nothing depends
-// on it: what a slow reader misses is dropped.
-func followLoop(t bus.Transport, hub *web.Hub, log *slog.Logger) func(context.Context) {
+// followLoop tells the live event streams the steps of incidents and the alerts as they come over the bus, and hear the alerts:
+// it says whether they are of who monitors now. What a slow reader misses is dropped, and said again.
+func followLoop(t bus.Transport, hub *web.Hub, hear func(*event.Alert) bool, log *slog.Logger) func(context.Context) {
 	return func(ctx context.Context) {
 		var readers sync.WaitGroup
 		for _, topic := range []event.Topic{event.IncidentLog, event.Alerts} {
@@ -23,14 +23,14 @@ func followLoop(t bus.Transport, hub *web.Hub, log *slog.Logger) func(context.Co
 				continue
 			}
 			for _, lane := range box.Lanes() {
-				readers.Go(func() { publishLane(ctx, lane, hub, log) })
+				readers.Go(func() { publishLane(ctx, lane, hub, hear, log) })
 			}
 		}
 		readers.Wait()
 	}
 }
 
-func publishLane(ctx context.Context, lane bus.Lane, hub *web.Hub, log *slog.Logger) {
+func publishLane(ctx context.Context, lane bus.Lane, hub *web.Hub, hear func(*event.Alert) bool, log *slog.Logger) {
 	const limit = 256
 	for {
 		batch, err := lane.Take(ctx, limit)
@@ -45,7 +45,9 @@ func publishLane(ctx context.Context, lane bus.Lane, hub *web.Hub, log *slog.Log
 			case *event.IncidentEntry:
 				hub.Publish("incident", e)
 			case *event.Alert:
-				hub.Publish("alert", e)
+				if hear(e) {
+					hub.Publish("alert", e)
+				}
 			}
 		}
 		lane.Ack(len(batch))

@@ -128,6 +128,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		p.Control.step(),
 		loop("decision listener", p.listen(log)),
 		loop("outcomes", p.announceOutcomes(log)),
+		{Name: "monitoring", Stop: p.Monitoring.Close},
 		p.Healer.step(),
 		p.Objective.step(),
 		left,
@@ -141,7 +142,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("agent health", p.saveHealth(log)),
 		loop("mlflow", p.Mirror.run),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),
-		loop("live incidents", followLoop(p.Transport, p.Hub, log)),
+		loop("live incidents", followLoop(p.Transport, p.Hub, p.Monitoring.Hear, log)),
 		drain,
 		{Name: "faults", Stop: func(context.Context) error { p.Faults.Close(); return nil }}, // else what they hold up is waited for
 		p.web(cfg, log),

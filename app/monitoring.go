@@ -23,7 +23,9 @@ import (
 var controlNames = []string{monitoring.Name, healing.Name, governance.Name}
 
 // watched tells whether anybody reads what the agents count: on a bus inside one process, only monitoring in it.
-func watched(cfg config.Config) bool { return selected(cfg, monitoring.Name) }
+func watched(cfg config.Config) bool {
+	return cfg.Bus.Kind == kafkaBus || selected(cfg, monitoring.Name)
+}
 
 // controlAgents are those of them that are selected.
 func controlAgents(cfg config.Config, mon *monitoring.Monitoring, h *healer) []agents.Spec {

@@ -20,7 +20,7 @@ func TestABeatThatWaitedAtABroker(t *testing.T) {
 			want    time.Duration
 		}{{time.Time{}, 20 * time.Second}, {time.Now(), 0}, {time.Now().Add(-3 * time.Second), 3 * time.Second}} {
 			core := newCore(w.agent, agents.Life{Instance: "local", Incarnation: 1})
-			core.hear(&event.AgentMetrics{Agent: Name, Incarnation: 1, At: time.Now().Add(-20 * time.Second)}, c.arrived)
+			core.hear(&event.AgentMetrics{Agent: Name, Instance: "local", Incarnation: 1, At: time.Now().Add(-20 * time.Second)}, c.arrived)
 			if core.waited != c.want {
 				t.Errorf("arrived %v: waited %v, want %v", c.arrived, core.waited, c.want)
 			}

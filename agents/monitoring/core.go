@@ -3,9 +3,7 @@ package monitoring
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -18,7 +16,6 @@ import (
 )
 
 const (
-	leaseTTL = 5 * time.Second
 	// minSlot keeps two batches that come close together in one slot.
 	minSlot = 50 * time.Millisecond
 	// maxBeats bounds the beats of one slot.
@@ -29,15 +26,16 @@ const (
 	recentChanges = 20
 )
 
-// core is the state of one life. Its lanes share it under the lock; a zombie's core is its own and holds a stale epoch.
+// core is the state of one life. Its lanes share it under the lock; a zombie's core is its own and holds a stale epoch. One
+// that doesn't hold the lease judges all the same, and says nothing.
 type core struct {
 	*Monitoring
 	life agents.Life
 
 	mu       sync.Mutex
-	started  bool
 	lease    store.Lease
-	monitor  *detect.Monitor
+	asked    time.Time       // when the lease was last asked for
+	monitor  *detect.Monitor // nil before the first step
 	slot     detect.Slot
 	waited   time.Duration // the longest that an own beat in it had been in the mailbox when it was heard
 	ownBeat  time.Time
@@ -66,7 +64,7 @@ func (c *core) hear(e *event.AgentMetrics, arrived time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.Now()
-	if e.Agent == Name && e.Incarnation == c.life.Incarnation {
+	if e.Agent == Name && e.Instance == c.life.Instance && e.Incarnation == c.life.Incarnation {
 		c.ownBeat = now
 		if arrived.IsZero() {
 			arrived = e.At
@@ -101,7 +99,7 @@ func (c *core) step(ctx context.Context, out *agents.Outbox) error {
 	if len(c.slot.Beats) == 0 || now.Sub(c.lastStep) < minSlot {
 		return nil
 	}
-	if err := c.lead(ctx); err != nil || !c.lease.Held {
+	if err := c.lead(ctx, now); err != nil {
 		c.newSlot()
 		return err
 	}
@@ -124,74 +122,6 @@ func (c *core) step(ctx context.Context, out *agents.Outbox) error {
 
 func (c *core) newSlot() {
 	c.slot, c.waited = detect.Slot{}, 0
-}
-
-// lead sees to it that this life holds the lease and has its state; another holder is no error, it judges.
-func (c *core) lead(ctx context.Context) error {
-	if c.started {
-		return nil
-	}
-	l, err := c.Store.AcquireLease(ctx, store.LeaseMonitoring, c.life.Instance, c.life.Incarnation, leaseTTL)
-	var refused *store.Refused
-	if errors.As(err, &refused) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", agents.ErrNotReady, err)
-	}
-	m, err := detect.NewMonitor(c.Config)
-	if err != nil {
-		return err
-	}
-	state, at, err := c.Store.LoadCheckpoint(ctx, Name)
-	switch {
-	case errors.Is(err, store.ErrNotFound) || err == nil && len(state) == 0:
-		err = m.SetReference(c.Reference())
-	case err == nil:
-		if err = m.Restore(state, c.Reference()); err != nil {
-			c.Log.Warn("the checkpoint can't be used; monitoring begins anew", "of", at, "err", err)
-			if m, err = detect.NewMonitor(c.Config); err == nil {
-				err = m.SetReference(c.Reference())
-			}
-		}
-	}
-	if err != nil {
-		return err
-	}
-	c.lease, c.monitor, c.started = l, m, true
-	c.Log.Info("monitoring", "epoch", l.Epoch, "threshold", m.Threshold())
-	return nil
-}
-
-// learn asks the store what changed lately and what is open, and keeps lease and checkpoint. A store that doesn't answer
-// makes everything UNKNOWN after a while: the detectors see how old its last answer is.
-func (c *core) learn(ctx context.Context, now time.Time) {
-	ctx, cancel := context.WithTimeout(ctx, reportEvery/2)
-	defer cancel()
-	scene, err := c.look(ctx, now)
-	if err == nil {
-		var state []byte
-		if state, err = c.monitor.MarshalJSON(); err == nil {
-			err = c.Store.SaveCheckpoint(ctx, Name, c.lease.Epoch, state)
-		}
-	}
-	if err == nil {
-		var renewed store.Lease
-		if renewed, err = c.Store.RenewLease(ctx, c.lease, leaseTTL); err == nil {
-			c.lease = renewed // one that could not be renewed in time is still ours, until another life takes it
-		}
-	}
-	c.unanswered = err != nil
-	var refused *store.Refused
-	switch {
-	case errors.As(err, &refused):
-		c.Log.Warn("another life monitors", "err", err)
-		c.lease.Held = false
-	case err != nil:
-		c.silent.Say(c.Log, slog.LevelWarn, "the store doesn't answer monitoring", "err", err)
-	default:
-		c.scene, c.storeAt = scene, c.Now()
-	}
 }
 
 func (c *core) look(ctx context.Context, now time.Time) (detect.Scene, error) {
@@ -248,22 +178,23 @@ func (c *core) follow() {
 	}
 }
 
-// say emits the report if it is time or something changed.
+// say emits the report if it is time or something changed, and this life holds the lease. A standby goes through the same
+// motions, so that it can speak at any moment.
 func (c *core) say(ctx context.Context, now time.Time, due bool, out *agents.Outbox) error {
 	signals := c.monitor.Signals(now)
 	states := statesOf(signals)
 	verdicts, changed := c.verdicts(ctx, now, signals)
-	if !due && states == c.said && !changed {
+	if due {
+		c.lastSay = now
+		c.draw(c.monitor.Histograms()) // for who looks: once a second is enough
+	}
+	if !c.lease.Held || !due && states == c.said && !changed {
 		return nil
 	}
 	d := c.View.Current()
 	r := detect.Report{
 		At: now, Epoch: c.lease.Epoch, Mode: string(d.Mode), Champion: d.Champion, Signals: signals,
 		Causes: detect.Rank(signals, c.scene), Shadow: c.shadow.report(now), Verdicts: verdicts, Threshold: c.monitor.Threshold(),
-	}
-	var histograms map[string]detect.Histogram // for who looks: once a second is enough
-	if due {
-		c.lastSay, histograms = now, c.monitor.Histograms()
 	}
 	c.said = states
 	raw, err := json.Marshal(r)
@@ -282,7 +213,7 @@ func (c *core) say(ctx context.Context, now time.Time, due bool, out *agents.Out
 			At: now, Epoch: r.Epoch, Signal: detail,
 		})
 	}
-	c.publish(r, histograms)
+	c.publish(r)
 	return nil
 }
 

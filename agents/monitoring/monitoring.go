@@ -1,8 +1,10 @@
 // Package monitoring is the agent that watches: it reads what the others count, never every event.
 //
-// It merges the slots of agent-metrics, steps the detectors of healing/detect under a lease, and reports: an alert for
-// each signal that isn't healthy, repeated each second, and a HEARTBEAT alert with the whole report, each second and at
-// once when something changed. It verifies on request (incident-log, step VERIFY): on data of applications accepted after
+// It merges the slots of agent-metrics, steps the detectors of healing/detect, and reports: an alert for each signal that
+// isn't healthy, repeated each second, and a HEARTBEAT alert with the whole report, each second and at once when something
+// changed. Of all processes' agents only the holder of a lease reports, each time with the lease's epoch; the others read and
+// judge the same, so that one of them goes on where the holder ended. Whoever reads reports ignores those of an older epoch.
+// It verifies on request (incident-log, step VERIFY): on data of applications accepted after
 // an action. It never acts, and never reads the fault registry.
 //
 // Its clock is its own heartbeat: it steps when that comes back over the bus. Without it nothing is judged; Look, called
@@ -14,6 +16,7 @@ package monitoring
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"sync"
 	"time"
@@ -41,6 +44,8 @@ const StepVerify = "VERIFY"
 type Store interface {
 	AcquireLease(ctx context.Context, name, holder string, incarnation int64, ttl time.Duration) (store.Lease, error)
 	RenewLease(ctx context.Context, l store.Lease, ttl time.Duration) (store.Lease, error)
+	ReleaseLease(ctx context.Context, l store.Lease) error
+	LeaseOf(ctx context.Context, name string) (store.Lease, error)
 	SaveCheckpoint(ctx context.Context, name string, epoch int64, state []byte) error
 	LoadCheckpoint(ctx context.Context, name string) (state []byte, at time.Time, err error)
 	ConfigHistory(ctx context.Context, limit int, before int64) ([]store.ConfigChange, error)
@@ -71,7 +76,10 @@ type Monitoring struct {
 	core       *core         // of the newest life
 	looked     time.Time     // when somebody last looked
 	unlooked   time.Duration // the longest time that nobody did, since the last step
-	report     detect.Report
+	resumed    time.Time     // when somebody looked again after a pause of the process
+	lease      store.Lease   // the newest that a life here held
+	report     detect.Report // the newest of a life here
+	heard      detect.Report // the newest that another process' holder sent
 	histograms map[string]detect.Histogram
 	rows       int64
 	values     int64
@@ -100,14 +108,58 @@ func (m *Monitoring) giveUp(_ context.Context, msg *bus.Message, cause error) er
 	return nil
 }
 
-// Report is the newest report, zero before the first.
+// Report is the newest report of whoever holds the lease, here or in another process; zero before the first.
 func (m *Monitoring) Report() detect.Report {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.heard.Epoch > m.report.Epoch {
+		return m.heard
+	}
 	return m.report
 }
 
-// Histograms compare what came lately with the reference, by drift target; as of the newest full report.
+// Hear takes an alert that came over the bus. It reports whether it is of the newest epoch known: who held the lease before may
+// not know yet that it is over.
+func (m *Monitoring) Hear(e *event.Alert) (current bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch newest := max(m.heard.Epoch, m.report.Epoch); {
+	case e.Epoch < newest:
+		return false
+	case e.Kind != KindHeartbeat || e.Epoch == m.report.Epoch: // its own report is here already
+		return true
+	}
+	var r detect.Report
+	if err := json.Unmarshal(e.Signal, &r); err != nil {
+		m.Log.Error("a report of monitoring can't be read", "err", err)
+		return false
+	}
+	m.heard = r
+	m.heard.Epoch = e.Epoch
+	return true
+}
+
+// leads notes that a life here holds the lease.
+func (m *Monitoring) leads(l store.Lease) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l.Epoch >= m.lease.Epoch {
+		m.lease = l
+	}
+}
+
+// Close gives the lease back, so that another process' agent takes it at once. Call it after the supervisor has stopped.
+func (m *Monitoring) Close(ctx context.Context) error {
+	m.mu.Lock()
+	l := m.lease
+	m.mu.Unlock()
+	if l.Epoch == 0 {
+		return nil
+	}
+	return m.Store.ReleaseLease(ctx, l)
+}
+
+// Histograms compare what came lately with the reference, by drift target, as this process' agent saw it.
 func (m *Monitoring) Histograms() map[string]detect.Histogram {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -131,18 +183,23 @@ func (m *Monitoring) saw(s detect.Slot) {
 	m.rows, m.values = m.rows+rows, m.values+values
 }
 
-// Look says whether monitoring is blind: it has not reported for longer than limit. Nothing on the bus can tell that.
+// Look says whether monitoring is blind: no report of it was seen for longer than limit. Nothing on the bus can tell that. After
+// a pause of this process it counts from the first look again, since what was said meanwhile could not be heard.
 //
 // Who calls it regularly lets monitoring tell a bus that was gone from its own pause: then nobody looks either.
 func (m *Monitoring) Look(now time.Time, limit time.Duration) (blind bool, since time.Time) {
 	m.mu.Lock()
 	if !m.looked.IsZero() {
 		m.unlooked = max(m.unlooked, now.Sub(m.looked))
+		if now.Sub(m.looked) > limit/2 {
+			m.resumed = now
+		}
 	}
 	m.looked = now
+	resumed := m.resumed
 	m.mu.Unlock()
 	r := m.Report()
-	if r.At.IsZero() || now.Sub(r.At) <= limit {
+	if r.At.IsZero() || now.Sub(r.At) <= limit || now.Sub(resumed) <= limit {
 		return false, time.Time{}
 	}
 	return true, r.At
@@ -157,13 +214,16 @@ func (m *Monitoring) awake(now time.Time) bool {
 	return !m.looked.IsZero() && longest <= m.Config.Pause
 }
 
-func (m *Monitoring) publish(r detect.Report, histograms map[string]detect.Histogram) {
+func (m *Monitoring) publish(r detect.Report) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.report = r
-	if histograms != nil {
-		m.histograms = histograms
-	}
+}
+
+func (m *Monitoring) draw(histograms map[string]detect.Histogram) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.histograms = histograms
 }
 
 // handler makes the handler of one lane. All lanes of a life share one core.

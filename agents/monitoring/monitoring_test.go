@@ -30,6 +30,14 @@ type fakeStore struct {
 	slow   bool // the lease can't be renewed in time
 	open   []store.IncidentRow
 	number int64
+	clock  func() time.Time // nil: the machine's
+}
+
+func (f *fakeStore) now() time.Time {
+	if f.clock != nil {
+		return f.clock()
+	}
+	return time.Now()
 }
 
 func (f *fakeStore) Desired(context.Context) (store.State, error) {
@@ -46,31 +54,61 @@ func (f *fakeStore) NextIncarnation(context.Context, string, string) (int64, err
 func (f *fakeStore) AcquireLease(_ context.Context, name, holder string, incarnation int64, ttl time.Duration) (store.Lease, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.lease.Incarnation > incarnation {
+	if f.down {
+		return store.Lease{}, errDown
+	}
+	mine, free := f.lease.Holder == holder, !f.lease.ExpiresAt.After(f.now())
+	if mine && f.lease.Incarnation > incarnation || !mine && !free {
 		return store.Lease{}, &store.Refused{Code: store.CodeLeaseHeld}
 	}
-	f.lease = store.Lease{Name: name, Holder: holder, Incarnation: incarnation, Epoch: f.lease.Epoch + 1, Held: true, ExpiresAt: time.Now().Add(ttl)}
+	if !mine || free || f.lease.Incarnation != incarnation {
+		f.lease = store.Lease{Name: name, Holder: holder, Incarnation: incarnation, Epoch: f.lease.Epoch + 1}
+	}
+	f.lease.Held, f.lease.ExpiresAt = true, f.now().Add(ttl)
 	return f.lease, nil
 }
 
-func (f *fakeStore) RenewLease(_ context.Context, l store.Lease, _ time.Duration) (store.Lease, error) {
+func (f *fakeStore) RenewLease(_ context.Context, l store.Lease, ttl time.Duration) (store.Lease, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.slow {
+	if f.slow || f.down {
 		return store.Lease{}, context.DeadlineExceeded
 	}
 	if l.Epoch != f.lease.Epoch {
 		return store.Lease{}, &store.Refused{Code: store.CodeStaleEpoch}
 	}
+	f.lease.ExpiresAt = f.now().Add(ttl)
 	return f.lease, nil
 }
+
+func (f *fakeStore) ReleaseLease(_ context.Context, l store.Lease) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l.Epoch == f.lease.Epoch {
+		f.lease.ExpiresAt = time.Time{}
+	}
+	return nil
+}
+
+func (f *fakeStore) LeaseOf(context.Context, string) (store.Lease, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down {
+		return store.Lease{}, errDown
+	}
+	l := f.lease
+	l.Free = !l.ExpiresAt.After(f.now())
+	return l, nil
+}
+
+var errDown = &store.Unavailable{Code: "io", Err: context.DeadlineExceeded}
 
 func (f *fakeStore) SaveCheckpoint(_ context.Context, _ string, epoch int64, state []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case f.down:
-		return &store.Unavailable{Code: "io", Err: context.DeadlineExceeded}
+		return errDown
 	case epoch != f.lease.Epoch:
 		return &store.Refused{Code: store.CodeStaleEpoch}
 	}
@@ -386,8 +424,20 @@ func TestSilenceIsSeen(t *testing.T) {
 		if blind, _ := w.agent.Look(time.Now(), 3*time.Second); blind {
 			w.t.Error("blind while it reports")
 		}
-		if blind, _ := w.agent.Look(time.Now().Add(4*time.Second), 3*time.Second); !blind {
+		look := func(from, to float64) (blind bool) {
+			for at := from; at <= to; at++ {
+				blind, _ = w.agent.Look(time.Now().Add(time.Duration(at*float64(time.Second))), 3*time.Second)
+			}
+			return blind
+		}
+		if !look(1, 4) {
 			w.t.Error("not blind 4 s after the last report")
+		}
+		if look(20, 22) { // the process was stopped: what was said meanwhile could not be heard
+			w.t.Error("blind 2 s after a pause")
+		}
+		if !look(23, 24) {
+			w.t.Error("not blind 4 s after a pause")
 		}
 	})
 }
