@@ -24,7 +24,7 @@ const lastDecisions = 15
 // Overview implements api.Overviews.
 func (o *overview) Overview(ctx context.Context) (api.Overview, error) {
 	out := api.Overview{
-		At: now(), Version: Version(), Instance: instance, Bus: o.cfg.Bus.Kind, Schema: o.schema.Name, Started: o.started,
+		At: now(), Version: Version(), Instance: string(o.instance), Bus: o.cfg.Bus.Kind, Schema: o.schema.Name, Started: o.started,
 		Accepted: o.telemetry.nAccepted.Load(), Decided: o.telemetry.nDecided.Load(),
 		Outcomes:  map[string]int64{},
 		Undecided: o.window.Undecided(), Window: o.cfg.Admission.Window,

@@ -6,11 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"aura/agents/bus"
 	"aura/agents/ingestion"
@@ -36,7 +32,7 @@ func kafkaOptions(cfg config.Config, log *slog.Logger) bus.KafkaOptions {
 }
 
 // newKafka makes the topics that are missing and connects.
-func newKafka(cfg config.Config, log *slog.Logger) (*bus.Kafka, error) {
+func newKafka(cfg config.Config, name instance, log *slog.Logger) (*bus.Kafka, error) {
 	o := kafkaOptions(cfg, log)
 	created, err := bus.EnsureTopics(o, bus.KafkaTopics{Partitions: cfg.Kafka.Partitions, Replicas: cfg.Kafka.Replicas})
 	if err != nil {
@@ -45,9 +41,7 @@ func newKafka(cfg config.Config, log *slog.Logger) (*bus.Kafka, error) {
 	if len(created) > 0 {
 		log.Info("topics created", "n", len(created), "partitions", cfg.Kafka.Partitions)
 	}
-	if o.Member, err = memberName(cfg.Data.Dir); err != nil {
-		return nil, err
-	}
+	o.Member = string(name)
 	k, err := bus.NewKafka(o)
 	if err != nil {
 		return nil, fmt.Errorf("the bus that kafka.brokers (--brokers) names: %w", err)
@@ -67,25 +61,6 @@ func newTopics(cfg config.Config, sch *schema.Schema, st *store.Store, in *inges
 		Intake: in, Parse: sch.ParseRecord, Known: st.Known, Transport: t, Counter: tel, Limit: topicsAtOnce(cfg), Now: now,
 		Log: log.With("component", "topics"),
 	})
-}
-
-// memberFile keeps the name by which the processes of a data directory, one after the other, are known in their groups.
-const memberFile = "kafka-member"
-
-func memberName(dir string) (string, error) {
-	file := filepath.Join(dir, memberFile)
-	name, err := os.ReadFile(file)
-	if text := strings.TrimSpace(string(name)); err == nil && text != "" {
-		return text, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("this process' name on Kafka: %w", err)
-	}
-	text := "aura-" + randomName()
-	if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("this process' name on Kafka: %w", err)
-	}
-	return text, nil
 }
 
 func randomName() string {

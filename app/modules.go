@@ -70,7 +70,7 @@ func selected(cfg config.Config, name string) bool {
 // provide lists the constructors. fx calls them in the order of their needs.
 func provide() fx.Option {
 	return fx.Provide(
-		loadSchema, loadUserData, storeOptions, openStore, newTransport, newObjective, newTelemetry, newSpanExporter, newTracer, newRegistry, newFirstModel,
+		loadSchema, loadUserData, storeOptions, openStore, newInstance, newTransport, newObjective, newTelemetry, newSpanExporter, newTracer, newRegistry, newFirstModel,
 		newView, newChampion, newReference, newShadow, newModels, newMirror, newBadModel, newFaults, newWindow, newIntake, newTopics, newHolders, newSweeper,
 		newTechnical, newMonitoring, newControl, newHealer, newSupervisor, newHub, newServer, newSource,
 	)

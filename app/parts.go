@@ -33,9 +33,6 @@ import (
 	"aura/web/api"
 )
 
-// instance names this process among those of a deployment; there is one on the laptop.
-const instance = "local"
-
 // gcPercent trades memory for the tail: at 5,000 applications a second GOGC=100 has a p99 seven times as long.
 const gcPercent = 400
 
@@ -77,8 +74,7 @@ func openStore(ctx context.Context, cfg config.Config, o store.Options, opened *
 	return s, nil
 }
 
-// newTransport comes after the store, which makes the data directory ours: Kafka knows this process by a name that is kept there.
-func newTransport(cfg config.Config, _ *store.Store, log *slog.Logger, opened *closers) (bus.Transport, error) {
+func newTransport(cfg config.Config, name instance, log *slog.Logger, opened *closers) (bus.Transport, error) {
 	o := bus.MemoryOptions{Lanes: cfg.Bus.Lanes, Capacity: cfg.Bus.LaneCapacity, Logger: log}
 	var t bus.Transport
 	switch cfg.Bus.Kind {
@@ -87,7 +83,7 @@ func newTransport(cfg config.Config, _ *store.Store, log *slog.Logger, opened *c
 	case "gochannel":
 		t = bus.NewGoChannel(o)
 	case kafkaBus:
-		k, err := newKafka(cfg, log)
+		k, err := newKafka(cfg, name, log)
 		if err != nil {
 			return nil, err
 		}
@@ -231,13 +227,14 @@ type supervisorNeeds struct {
 	governs   func() bool
 	now       clock
 	tracer    *tracing.Tracer
+	instance  instance
 }
 
 func newSupervisor(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, t bus.Transport, view *desired.View,
 	c *model.Champion, f *fault.Registry, tech *decision.Technical, in *ingestion.Intake, sw *ingestion.Sweeper, tel *telemetry, ref *reference.Holder, sh *shadow.Scores, h *holders,
-	mon *monitoring.Monitoring, heal *healer, now clock, tracer *tracing.Tracer,
+	mon *monitoring.Monitoring, heal *healer, now clock, tracer *tracing.Tracer, name instance,
 ) (*agents.Supervisor, error) {
-	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh, h, controlAgents(cfg, mon, heal), heal.governs, now, tracer}
+	n := supervisorNeeds{cfg, log, sch, s, t, view, c, f, tech, in, sw, tel, ref, sh, h, controlAgents(cfg, mon, heal), heal.governs, now, tracer, name}
 	return n.supervisor()
 }
 
@@ -247,7 +244,7 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 		current = nil // counts nothing
 	}
 	sup, err := agents.New(agents.Options{
-		Transport: n.intake.Transport(n.transport), Incarnations: n.store, Injector: n.faults, Logger: n.log, Instance: instance, Tracer: n.tracer,
+		Transport: n.intake.Transport(n.transport), Incarnations: n.store, Injector: n.faults, Logger: n.log, Instance: string(n.instance), Tracer: n.tracer,
 		StageDeadline: n.cfg.Agents.StageDeadline, Grace: n.cfg.Agents.Grace, Heartbeat: n.cfg.Agents.Heartbeat,
 		Restart: agents.RestartPolicy(n.cfg.Agents.Restart), Governed: n.governs, MaxZombies: n.cfg.Agents.MaxZombies,
 		AfterUncleanExit: n.store.Unclean(),
@@ -319,12 +316,13 @@ type serverNeeds struct {
 	telemetry  *telemetry
 	schema     *schema.Schema
 	monitoring *monitoring.Monitoring
+	instance   instance
 }
 
 // newServer returns nil where the selection leaves the web out.
 func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, r *registry.Registry, view *desired.View,
 	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
-	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, topics *ingestion.Topics, front *door, tracer *tracing.Tracer,
+	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, topics *ingestion.Topics, front *door, tracer *tracing.Tracer, name instance,
 ) (*web.Server, error) {
 	tel.registry.MustRegister(&live{
 		supervisor: sup, topics: topics, window: w, capacity: cfg.Admission.Window, faults: f, store: s,
@@ -333,7 +331,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	if !selected(cfg, webName) {
 		return nil, nil
 	}
-	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch, mon}
+	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch, mon, name}
 	ag := &agentsBackend{supervisor: sup, store: s}
 	md := &modes{store: s, view: view, publish: ctl.announce}
 	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal, heal.agents(cfg))

@@ -125,7 +125,7 @@ func (f spansFlushed) step() Step {
 }
 
 // newTracer returns nil where spans go nowhere.
-func newTracer(cfg config.Config, to spanExporter, tel *telemetry, log *slog.Logger, opened *closers) (*tracing.Tracer, spansFlushed) {
+func newTracer(cfg config.Config, to spanExporter, name instance, tel *telemetry, log *slog.Logger, opened *closers) (*tracing.Tracer, spansFlushed) {
 	if to.SpanExporter == nil {
 		return nil, nil
 	}
@@ -138,7 +138,7 @@ func newTracer(cfg config.Config, to spanExporter, tel *telemetry, log *slog.Log
 			AttributePerEventCountLimit: 8, AttributePerLinkCountLimit: 8,
 		}),
 		sdktrace.WithResource(resource.NewSchemaless(
-			attribute.String("service.name", "aura"), attribute.String("service.version", Version()), attribute.String("service.instance.id", instance))),
+			attribute.String("service.name", "aura"), attribute.String("service.version", Version()), attribute.String("service.instance.id", string(name)))),
 	)
 	flush := func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, flushWithin)

@@ -10,7 +10,8 @@ var runFlags = []keyFlag{
 	{"seed", "seed", "seed of every random choice; 0 = a random one, printed"},
 	busFlag,
 	brokersFlag,
-	{"agents", "agents.select", "agents to run, such as model,decision; web is a name too"},
+	{"agents", "agents.select", "agents to run here, such as model,decision; web (API and page) is a name too"},
+	{"instance", "instance", "name of this process among those of a deployment"},
 	{"schema", "schema.file", "schema of the applications"},
 	{"source", "source.file", "CSV file to stream as applications"},
 	{"rate", "source.rate", "rows of the source a second; 0 = as fast as it goes"},
@@ -27,6 +28,7 @@ model if there is none. Ctrl-C drains and ends, a second Ctrl-C ends at once.`,
   aura run --http 127.0.0.1:0 --data /var/lib/aura --simulate 0
   aura run --db postgres://aura_user@db.example:5432/aura_db     # the password in PGPASSWORD or ~/.pgpass
   aura run --bus=kafka --brokers 127.0.0.1:9092
+  aura run --bus=kafka --db postgres://aura_user@db.example:5432/aura_db --agents=feature,model,decision --instance=decide-0
   aura run --schema taiwan.yaml --source default.csv --rate 200`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			loaded, err := i.load(c, runFlags...)

@@ -8,6 +8,8 @@ import "time"
 type Config struct {
 	HTTP       HTTP       `key:"http"`
 	Data       Data       `key:"data"`
+	// Instance is what this process is called among those of a deployment; empty: a name that the data directory keeps.
+	Instance string `key:"instance"`
 	Store      Store      `key:"store"`
 	Bus        Bus        `key:"bus"`
 	Kafka      Kafka      `key:"kafka"`

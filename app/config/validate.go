@@ -25,6 +25,9 @@ func (b *builder) validate() {
 	}
 	b.address()
 	b.selection()
+	if !instanceName.MatchString(b.Config.Instance) {
+		b.wrong("instance", "no name of a process", "use up to 63 letters, digits, dots, dashes and underscores, such as model-0; leave it empty for one that the data directory keeps")
+	}
 	b.sources()
 	b.kafka()
 	b.loop()
@@ -70,6 +73,7 @@ func (b *builder) validate() {
 var (
 	postgres  = regexp.MustCompile(`^postgres(ql)?://`)
 	visible   = regexp.MustCompile(`^[!-~]*$`)
+	instanceName = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]{0,62})?$`)
 	agentName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 )
 
