@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.uber.org/fx"
@@ -85,9 +86,9 @@ func (a *App) Stop(ctx context.Context) error {
 	return a.lifecycle.Stop(ctx)
 }
 
-// URL is where the API and the page are, "" where no web runs.
+// URL is where it is served, "" before the start.
 func (a *App) URL() string {
-	if a.parts.Server == nil || a.parts.Server.Addr() == "" {
+	if a.parts.Server.Addr() == "" {
 		return ""
 	}
 	return "http://" + a.parts.Server.Addr()
@@ -116,23 +117,24 @@ func Run(ctx context.Context, loaded config.Loaded, streams cli.Streams) error {
 		return err
 	}
 	a.greet(out, time.Since(began))
-	var failed <-chan error
-	if a.parts.Server != nil {
-		failed = a.parts.Server.Failed()
-	}
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(out, "stopping: what is accepted is decided first (interrupt again to stop at once)")
 		return a.Stop(context.WithoutCancel(ctx))
-	case err := <-failed:
+	case err := <-a.parts.Server.Failed():
 		return errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 	}
 }
 
 func (a *App) greet(out io.Writer, took time.Duration) {
 	fmt.Fprintf(out, "AURA is running (started in %s, seed %d, data in %s)\n", took.Round(time.Millisecond), a.cfg.Seed, a.cfg.Data.Dir)
-	if url := a.URL(); url != "" {
-		fmt.Fprintf(out, "  page  %s/\n  API   %s/api/v1/applications   (OpenAPI: %s/openapi.json)\n", url, url, url)
+	if selected(a.cfg, webName) {
+		fmt.Fprintf(out, "  page  %s/\n  API   %s/api/v1/applications   (OpenAPI: %s/openapi.json)\n", a.URL(), a.URL(), a.URL())
+	} else {
+		fmt.Fprintf(out, "  health  %s/readyz   metrics  %s/metrics\n", a.URL(), a.URL())
+	}
+	if len(a.cfg.Agents.Select) > 0 {
+		fmt.Fprintf(out, "  instance %s runs %s\n", a.parts.Instance, strings.Join(here(a.cfg), ", "))
 	}
 	fmt.Fprintf(out, "  model version %d decides by schema %q; source: %s\n",
 		a.parts.View.Current().Champion, a.parts.Schema.Name, a.parts.Source.describe())

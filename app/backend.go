@@ -23,6 +23,13 @@ type applications struct {
 	intake *ingestion.Intake
 	store  *store.Store
 	count  ingestion.Counter
+	// elsewhere: the ingestion agent runs in other processes only.
+	elsewhere bool
+}
+
+// errElsewhere is what who posts to a process without ingestion is told.
+func errElsewhere() error {
+	return api.RefuseUnavailable("no ingestion agent runs in this process; post to one that has it (agents.select)", retryAfter, nil)
 }
 
 const sourceHTTP = "http"
@@ -32,6 +39,9 @@ const retryAfter = time.Second
 
 // Submit implements api.Applications.
 func (a *applications) Submit(ctx context.Context, s api.Submission) (api.Submitted, error) {
+	if a.elsewhere {
+		return api.Submitted{}, errElsewhere()
+	}
 	record, err := a.schema.ParseRecord(s.Features)
 	if err != nil {
 		a.count.Refused(sourceHTTP, "invalid")
@@ -66,7 +76,20 @@ func (a *applications) Submit(ctx context.Context, s api.Submission) (api.Submit
 	case <-timeout.C:
 	case <-ctx.Done():
 	}
+	// Where the decision is made by another process its announcement may be lost, or late; the row is there.
+	if d, ok := a.decided(ctx, r.Subject.ID); ok {
+		return api.Submitted{Record: decidedRecord(d), Decided: true}, nil
+	}
 	return api.Submitted{Record: pending}, nil
+}
+
+// decided looks a decision up by our id.
+func (a *applications) decided(ctx context.Context, id string) (store.Decision, bool) {
+	found, err := a.store.Decisions(ctx, []string{id})
+	if err != nil || len(found) == 0 {
+		return store.Decision{}, false
+	}
+	return found[0], true
 }
 
 // Rejected implements api.Applications.
@@ -157,12 +180,16 @@ func reasons(in []schema.Reason) []api.Reason {
 
 // feedback answers for outcomes.
 type feedback struct {
-	intake *ingestion.Intake
-	now    func() time.Time
+	intake    *ingestion.Intake
+	now       func() time.Time
+	elsewhere bool // as applications'
 }
 
 // AddFeedback implements api.Feedback.
 func (f *feedback) AddFeedback(ctx context.Context, o api.Outcome) (api.FeedbackResult, error) {
+	if f.elsewhere {
+		return api.FeedbackResult{}, errElsewhere()
+	}
 	if o.ObservedAt.IsZero() {
 		o.ObservedAt = f.now()
 	}

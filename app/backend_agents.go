@@ -136,7 +136,10 @@ const readyAge = 30 * time.Second
 
 // Ready implements api.Health.
 func (h *health) Ready(ctx context.Context) []api.Check {
-	checks := []api.Check{check("store", h.storeReady(ctx)), check("model", h.modelReady())}
+	checks := []api.Check{check("store", h.storeReady(ctx))}
+	if selected(h.cfg, model.Name) {
+		checks = append(checks, check("model", h.modelReady()))
+	}
 	for _, s := range h.supervisor.Statuses() {
 		var err error
 		switch {
@@ -147,6 +150,9 @@ func (h *health) Ready(ctx context.Context) []api.Check {
 			err = errors.New("most of its attempts fail")
 		}
 		checks = append(checks, check("agent "+s.Agent, err))
+	}
+	if !selected(h.cfg, ingestion.Name) {
+		return checks
 	}
 	var err error
 	switch {

@@ -11,9 +11,9 @@ import (
 	"aura/web/api"
 )
 
-// agents are those of the loop that run in this process, as the API needs them; nil where healing is off.
+// agents are those of the loop that this process can reach, as the API needs them; nil where healing is off.
 func (h *healer) agents(cfg config.Config) *loopAgents {
-	if h.healing == nil || !selected(cfg, healing.Name) {
+	if h.healing == nil || !selected(cfg, healing.Name) && !shared(cfg) {
 		return nil
 	}
 	return &loopAgents{desk: desk{h.governance}, healing: h.healing, profile: h.profile, dryRun: cfg.Healing.DryRun}

@@ -15,11 +15,8 @@ import (
 // data directory or trained a model. Who connects before the server runs waits for it.
 type door struct{ listener net.Listener }
 
-// listen takes the address; where no web runs there is none. Errors: *Refused.
+// listen takes the address. Errors: *Refused.
 func listen(ctx context.Context, cfg config.Config) (*door, error) {
-	if !selected(cfg, webName) {
-		return &door{}, nil
-	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTP.Addr)
 	switch {
 	case err == nil:
@@ -38,9 +35,6 @@ func listen(ctx context.Context, cfg config.Config) (*door, error) {
 
 // close gives the address back, if the server hasn't.
 func (d *door) close(context.Context) error {
-	if d.listener == nil {
-		return nil
-	}
 	if err := d.listener.Close(); !errors.Is(err, net.ErrClosed) {
 		return err
 	}

@@ -29,7 +29,8 @@ import (
 	"aura/web"
 )
 
-// webName selects the API and the page in --agents.
+// webName selects the API and the page in --agents. Without it a process answers only what is asked of itself: health,
+// metrics, its agents and its faults.
 const webName = "web"
 
 // pipeline names the agents that a bus inside one process can't do without, in the order of an application's way.
@@ -38,8 +39,8 @@ var pipeline = []string{ingestion.Name, feature.Name, model.Name, decision.Name}
 // Check refuses a configuration that can't be run, as far as that shows without starting anything.
 func Check(cfg config.Config) error { return checkSelection(cfg) }
 
-// checkSelection refuses a set of agents that can't decide anything: on a bus that lives in this process nobody else
-// can do what is left out.
+// checkSelection refuses a set of agents that can't decide anything: what is left out must be done by another process, which
+// needs a bus and a database that both can reach.
 func checkSelection(cfg config.Config) error {
 	if len(cfg.Agents.Select) == 0 {
 		return nil
@@ -50,18 +51,30 @@ func checkSelection(cfg config.Config) error {
 				name, strings.Join(pipeline, ", "), strings.Join(controlNames, ", "), webName)
 		}
 	}
+	if shared(cfg) {
+		if cfg.Source.File != "" && !selected(cfg, ingestion.Name) {
+			return refuse("source.file: its rows are taken in by the ingestion agent, which agents.select leaves out; add ingestion, or name the file where it runs")
+		}
+		return nil
+	}
 	var missing []string
 	for _, name := range pipeline {
 		if !selected(cfg, name) {
 			missing = append(missing, name)
 		}
 	}
-	if len(missing) > 0 {
-		return refuse("agents.select: on the %s bus every agent of the pipeline must run in this process; missing: %s (add them, or leave agents.select empty)",
-			cfg.Bus.Kind, strings.Join(missing, ", "))
+	if len(missing) == 0 {
+		return nil
 	}
-	return nil
+	why := "on the " + cfg.Bus.Kind + " bus every agent of the pipeline must run in this process"
+	if cfg.Bus.Kind == kafkaBus {
+		why = "other processes can't reach the database of this data directory (give a server's with --db)"
+	}
+	return refuse("agents.select: %s; missing: %s (add them, or leave agents.select empty)", why, strings.Join(missing, ", "))
 }
+
+// shared tells whether other processes can be part of this deployment: bus and database are on servers.
+func shared(cfg config.Config) bool { return cfg.Bus.Kind == kafkaBus && cfg.Store.URL != "" }
 
 func selected(cfg config.Config, name string) bool {
 	return len(cfg.Agents.Select) == 0 || slices.Contains(cfg.Agents.Select, name)
@@ -103,9 +116,10 @@ type parts struct {
 	Control    *control
 	Hub        *web.Hub
 	Mirror     *mirror
-	Server     *web.Server `optional:"true"`
+	Server     *web.Server
 	Source     *source
 	Now        clock
+	Instance   instance
 }
 
 // everything is the one list of what runs, in the order of its start; it is stopped in reverse, so that what is
@@ -192,9 +206,6 @@ const restWithin = 2 * time.Second
 
 // web is the HTTP server and the file that tells other commands where it is.
 func (p parts) web(cfg config.Config, log *slog.Logger) Step {
-	if p.Server == nil {
-		return Step{}
-	}
 	return Step{
 		Name: webName,
 		Start: func(ctx context.Context) error {

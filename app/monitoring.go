@@ -22,10 +22,8 @@ import (
 // controlNames are the agents that watch and heal; a process decides without them.
 var controlNames = []string{monitoring.Name, healing.Name, governance.Name}
 
-// watched tells whether anybody reads what the agents count: on a bus inside one process, only monitoring in it.
-func watched(cfg config.Config) bool {
-	return cfg.Bus.Kind == kafkaBus || selected(cfg, monitoring.Name)
-}
+// watched tells whether anybody reads what the agents count: where no other process can, only monitoring in this one.
+func watched(cfg config.Config) bool { return selected(cfg, monitoring.Name) || shared(cfg) }
 
 // controlAgents are those of them that are selected.
 func controlAgents(cfg config.Config, mon *monitoring.Monitoring, h *healer) []agents.Spec {

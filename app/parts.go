@@ -113,9 +113,14 @@ func newChampion(r *registry.Registry, view *desired.View, log *slog.Logger) *mo
 	return c
 }
 
+// here lists the agents of this process.
+func here(cfg config.Config) []string {
+	return slices.DeleteFunc(slices.Concat(pipeline, controlNames), func(name string) bool { return !selected(cfg, name) })
+}
+
 func newFaults(cfg config.Config, data *userData, s *schema.Schema, bad *badModel, view *desired.View, log *slog.Logger, opened *closers) *fault.Registry {
 	f := fault.New(fault.Options{
-		MaxTTL: cfg.Faults.MaxTTL, Seed: cfg.Seed, Targets: append(slices.Clone(pipeline), controlNames...), Logger: log, Data: sourceData(cfg, data, s), BadModel: bad,
+		MaxTTL: cfg.Faults.MaxTTL, Seed: cfg.Seed, Targets: here(cfg), Logger: log, Data: sourceData(cfg, data, s), BadModel: bad,
 	})
 	bad.follow(view, f)
 	opened.add(func(context.Context) error { f.Close(); return nil })
@@ -266,6 +271,9 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 			Reference: current, Shadow: n.shadow, SLO: latencyObjective, Beside: beside(n.champion),
 		}),
 	}, n.control...) {
+		if !selected(n.cfg, spec.Name) {
+			continue
+		}
 		if err := sup.Add(spec); err != nil {
 			return nil, err
 		}
@@ -277,7 +285,10 @@ func (n supervisorNeeds) supervisor() (*agents.Supervisor, error) {
 			sup.Mailbox(spec.Name, in.Topic).SetOverflow(bus.DropOldest)
 		}
 	}
-	bypass := bypassModel(sup)
+	bypass := func(event.Mode) {}
+	if selected(n.cfg, model.Name) {
+		bypass = bypassModel(sup)
+	}
 	bypass(n.view.Current().Mode)
 	n.view.OnChange(func(_ context.Context, before, after desired.State) {
 		if after.Mode == before.Mode {
@@ -319,7 +330,6 @@ type serverNeeds struct {
 	instance   instance
 }
 
-// newServer returns nil where the selection leaves the web out.
 func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, r *registry.Registry, view *desired.View,
 	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
 	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, topics *ingestion.Topics, front *door, tracer *tracing.Tracer, name instance,
@@ -328,17 +338,14 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 		supervisor: sup, topics: topics, window: w, capacity: cfg.Admission.Window, faults: f, store: s,
 		mode: func() event.Mode { return view.Current().Mode }, champion: func() int { return view.Current().Champion },
 	})
-	if !selected(cfg, webName) {
-		return nil, nil
-	}
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch, mon, name}
 	ag := &agentsBackend{supervisor: sup, store: s}
 	md := &modes{store: s, view: view, publish: ctl.announce}
 	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal, heal.agents(cfg))
 	tel.registry.MustRegister(&deploymentTelemetry{store: s, report: mon.Report, healing: loop.healing.state})
 	backend := api.Backend{
-		Applications: &applications{schema: sch, intake: in, store: s, count: tel},
-		Feedback:     &feedback{intake: in, now: now},
+		Applications: &applications{schema: sch, intake: in, store: s, count: tel, elsewhere: !selected(cfg, ingestion.Name)},
+		Feedback:     &feedback{intake: in, now: now, elsewhere: !selected(cfg, ingestion.Name)},
 		Agents:       ag, Models: models, Modes: md,
 		Health:    &health{n},
 		Overview:  &overview{serverNeeds: n, agents: ag, models: models, modes: md, started: now(), loop: loop},
@@ -349,7 +356,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 		backend.Faults = &faults{registry: f, store: s}
 	}
 	server, err := web.New(web.Options{
-		Addr: cfg.HTTP.Addr, Listener: front.listener, Token: cfg.HTTP.Token, Hosts: cfg.HTTP.Hosts, Backend: backend,
+		Bare: !selected(cfg, webName), Addr: cfg.HTTP.Addr, Listener: front.listener, Token: cfg.HTTP.Token, Hosts: cfg.HTTP.Hosts, Backend: backend,
 		Gatherer: tel.registry, Registerer: tel.registry, Hub: hub, Logger: log, Version: Version(),
 		DecisionWait: cfg.HTTP.Wait, MaxBody: int64(cfg.HTTP.MaxBody), Principals: heal.people(), Tracer: tracer,
 	})

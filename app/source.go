@@ -55,6 +55,8 @@ func newSource(cfg config.Config, data *userData, s *schema.Schema, in *ingestio
 	stream := &agentsource.Stream{Intake: sourceIntake{in, log}, Log: log, Tamper: f}
 	src := &source{stream: stream, log: log}
 	switch {
+	case !selected(cfg, ingestion.Name):
+		src.stream, src.what = nil, "none (the ingestion agent runs elsewhere)"
 	case data != nil:
 		stream.Name, stream.Rate, stream.OutcomeDelay = sourceCSV, cfg.Source.Rate, cfg.Source.OutcomeDelay
 		stream.Next = agentsource.Tampered(rowsOf(data.live, s), f)

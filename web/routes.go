@@ -31,27 +31,29 @@ func (s *Server) routes() (http.Handler, error) {
 	config.RejectUnknownQueryParameters = true
 	// Responses are JSON only; the hot route writes its own.
 	h := humachi.New(r, config)
-	s.registerApplications(r, h)
-	s.registerFeedback(h)
 	s.registerAgents(h)
-	s.registerModels(h)
-	s.registerMode(h)
+	s.registerHealth(h)
 	if s.options.Backend.Faults != nil {
 		s.registerFaults(h)
 	}
-	s.registerIncidents(r, h)
-	s.registerApprovals(h)
-	s.registerHealing(h)
-	s.registerRecords(h)
-	s.registerOperations(h)
-	s.registerHealth(h)
-	s.registerEvents(r, h)
-
 	if s.options.Gatherer != nil {
 		r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.options.Gatherer, promhttp.HandlerOpts{
 			EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: s.options.RequestTimeout,
 		}))
 	}
+	if s.options.Bare {
+		return r, nil
+	}
+	s.registerApplications(r, h)
+	s.registerFeedback(h)
+	s.registerModels(h)
+	s.registerMode(h)
+	s.registerIncidents(r, h)
+	s.registerApprovals(h)
+	s.registerHealing(h)
+	s.registerRecords(h)
+	s.registerOperations(h)
+	s.registerEvents(r, h)
 	pages, err := page.New()
 	if err != nil {
 		return nil, err

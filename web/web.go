@@ -34,6 +34,8 @@ var ErrTokenRequired = errors.New("web: listening on another address than loopba
 
 // Options of a server. Zero values mean the default that is named.
 type Options struct {
+	// Bare leaves out all but what is asked of the process itself: health, metrics, its agents and its faults.
+	Bare bool
 	// Addr is where to listen, host:port; port 0 picks one. Default 127.0.0.1:8080.
 	Addr string
 	// Listener is Addr where the caller listens on it already; the server closes it when it is stopped, if it was started.
@@ -175,7 +177,9 @@ func (s *Server) Start(ctx context.Context) error {
 	s.listener = newLimitListener(l, s.options.MaxConns)
 	run, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	s.done.Go(func() { s.live.run(run) })
+	if !s.options.Bare {
+		s.done.Go(func() { s.live.run(run) })
+	}
 	s.done.Go(func() {
 		if err := s.http.Serve(s.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("web: serve: %w", err)

@@ -6,10 +6,10 @@ import "time"
 // the value wherever it is shown; enum lists what a text may be; min, max and above bound numbers and durations
 // (inclusive, inclusive, exclusive). Defaults stand in Default, meanings in config.yaml.
 type Config struct {
-	HTTP       HTTP       `key:"http"`
-	Data       Data       `key:"data"`
+	HTTP HTTP `key:"http"`
+	Data Data `key:"data"`
 	// Instance is what this process is called among those of a deployment; empty: a name that the data directory keeps.
-	Instance string `key:"instance"`
+	Instance   string     `key:"instance"`
 	Store      Store      `key:"store"`
 	Bus        Bus        `key:"bus"`
 	Kafka      Kafka      `key:"kafka"`

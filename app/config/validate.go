@@ -71,10 +71,10 @@ func (b *builder) validate() {
 }
 
 var (
-	postgres  = regexp.MustCompile(`^postgres(ql)?://`)
-	visible   = regexp.MustCompile(`^[!-~]*$`)
+	postgres     = regexp.MustCompile(`^postgres(ql)?://`)
+	visible      = regexp.MustCompile(`^[!-~]*$`)
 	instanceName = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]{0,62})?$`)
-	agentName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+	agentName    = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 )
 
 // wrong refuses the value that a key has now.
