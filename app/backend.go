@@ -37,6 +37,9 @@ const sourceHTTP = "http"
 // retryAfter is what a client that came too much is told: the window drains in well under a second.
 const retryAfter = time.Second
 
+// lookWithin bounds the look for a decision that was not heard of in time: who asked has waited long enough.
+const lookWithin = 250 * time.Millisecond
+
 // Submit implements api.Applications.
 func (a *applications) Submit(ctx context.Context, s api.Submission) (api.Submitted, error) {
 	if a.elsewhere {
@@ -77,7 +80,9 @@ func (a *applications) Submit(ctx context.Context, s api.Submission) (api.Submit
 	case <-ctx.Done():
 	}
 	// Where the decision is made by another process its announcement may be lost, or late; the row is there.
-	if d, ok := a.decided(ctx, r.Subject.ID); ok {
+	look, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	if d, ok := a.decided(look, r.Subject.ID); ok {
 		return api.Submitted{Record: decidedRecord(d), Decided: true}, nil
 	}
 	return api.Submitted{Record: pending}, nil

@@ -22,20 +22,60 @@ import (
 	"aura/web/api"
 )
 
-// agentsBackend answers for the agents of this process.
+// agentsBackend answers for the agents of this process, and for what those of others have saved of theirs.
 type agentsBackend struct {
 	supervisor *agents.Supervisor
 	store      *store.Store
+	instance   instance
+	shared     bool // there may be others
 }
 
-// Agents implements api.Agents.
-func (b *agentsBackend) Agents(context.Context) ([]api.Agent, error) {
+const (
+	// silentAfter is how old what an agent saved may be; it saves each second.
+	silentAfter = 5 * time.Second
+	// forgottenAfter is when an instance that saves nothing any more is listed no longer.
+	forgottenAfter = 10 * time.Minute
+)
+
+// Agents implements api.Agents: first those of this process, then the others by name and instance.
+func (b *agentsBackend) Agents(ctx context.Context) ([]api.Agent, error) {
 	statuses := b.supervisor.Statuses()
 	out := make([]api.Agent, len(statuses))
 	for i, s := range statuses {
 		out[i] = agentOf(s)
 	}
+	if !b.shared {
+		return out, nil
+	}
+	saved, err := b.store.Health(ctx)
+	if err != nil {
+		return out, refusal(err)
+	}
+	for _, h := range saved {
+		if h.Instance == string(b.instance) {
+			continue
+		}
+		if a, known := elsewhere(h, now()); known {
+			out = append(out, a)
+		}
+	}
 	return out, nil
+}
+
+// elsewhere tells of an agent of another process; false once it is stopped or forgotten.
+func elsewhere(h store.AgentHealth, at time.Time) (api.Agent, bool) {
+	age := at.Sub(h.BeatAt)
+	if h.State == string(agents.Stopped) || age > forgottenAfter {
+		return api.Agent{}, false
+	}
+	out := api.Agent{
+		Name: h.Agent, Instance: h.Instance, Elsewhere: true, State: h.State, Incarnation: h.Incarnation, Cause: h.Cause,
+		Handled: h.Watermark, Queue: h.Queue, LastBeat: h.BeatAt, Topics: topicsOf[h.Agent],
+	}
+	if age > silentAfter {
+		out.State = "SILENT"
+	}
+	return out, true
 }
 
 // Restart implements api.Agents: the wish is a row first, with who and why, so that healing and the audit know of it.

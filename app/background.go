@@ -88,10 +88,11 @@ func (p parts) purge(cfg config.Config, log *slog.Logger) func(context.Context) 
 	})
 }
 
-// saveHealth keeps the last that is known of each agent, for who looks after a crash.
-func (p parts) saveHealth(log *slog.Logger) func(context.Context) {
+// health keeps the last that is known of each agent, for who looks after a crash and for the other processes. stopped, which
+// ends after the agents have, leaves no word of agents that were stopped in order.
+func (p parts) health(log *slog.Logger) (saved, stopped Step) {
 	var failing complaint.Log
-	return every(time.Second, func(ctx context.Context) {
+	save := func(ctx context.Context) error {
 		statuses := p.Supervisor.Statuses()
 		rows := make([]store.AgentHealth, len(statuses))
 		for i, s := range statuses {
@@ -100,10 +101,19 @@ func (p parts) saveHealth(log *slog.Logger) func(context.Context) {
 				Watermark: s.Handled, Queue: s.Queue, BeatAt: s.LastBeat,
 			}
 		}
-		if err := p.Store.SaveHealth(ctx, rows); err != nil && ctx.Err() == nil {
+		return p.Store.SaveHealth(ctx, rows)
+	}
+	saved = loop("agent health", every(time.Second, func(ctx context.Context) {
+		if err := save(ctx); err != nil && ctx.Err() == nil {
 			failing.Say(log, slog.LevelWarn, "the agents' health could not be saved", "err", err)
 		}
-	})
+	}))
+	return saved, Step{Name: "the agents' last state", Stop: func(ctx context.Context) error {
+		if err := save(ctx); err != nil {
+			log.Warn("that the agents were stopped in order could not be saved", "err", err)
+		}
+		return nil
+	}}
 }
 
 // every calls f each interval until its context ends.

@@ -126,6 +126,7 @@ type parts struct {
 // accepted is decided before the agents stop, and written before the store closes.
 func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 	drain, left := p.drain(cfg, log)
+	health, stopped := p.health(log)
 	return slices.DeleteFunc([]Step{
 		{Name: "address", Stop: p.Door.close},
 		p.Spans.step(),
@@ -146,6 +147,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		p.Healer.step(),
 		p.Objective.step(),
 		left,
+		stopped,
 		{Name: "agents", Start: p.Supervisor.Start, Stop: p.Supervisor.Stop},
 		{Name: "consumer groups", Start: p.joined(log)},
 		loop("sweeper", p.Sweeper.Run),
@@ -153,7 +155,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		p.Objective.loop(log),
 		loop("monitoring watch", p.lookAtMonitoring(log)),
 		growth(newGrower(p, log)),
-		loop("agent health", p.saveHealth(log)),
+		health,
 		loop("mlflow", p.Mirror.run),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),
 		loop("live incidents", followLoop(p.Transport, p.Hub, p.Monitoring.Hear, log)),

@@ -339,7 +339,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 		mode: func() event.Mode { return view.Current().Mode }, champion: func() int { return view.Current().Champion },
 	})
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch, mon, name}
-	ag := &agentsBackend{supervisor: sup, store: s}
+	ag := &agentsBackend{supervisor: sup, store: s, instance: name, shared: shared(cfg)}
 	md := &modes{store: s, view: view, publish: ctl.announce}
 	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal, heal.agents(cfg))
 	tel.registry.MustRegister(&deploymentTelemetry{store: s, report: mon.Report, healing: loop.healing.state})

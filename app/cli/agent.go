@@ -42,13 +42,13 @@ func (i *invocation) printAgents(raw []byte, agents []api.Agent) error {
 	if i.output == "json" {
 		return i.printJSON(json.RawMessage(raw))
 	}
-	t := newTable("NAME", "STATE", "INCARNATION", "HANDLED", "RATE/S", "P50", "P99", "QUEUE", "OLDEST", "FAILED", "REFUSED", "NOTE")
+	t := newTable("NAME", "INSTANCE", "STATE", "INCARNATION", "HANDLED", "RATE/S", "P50", "P99", "QUEUE", "OLDEST", "FAILED", "REFUSED", "NOTE")
 	for _, a := range agents {
 		note := a.Cause
 		if note == "" {
 			note = a.NotReady
 		}
-		t.add(a.Name, a.State, strconv.FormatInt(a.Incarnation, 10), strconv.FormatInt(a.Handled, 10), fmt.Sprintf("%.1f", a.Rate),
+		t.add(a.Name, a.Instance, a.State, strconv.FormatInt(a.Incarnation, 10), strconv.FormatInt(a.Handled, 10), fmt.Sprintf("%.1f", a.Rate),
 			milliseconds(a.P50MS), milliseconds(a.P99MS), strings.TrimSpace(strconv.Itoa(a.Queue)+" "+a.QueueNote()), milliseconds(a.QueueAgeMS),
 			strconv.FormatInt(a.Failed, 10), strconv.FormatInt(a.Refused, 10), dash(note))
 	}

@@ -69,7 +69,8 @@ type FeedbackResult struct {
 type Agent struct {
 	Name        string    `json:"name"`
 	Instance    string    `json:"instance,omitempty"`
-	State       string    `json:"state" enum:"STARTING,RUNNING,SLOW,HUNG,CRASHED,QUARANTINED,STOPPED"`
+	Elsewhere   bool      `json:"elsewhere,omitempty" doc:"It runs in another process of the deployment; only its state, life, work done and queue are known here, as it saved them last."`
+	State       string    `json:"state" enum:"STARTING,RUNNING,SLOW,HUNG,CRASHED,QUARANTINED,STOPPED,SILENT" doc:"SILENT: its process has saved nothing for seconds."`
 	Incarnation int64     `json:"incarnation"`
 	Since       time.Time `json:"since" doc:"When the state began."`
 	Cause       string    `json:"cause,omitempty" doc:"Why it is crashed, hung or quarantined."`

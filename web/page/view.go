@@ -44,6 +44,11 @@ func newView(m Model) view {
 	return v
 }
 
+// Several reports whether agents of more than one process are listed.
+func (v view) Several() bool {
+	return slices.ContainsFunc(v.Overview.Agents, func(a api.Agent) bool { return a.Elsewhere })
+}
+
 // Calm reports whether nothing needs a person's eye.
 func (v view) Calm() bool {
 	return v.Waiting == "" && !v.Safe && !v.Stale && len(v.NotReady)+len(v.Troubled)+len(v.Overview.Faults) == 0 &&
@@ -57,7 +62,7 @@ func kindOf(state string) chart.Kind {
 		return chart.Good
 	case "STARTING":
 		return chart.Busy
-	case "SLOW":
+	case "SLOW", "SILENT":
 		return chart.Warn
 	case "HUNG", "CRASHED", "QUARANTINED":
 		return chart.Bad
@@ -176,12 +181,15 @@ func (v view) Flow() template.HTML {
 func node(a api.Agent, bypassed bool) chart.Node {
 	n := chart.Node{
 		Name: a.Name, Kind: kindOf(a.State), State: strings.ToLower(a.State), Life: fmt.Sprintf("life %d", a.Incarnation),
-		Rate: rate(a.Rate) + "/s", Bypassed: bypassed,
+		Rate: map[bool]string{true: "elsewhere", false: rate(a.Rate) + "/s"}[a.Elsewhere], Bypassed: bypassed,
 		Facts: [3]chart.Fact{
 			{Name: "queue", Value: count(int64(a.Queue))},
 			{Name: "p50", Value: millis(a.P50MS)},
 			{Name: "p99", Value: millis(a.P99MS)},
 		},
+	}
+	if a.Elsewhere { // its times are not known here
+		n.Facts[1].Value, n.Facts[2].Value = "–", "–"
 	}
 	if a.QueueAgeMS > 1000 {
 		n.Facts[0].Kind = chart.Warn
