@@ -10,20 +10,29 @@ import (
 
 // TestCheckRefusesWhatRunRefuses: a selection of agents that can't decide anything is known before the start.
 func TestCheckRefusesWhatRunRefuses(t *testing.T) {
+	const server = "postgres://aura_user@db.example/aura_db"
 	for _, c := range []struct {
-		agents []string
-		want   string
+		bus, db, file string
+		agents        []string
+		want          string
 	}{
-		{nil, ""},
-		{pipeline, ""},
-		{[]string{"foo"}, `there is no agent "foo"`},
-		{[]string{"model"}, "missing: ingestion, feature, decision"},
+		{"memory", "", "", nil, ""},
+		{"memory", "", "", pipeline, ""},
+		{"memory", "", "", []string{"foo"}, `there is no agent "foo"`},
+		{"memory", "", "", []string{"model"}, "missing: ingestion, feature, decision"},
+		{"memory", server, "", []string{"model"}, "on the memory bus"},
+		{"kafka", "", "", []string{"model", "web"}, "with --db"},
+		{"kafka", server, "", []string{"foo"}, `there is no agent "foo"`},
+		{"kafka", server, "", []string{"model"}, ""},
+		{"kafka", server, "", []string{"monitoring", "healing"}, ""},
+		{"kafka", server, "rows.csv", []string{"model"}, "source.file"},
+		{"kafka", server, "rows.csv", []string{"ingestion", "web"}, ""},
 	} {
 		cfg := config.Default()
-		cfg.Agents.Select = c.agents
+		cfg.Bus.Kind, cfg.Store.URL, cfg.Source.File, cfg.Agents.Select = c.bus, c.db, c.file, c.agents
 		err := Check(cfg)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v: %v", c.agents, err)
+			t.Errorf("%s, %q, %v: %v", c.bus, c.db, c.agents, err)
 		}
 	}
 }

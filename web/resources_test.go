@@ -13,6 +13,23 @@ import (
 	"aura/web/api"
 )
 
+// TestBare: a process without web answers for itself, and for nothing else.
+func TestBare(t *testing.T) {
+	s := newTestServer(t, &fake{}, func(o *Options) { o.Bare = true })
+	for path, want := range map[string]int{
+		"/livez": 200, "/readyz": 200, "/api/v1/agents": 200, "/api/v1/faults": 200,
+		"/": 404, "/api/v1/decisions": 404, "/api/v1/incidents": 404, "/api/v1/events": 404,
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Host = "127.0.0.1:8080"
+		s.Handler().ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("GET %s: %d, want %d: %s", path, w.Code, want, w.Body)
+		}
+	}
+}
+
 func TestRoutes(t *testing.T) {
 	const fault = `{"target":"model","kind":"latency","delay":"2s","share":1,"ttl":"60s"}`
 	for _, test := range []struct {
