@@ -197,7 +197,8 @@ func lagOf(description string) string {
 		if len(f) < 6 || f[0] == "GROUP" || f[4] == "-" {
 			continue
 		}
-		if described++; f[5] != "0" {
+		described++
+		if empty := f[3] == "-" && f[4] == "0"; f[5] != "0" && !empty { // of a partition where nothing ever was nothing is committed
 			return line
 		}
 	}

@@ -43,6 +43,7 @@ type world struct {
 	dwell   time.Duration // how long what is ill is only suspected
 	watches map[string]detect.Watch
 	entries []*event.IncidentEntry
+	asked   []*event.PolicyRequest // as announced
 	calls   []Notice
 	targets Targets
 	facts   Facts
@@ -127,6 +128,9 @@ func (w *world) Publish(_ context.Context, messages ...*bus.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range messages {
+		if r, ok := m.Event.(*event.PolicyRequest); ok {
+			w.asked = append(w.asked, r)
+		}
 		e, ok := m.Event.(*event.IncidentEntry)
 		if !ok {
 			continue

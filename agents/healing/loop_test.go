@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,6 +69,17 @@ func TestTheLoop(t *testing.T) {
 		actions, err := w.store.Actions(w.t.Context(), store.ActionFilter{}, "", 10)
 		if err != nil || len(actions) != 2 || actions[1].AGLDecision != store.AGLApproved || actions[1].Result != "VERIFIED" || actions[1].ExecutedAt.IsZero() {
 			t.Errorf("actions %+v, %v", actions, err)
+		}
+		var asked []string
+		for _, r := range w.asked {
+			var p policy.Proposal
+			if err := json.Unmarshal(r.Action, &p); err != nil {
+				t.Errorf("%s is announced as %s: %v", r.RequestID, r.Action, err)
+			}
+			asked = append(asked, p.Action.Type)
+		}
+		if want := []string{incident.EnableSafeMode, incident.DisableSafeMode}; !slices.Equal(slices.Compact(asked), want) {
+			t.Errorf("announced requests for %v, want %v", asked, want)
 		}
 		w.audited()
 	})

@@ -2,11 +2,13 @@ package healing
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"aura/agents/event"
 	"aura/healing/detect"
 	"aura/healing/incident"
+	"aura/store"
 )
 
 // Steps of an incident on incident-log that are no state.
@@ -20,7 +22,7 @@ func (c *core) perform(ctx context.Context, in incident.Incident, fx []incident.
 	for _, f := range fx {
 		switch f.Type {
 		case incident.FxPolicy:
-			c.publish(ctx, in, &event.PolicyRequest{RequestID: f.RequestID, IncidentID: in.ID, ActionID: f.Action.ID, At: c.o.Now()})
+			c.announce(ctx, in, f)
 		case incident.FxWithdraw:
 			if run := c.running[f.Action.ID]; run != nil {
 				run.cancel()
@@ -40,6 +42,18 @@ func (c *core) perform(ctx context.Context, in incident.Incident, fx []incident.
 		}
 		c.o.hook("after " + string(f.Type))
 	}
+}
+
+// announce says what is asked of governance, if it is: what was refused before is no request.
+func (c *core) announce(ctx context.Context, in incident.Incident, f incident.Effect) {
+	e := &event.PolicyRequest{RequestID: f.RequestID, IncidentID: in.ID, ActionID: f.Action.ID, At: c.o.Now()}
+	switch r, err := c.o.Store.Request(ctx, f.RequestID); {
+	case errors.Is(err, store.ErrNotFound):
+		return
+	case err == nil: // else governance looks the row up itself, as ever
+		e.Action = r.Action
+	}
+	c.publish(ctx, in, e)
 }
 
 func (c *core) entryOf(in incident.Incident, step, text string, detail any) *event.IncidentEntry {

@@ -276,6 +276,17 @@ func (s *Server) create(t testing.TB, like string) string {
 	s.databases++
 	name := fmt.Sprintf("aura_db_%d", s.databases)
 	s.mu.Unlock()
+	return s.named(t, name, like)
+}
+
+// DatabaseNamed makes an empty database of the role under that name, which must be free, and returns its address.
+func (s *Server) DatabaseNamed(t testing.TB, name string) string {
+	t.Helper()
+	return s.named(t, name, "template1")
+}
+
+func (s *Server) named(t testing.TB, name, like string) string {
+	t.Helper()
 	s.exec(t, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+like+" OWNER "+Role)
 	u := url.URL{Scheme: "postgres", User: url.UserPassword(Role, Password), Host: s.Addr(), Path: "/" + name}
 	return u.String()
@@ -283,6 +294,9 @@ func (s *Server) create(t testing.TB, like string) string {
 
 // Addr is the server's host and port.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// Programs is the directory of psql and the server's other programs.
+func (s *Server) Programs() string { return s.bin }
 
 // Psql runs a text with the real psql as the role and returns what it prints, unaligned and without headers.
 func (s *Server) Psql(t testing.TB, address, text string) string {

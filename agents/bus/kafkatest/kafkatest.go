@@ -265,7 +265,41 @@ const (
 	ConsoleConsumer = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 	ConsoleProducer = "org.apache.kafka.tools.ConsoleProducer"
 	ConsumerGroups  = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+	GetOffsets      = "org.apache.kafka.tools.GetOffsetShell"
 )
+
+// scripts are the names under which Kafka's download has these tools.
+var scripts = map[string]string{
+	"kafka-topics.sh": Topics, "kafka-console-consumer.sh": ConsoleConsumer, "kafka-console-producer.sh": ConsoleProducer,
+	"kafka-consumer-groups.sh": ConsumerGroups, "kafka-get-offsets.sh": GetOffsets,
+}
+
+// Scripts makes a directory with Kafka's scripts, for the PATH of a shell: a command runs there as a user types it.
+func (b *Broker) Scripts(t testing.TB) string {
+	t.Helper()
+	dir := b.path("bin")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, class := range scripts {
+		text := "#!/bin/sh\nexec java"
+		for _, arg := range b.tool(class) {
+			text += " '" + arg + "'"
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+" \"$@\"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// tool are the arguments of java that run a class.
+func (b *Broker) tool(class string) []string {
+	return []string{
+		"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.configurationFile=" + b.path("log4j2.properties"),
+		"-cp", b.libs + "/*", class,
+	}
+}
 
 // Tool runs one of Kafka's console tools against this broker, with standard input, and returns what it prints.
 func (b *Broker) Tool(t testing.TB, input, class string, args ...string) string {
@@ -279,10 +313,7 @@ func (b *Broker) Tool(t testing.TB, input, class string, args ...string) string 
 
 func (b *Broker) pipe(t testing.TB, input, class string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command("java", append([]string{
-		"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.configurationFile=" + b.path("log4j2.properties"),
-		"-cp", b.libs + "/*", class,
-	}, args...)...)
+	cmd := exec.Command("java", append(b.tool(class), args...)...)
 	cmd.Dir, cmd.Stdin = b.dir, strings.NewReader(input)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out, errs bytes.Buffer
