@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -58,7 +57,7 @@ func (m *Message) Encoded() ([]byte, error) {
 	if m.Payload != nil || m.Event == nil {
 		return m.Payload, nil
 	}
-	payload, err := json.Marshal(m.Event)
+	payload, err := event.Marshal(m.Event)
 	if err != nil {
 		return nil, fmt.Errorf("bus: encode %s: %w", m.Event.Type(), err)
 	}
@@ -159,7 +158,7 @@ func decodeEvent(topic event.Topic, typ string, payload []byte) (event.Event, er
 	case len(payload) > maxPayload:
 		return nil, errTooLarge
 	}
-	if err := json.Unmarshal(payload, e); err != nil {
+	if err := event.Unmarshal(payload, e); err != nil {
 		return nil, err
 	}
 	if e.Key() == "" && !keyless(e) {
