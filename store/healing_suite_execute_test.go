@@ -48,7 +48,7 @@ func testActionsOfEachKind(t *testing.T, s *Store) {
 		_, err := s.CreateVersion(ctx, version(n))
 		must(t, err)
 	}
-	_, err := s.SetAliases(ctx, map[string]int{registry.Champion: 2, registry.Previous: 1}, "ann", "start")
+	_, err := s.SetAliases(ctx, map[string]int{registry.Champion: 2, registry.Previous: 1}, nil, "ann", "start")
 	must(t, err)
 	e, err := s.SetAliasesByAction(ctx, proof("a1", epoch), map[string]int{registry.Champion: 1, registry.Previous: 2}, "worse")
 	must(t, err)
@@ -124,7 +124,7 @@ func testActionRefused(t *testing.T, s *Store) {
 	must(t, err)
 	_, err = s.SetAliasesByAction(ctx, proof("a4", epoch), map[string]int{registry.Champion: 1}, "")
 	code(t, err, CodeHeld)
-	_, err = s.SetAliases(ctx, map[string]int{registry.Champion: 1}, "bob", "a person may")
+	_, err = s.SetAliases(ctx, map[string]int{registry.Champion: 1}, nil, "bob", "a person may")
 	must(t, err)
 	if _, err := s.Hold(ctx, "nothing", true, "ann", ""); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("got %v", err)

@@ -130,7 +130,7 @@ func testAuditOfEachChange(t *testing.T, s *Store) {
 	save(t, s, epoch, row, IncidentWrites{Actions: []ActionRow{done}}) // no change, no record
 	_, err = s.CreateVersion(ctx, version(1))
 	must(t, err)
-	_, err = s.SetAliases(ctx, map[string]int{registry.Champion: 1}, "ann", "")
+	_, err = s.SetAliases(ctx, map[string]int{registry.Champion: 1}, nil, "ann", "")
 	must(t, err)
 	must(t, s.PutReference(ctx, Reference{ID: "ref1", Rows: 10, Document: json.RawMessage(`{}`), By: "aura"}))
 	_, err = s.SetMode(ctx, ModeModel, "ann", "")

@@ -153,7 +153,7 @@ func (m *machine) setMode(t *rapid.T) {
 
 func (m *machine) promote(t *rapid.T) {
 	v := rapid.IntRange(1, 2).Draw(t, "version")
-	g, err := m.s.SetAliases(context.Background(), map[string]int{registry.Champion: v}, "ann", "drill")
+	g, err := m.s.SetAliases(context.Background(), map[string]int{registry.Champion: v}, nil, "ann", "drill")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,14 +162,25 @@ func readAliases(db *gorm.DB) (map[string]int, error) {
 
 // SetAliases moves aliases (0 removes one) in one transaction, with a line of history each. Where the champion moves, its
 // generation in desired state is raised: once this has returned, no decision of the champion before commits. An alias
-// that names the version already is left alone. *Refused for a version that doesn't exist.
-func (s *Store) SetAliases(ctx context.Context, changes map[string]int, by, reason string) (int64, error) {
-	changes = maps.Clone(changes)
+// that names the version already is left alone. registry.ErrMoved unless all aliases are as seen, where that isn't nil;
+// *Refused for a version that doesn't exist.
+func (s *Store) SetAliases(ctx context.Context, changes, seen map[string]int, by, reason string) (int64, error) {
+	changes, seen = maps.Clone(changes), maps.Clone(seen)
 	moved, err := write(ctx, s, func(t *tx) (aliasMove, error) {
+		current, err := readAliases(t.db)
+		if err != nil {
+			return aliasMove{}, err
+		}
+		if seen != nil && !maps.Equal(current, seen) {
+			return aliasMove{elsewhere: true}, nil
+		}
 		return t.setAliases(changes, Change{By: by, Reason: reason, Person: true}, time.Now())
 	})
 	if err != nil {
 		return 0, fmt.Errorf("store: set aliases: %w", err)
+	}
+	if moved.elsewhere {
+		return 0, registry.ErrMoved
 	}
 	return moved.generation, nil
 }
@@ -178,6 +189,7 @@ func (s *Store) SetAliases(ctx context.Context, changes map[string]int, by, reas
 type aliasMove struct {
 	generation int64        // the champion's, now
 	champion   ConfigChange // ID 0 if it didn't move
+	elsewhere  bool         // nothing was done: the aliases weren't as seen
 }
 
 // setAliases moves aliases on behalf of who is in c.

@@ -44,13 +44,13 @@ func testAliases(t *testing.T, s *Store) {
 		_, err := s.CreateVersion(ctx, version(n))
 		must(t, err)
 	}
-	g1, err := s.SetAliases(ctx, map[string]int{"champion": 1}, "ann", "first")
+	g1, err := s.SetAliases(ctx, map[string]int{"champion": 1}, nil, "ann", "first")
 	must(t, err)
 	old := generations(t, s)
 	equal(t, "champion", [2]int64{int64(old.Champion), old.ChampionGeneration}, [2]int64{1, g1})
 	a := accept(t, s, app(t, "", "1"))[0].Application
 
-	g2, err := s.SetAliases(ctx, map[string]int{"champion": 2, "previous": 1}, "bob", "better")
+	g2, err := s.SetAliases(ctx, map[string]int{"champion": 2, "previous": 1}, nil, "bob", "better")
 	must(t, err)
 	if g2 <= g1 {
 		t.Fatalf("generation went from %d to %d", g1, g2)
@@ -59,12 +59,12 @@ func testAliases(t *testing.T, s *Store) {
 	equal(t, "made by the champion", decide(t, s, verdict(a, generations(t, s), .5))[0].Status, Written)
 
 	var refused *Refused
-	_, err = s.SetAliases(ctx, map[string]int{"champion": 7, "challenger": 1}, "bob", "")
+	_, err = s.SetAliases(ctx, map[string]int{"champion": 7, "challenger": 1}, nil, "bob", "")
 	if !errors.As(err, &refused) || refused.Code != CodeUnknownVersion {
 		t.Fatalf("got %v", err)
 	}
 	equal(t, "nothing of it", generations(t, s).ChampionGeneration, g2)
-	g3, err := s.SetAliases(ctx, map[string]int{"challenger": 1, "previous": 0}, "bob", "try")
+	g3, err := s.SetAliases(ctx, map[string]int{"challenger": 1, "previous": 0}, nil, "bob", "try")
 	must(t, err)
 	equal(t, "the champion didn't move", g3, g2)
 	al, err := s.Aliases(ctx)

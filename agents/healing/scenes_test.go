@@ -96,7 +96,7 @@ func (w *world) stage(s *scene) {
 		errs = append(errs, err)
 	}
 	for v := 1; v <= 2; v++ {
-		_, err := w.store.SetAliases(ctx, map[string]int{registry.Champion: v, registry.Previous: v - 1}, "test", "start")
+		_, err := w.store.SetAliases(ctx, map[string]int{registry.Champion: v, registry.Previous: v - 1}, nil, "test", "start")
 		errs = append(errs, err, w.store.PutReference(ctx, store.Reference{ID: fmt.Sprint("ref-", v-1), Rows: 1, Document: json.RawMessage("{}"), ModelVersion: v, By: "test"}))
 		_, err = w.store.Set(ctx, store.Change{Setting: store.SettingReference, Value: fmt.Sprint("ref-", v-1), By: "test", Reason: "start"})
 		errs = append(errs, err)

@@ -162,18 +162,40 @@ func (r *Registry) Share(ctx context.Context) (n int, err error) {
 // Promote puts a version in charge: champion, while the champion until now becomes previous. The target is loaded and
 // scores its probe first. Promoting the champion changes nothing. It returns the champion's generation.
 func (r *Registry) Promote(ctx context.Context, version int, by, reason string) (generation int64, err error) {
+	return r.moving(ctx, func(aliases map[string]int) (int64, error) {
+		return r.promote(ctx, aliases, version, by, reason)
+	})
+}
+
+// PromoteFirst is Promote where no version is in charge, and Refused where one is: of processes that start together one wins.
+func (r *Registry) PromoteFirst(ctx context.Context, version int, by, reason string) (generation int64, err error) {
+	return r.moving(ctx, func(aliases map[string]int) (int64, error) {
+		if v := aliases[Champion]; v != 0 {
+			return 0, &Refused{CodeHasChampion, fmt.Sprintf("version %d is champion already; promote version %d by name if it should be", v, version), nil}
+		}
+		return r.promote(ctx, aliases, version, by, reason)
+	})
+}
+
+// moving calls change with the aliases as they are, again if another process moved them before it could.
+func (r *Registry) moving(ctx context.Context, change func(aliases map[string]int) (int64, error)) (generation int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	aliases, err := r.repo.Aliases(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("registry: read aliases: %w", err)
+	for range maxAttempts {
+		aliases, err := r.repo.Aliases(ctx)
+		if err != nil {
+			return 0, fmt.Errorf("registry: read aliases: %w", err)
+		}
+		if generation, err = change(aliases); !errors.Is(err, ErrMoved) {
+			return generation, err
+		}
 	}
-	return r.promote(ctx, aliases, version, by, reason)
+	return 0, fmt.Errorf("registry: others moved the aliases %d times: %w", maxAttempts, ErrMoved)
 }
 
 // Rollback puts the previous champion in charge again; the present one becomes previous, so that a rollback can be
-// taken back. It is Refused where there is no previous, or one that Promote would refuse; allowed, unless it is nil, may refuse the
-// version too.
+// taken back. It is Refused where there is no previous, or one that Promote would refuse, and where somebody else moved the
+// aliases meanwhile: a second rollback would undo the first. allowed, unless it is nil, may refuse the version too.
 func (r *Registry) Rollback(ctx context.Context, by, reason string, allowed func(version int) error) (generation int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -189,7 +211,11 @@ func (r *Registry) Rollback(ctx context.Context, by, reason string, allowed func
 			return 0, err
 		}
 	}
-	return r.promote(ctx, aliases, aliases[Previous], by, reason)
+	generation, err = r.promote(ctx, aliases, aliases[Previous], by, reason)
+	if errors.Is(err, ErrMoved) {
+		return 0, &Refused{CodeMoved, "somebody else changed the champion in this moment; look at it again", err}
+	}
+	return generation, err
 }
 
 func (r *Registry) promote(ctx context.Context, aliases map[string]int, version int, by, reason string) (int64, error) {
@@ -211,7 +237,7 @@ func (r *Registry) promote(ctx context.Context, aliases map[string]int, version 
 	if aliases[Challenger] == version {
 		changes[Challenger] = 0
 	}
-	generation, err := r.repo.SetAliases(ctx, changes, by, reason)
+	generation, err := r.repo.SetAliases(ctx, changes, aliases, by, reason)
 	if err != nil {
 		return 0, fmt.Errorf("registry: promote version %d: %w", version, err)
 	}
@@ -229,7 +255,7 @@ func (r *Registry) Challenge(ctx context.Context, version int, by, reason string
 	if err := m.Check(); err != nil {
 		return fmt.Errorf("version %d: %w", version, err)
 	}
-	if _, err := r.repo.SetAliases(ctx, map[string]int{Challenger: version}, by, reason); err != nil {
+	if _, err := r.repo.SetAliases(ctx, map[string]int{Challenger: version}, nil, by, reason); err != nil {
 		return fmt.Errorf("registry: set challenger to version %d: %w", version, err)
 	}
 	return nil

@@ -32,6 +32,8 @@ const (
 var (
 	// ErrNotFound says that there is no such version, or no such file.
 	ErrNotFound = errors.New("registry: no such version or file")
+	// ErrMoved says that aliases are not what a change was made for: another process was quicker.
+	ErrMoved = errors.New("registry: the aliases have moved")
 	// ErrTaken says that a version of this number exists already.
 	ErrTaken = errors.New("registry: the version's number is taken")
 )
@@ -98,8 +100,9 @@ type Repository interface {
 	Aliases(ctx context.Context) (map[string]int, error)
 	// SetAliases moves aliases (0 removes one) in one transaction, writes a line of history for each that moves, and, where
 	// the champion does, raises its generation in the desired state. An alias that names its version already is left
-	// alone. A version that doesn't exist is an error, and nothing moves. It returns the champion's generation after it.
-	SetAliases(ctx context.Context, changes map[string]int, by, reason string) (generation int64, err error)
+	// alone. ErrMoved unless all aliases are as seen, where that isn't nil; a version that doesn't exist is an error; either way
+	// nothing moves. It returns the champion's generation after it.
+	SetAliases(ctx context.Context, changes, seen map[string]int, by, reason string) (generation int64, err error)
 	// AliasHistory returns up to limit changes, newest first.
 	AliasHistory(ctx context.Context, limit int) ([]AliasChange, error)
 }
@@ -109,6 +112,8 @@ const (
 	CodeNotFound    = "not_found"   // no such version
 	CodeNoPrevious  = "no_previous" // nothing to roll back to
 	CodeNoChampion  = "no_champion"
+	CodeHasChampion = "has_champion"
+	CodeMoved       = "moved" // somebody else moved the aliases meanwhile
 	CodeFile        = "file_missing"
 	CodeBroken      = "file_broken" // not a model, or not the one that was registered
 	CodeSchema      = "schema_mismatch"

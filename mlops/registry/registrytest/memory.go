@@ -120,11 +120,14 @@ func (m *Memory) Aliases(context.Context) (map[string]int, error) {
 }
 
 // SetAliases implements registry.Repository.
-func (m *Memory) SetAliases(_ context.Context, changes map[string]int, by, reason string) (int64, error) {
+func (m *Memory) SetAliases(_ context.Context, changes, seen map[string]int, by, reason string) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.fail("SetAliases"); err != nil {
 		return 0, err
+	}
+	if seen != nil && !maps.Equal(m.aliases, seen) {
+		return 0, registry.ErrMoved
 	}
 	for alias, version := range changes {
 		if _, ok := m.versions[version]; !ok && version != 0 {

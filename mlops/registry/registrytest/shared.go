@@ -25,6 +25,7 @@ func Shared(t *testing.T, open func(t *testing.T) [2]registry.Repository) {
 		"a process that dies leaves no version without file":  killed,
 		"files of an earlier program are given to the others": share,
 		"both register at once":                               registerAtOnce,
+		"both promote at once":                                promoteAtOnce,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -310,4 +311,59 @@ func registerAtOnce(t *testing.T, repo [2]registry.Repository) {
 	for n := range 8 {
 		p[n%2].loads(t, n+1, m)
 	}
+}
+
+// overtaken is a repository on which another process does something just before this one moves aliases.
+type overtaken struct {
+	registry.Repository
+	first func()
+}
+
+func (o *overtaken) SetAliases(ctx context.Context, changes, seen map[string]int, by, reason string) (int64, error) {
+	if first := o.first; first != nil {
+		o.first = nil
+		first()
+	}
+	return o.Repository.SetAliases(ctx, changes, seen, by, reason)
+}
+
+// promoteAtOnce: previous is always who was champion, one first champion wins, and of two rollbacks one is refused.
+func promoteAtOnce(t *testing.T, repo [2]registry.Repository) {
+	late := &overtaken{Repository: repo[1]}
+	a, b := newProcess(t, repo[0]), newProcess(t, late)
+	for seed := range 3 {
+		a.register(t, Model(t, schema.Builtin(), uint64(seed+1)))
+	}
+	before := func(version int) func() {
+		return func() {
+			if _, err := a.Promote(t.Context(), version, "ann", "quicker"); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	are := func(when string, champion, previous int) {
+		t.Helper()
+		if got, err := a.Aliases(t.Context()); err != nil || got[registry.Champion] != champion || got[registry.Previous] != previous {
+			t.Errorf("%s: %v, %v; want champion %d, previous %d", when, got, err, champion, previous)
+		}
+	}
+	late.first = before(1)
+	if _, err := b.PromoteFirst(t.Context(), 2, "bob", "first"); !isRefused(err, registry.CodeHasChampion) {
+		t.Errorf("got %v, want a refusal: there is a first champion", err)
+	}
+	are("one is the first", 1, 0)
+	late.first = before(2)
+	if _, err := b.Promote(t.Context(), 3, "bob", "slower"); err != nil {
+		t.Error(err)
+	}
+	are("one after the other", 3, 2)
+	late.first = func() {
+		if _, err := a.Rollback(t.Context(), "ann", "quicker", nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := b.Rollback(t.Context(), "bob", "slower", nil); !isRefused(err, registry.CodeMoved) {
+		t.Errorf("got %v, want a refusal: it is rolled back", err)
+	}
+	are("rolled back once", 2, 3)
 }

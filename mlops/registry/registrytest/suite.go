@@ -97,7 +97,7 @@ func aliases(t *testing.T, repo registry.Repository) {
 	}
 	set := func(changes map[string]int, reason string) int64 {
 		t.Helper()
-		g, err := repo.SetAliases(t.Context(), changes, "tester", reason)
+		g, err := repo.SetAliases(t.Context(), changes, nil, "tester", reason)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,8 +114,13 @@ func aliases(t *testing.T, repo registry.Repository) {
 	if same := set(map[string]int{registry.Champion: 2, registry.Previous: 1}, "as it is"); same != second {
 		t.Errorf("the generation went from %d to %d though nothing moved", second, same)
 	}
-	if _, err := repo.SetAliases(t.Context(), map[string]int{registry.Previous: 2, registry.Champion: 99}, "tester", "no such version"); err == nil {
+	if _, err := repo.SetAliases(t.Context(), map[string]int{registry.Previous: 2, registry.Champion: 99}, nil, "tester", "no such version"); err == nil {
 		t.Error("a champion that doesn't exist was accepted")
+	}
+	for _, seen := range []map[string]int{{}, {registry.Champion: 1, registry.Previous: 1}, {registry.Champion: 2, registry.Previous: 1, registry.Challenger: 1}} {
+		if _, err := repo.SetAliases(t.Context(), map[string]int{registry.Champion: 1}, seen, "tester", "too late"); !errors.Is(err, registry.ErrMoved) {
+			t.Errorf("a change made for %v: %v, want ErrMoved", seen, err)
+		}
 	}
 	got, err := repo.Aliases(t.Context())
 	if want := map[string]int{registry.Champion: 2, registry.Previous: 1}; err != nil || !reflect.DeepEqual(got, want) {
@@ -174,7 +179,7 @@ func concurrentAliases(t *testing.T, repo registry.Repository) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			g, err := repo.SetAliases(context.WithoutCancel(t.Context()), map[string]int{registry.Champion: i + 1}, "tester", "race")
+			g, err := repo.SetAliases(context.WithoutCancel(t.Context()), map[string]int{registry.Champion: i + 1}, nil, "tester", "race")
 			if err != nil {
 				t.Error(err)
 			}
