@@ -13,6 +13,6 @@ func main() {
 	os.Exit(cli.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr,
 		cli.Commands{
 			Check: app.Check, Run: app.Run, Migrate: app.Migrate, Doctor: app.Doctor, Train: app.Train, Bench: app.Bench, Demo: app.Demo,
-			Query: app.Query, VerifyAudit: app.VerifyAudit, RotateKey: app.RotateKey, ExportModel: app.ExportModel, ImportModel: app.ImportModel,
+			Query: app.Query, VerifyAudit: app.VerifyAudit, RotateKey: app.RotateKey, NewKey: app.NewKey, ExportModel: app.ExportModel, ImportModel: app.ImportModel,
 		}))
 }

@@ -17,6 +17,7 @@ import (
 type recordsBackend struct {
 	store   *store.Store
 	audited func(ok bool)
+	keyFile string
 }
 
 // Audit implements api.Records. The cursor is the seq of the last record shown.
@@ -37,7 +38,7 @@ func auditOf(e store.AuditEntry) api.AuditEntry {
 
 // VerifyAudit implements api.Records.
 func (b *recordsBackend) VerifyAudit(ctx context.Context) (api.AuditReport, error) {
-	r, err := b.store.VerifyRecords(ctx, vouch(b.store.Dir()))
+	r, err := b.store.VerifyRecords(ctx, vouch(b.keyFile))
 	if err != nil {
 		return api.AuditReport{}, refusal(err)
 	}
@@ -83,7 +84,7 @@ func Query(ctx context.Context, cfg config.Config, sql string, limit int) (api.Q
 
 // VerifyAudit tests the audit of a store that this process has not opened. It only reads.
 func VerifyAudit(ctx context.Context, cfg config.Config) (api.AuditReport, error) {
-	r, err := store.VerifyOf(ctx, storeOptions(cfg, slog.New(slog.DiscardHandler)), vouch(cfg.Data.Dir))
+	r, err := store.VerifyOf(ctx, storeOptions(cfg, slog.New(slog.DiscardHandler)), vouch(keyFile(cfg)))
 	if errors.Is(err, store.ErrNotFound) {
 		return api.AuditReport{}, cli.Exit(cli.ExitPrecondition, err, "name the data directory with --data")
 	}

@@ -49,7 +49,7 @@ func (p prober) directory(context.Context) doctor.Finding {
 		return doctor.Bad("make room, or look at the disk", "%v", err)
 	}
 	free, err := room(at)
-	keyErr := governance.CheckKey(dir)
+	keyErr := governance.CheckKey(keyFile(p.cfg))
 	switch {
 	case keyErr != nil:
 		return doctor.Bad("mend what is named there; with a new key earlier decisions are not vouched for", "%v", keyErr)

@@ -28,6 +28,7 @@ import (
 	"aura/mlops/registry"
 	"aura/mlops/schema"
 	"aura/store"
+	"aura/store/complaint"
 )
 
 // healer is the healing and the governance agent of this process, and what people need of them; both agents are nil where
@@ -39,8 +40,11 @@ type healer struct {
 	store      *store.Store
 	log        *slog.Logger
 	calls      *calls
-	key        ed25519.PrivateKey // at the start
-	system     *system            // nil where healing is off
+	keyFile    string
+	key        ed25519.PrivateKey     // at the start
+	keyID      atomic.Pointer[string] // of the key that is used now
+	noKey      complaint.Log
+	system     *system // nil where healing is off
 
 	force     atomic.Pointer[inForce]
 	reloading sync.Mutex
@@ -68,7 +72,7 @@ func (h *healer) goBy(cfg config.Config) error {
 	return nil
 }
 
-func newHealer(cfg config.Config, st *store.Store, t bus.Transport, view *desired.View, c *model.Champion, reg *registry.Registry,
+func newHealer(ctx context.Context, cfg config.Config, st *store.Store, t bus.Transport, view *desired.View, c *model.Champion, reg *registry.Registry,
 	sch *schema.Schema, mon *monitoring.Monitoring, h *holders, ctl *control, tel *telemetry, tracer *tracing.Tracer, now clock, log *slog.Logger,
 ) (*healer, error) {
 	out := &healer{store: st, log: log.With("component", "configuration")}
@@ -82,11 +86,13 @@ func newHealer(cfg config.Config, st *store.Store, t bus.Transport, view *desire
 	if !cfg.Healing.Enabled {
 		return out, nil
 	}
-	key, err := governance.LoadKey(cfg.Data.Dir)
+	out.keyFile = keyFile(cfg)
+	key, err := loadKey(ctx, st, out.keyFile)
 	if err != nil {
-		return nil, refuse("%v", err)
+		return nil, err
 	}
 	out.key = key
+	out.keyID.Store(new(governance.KeyID(key)))
 	out.calls = newCalls(cfg.Healing.Webhook, tel.loop, log)
 	system := &system{store: st, view: view, champion: c, registry: reg, schema: sch, holders: h, announce: ctl.announce, monitoring: mon, cfg: cfg, log: log}
 	out.system = system
@@ -131,8 +137,10 @@ func (h *healer) step() Step {
 	}
 	return Step{Name: "healing", Start: func(ctx context.Context) error {
 		found := store.Change{By: "configuration", Reason: "as the process found it at its start"}
-		_, err := recordKey(ctx, h.store, h.key, found)
-		err = errors.Join(err, h.record(ctx, h.force.Load(), found))
+		if err := recordKey(ctx, h.store, h.keyFile, h.key, found); err != nil {
+			return err
+		}
+		err := errors.Join(h.record(ctx, h.force.Load(), found))
 		return errors.Join(err, h.calls.start(ctx))
 	}, Stop: func(ctx context.Context) error {
 		return errors.Join(h.healing.Close(ctx), h.calls.close(ctx))

@@ -1,69 +1,146 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
-
-	"aura/app/config"
 
 	"aura/agents/governance"
 	"aura/app/cli"
-	"aura/healing/policy"
+	"aura/app/config"
 	"aura/store"
 	"aura/web/api"
 )
 
-// settingKey is the row of desired state that names the key which governance signs with: its history says who rotated it.
-const settingKey = "governance.key"
+// keyFile is where this process has the key that governance signs with.
+func keyFile(cfg config.Config) string {
+	return cmp.Or(cfg.Governance.KeyFile, governance.KeyFile(cfg.Data.Dir))
+}
 
 func publicKeys(key ed25519.PrivateKey) map[string]ed25519.PublicKey {
-	public := key.Public().(ed25519.PublicKey)
-	return map[string]ed25519.PublicKey{policy.KeyID(public): public}
+	return map[string]ed25519.PublicKey{governance.KeyID(key): key.Public().(ed25519.PublicKey)}
 }
 
-func keyID(key ed25519.PrivateKey) string { return policy.KeyID(key.Public().(ed25519.PublicKey)) }
-
-// recordKey keeps in the history which key is in force, where that is new.
-func recordKey(ctx context.Context, s *store.Store, key ed25519.PrivateKey, c store.Change) (previous string, err error) {
-	state, err := s.Desired(ctx)
-	if err != nil {
-		return "", err
-	}
-	c.Setting, c.Value = settingKey, keyID(key)
-	if previous = state.Settings[settingKey].Value; previous == c.Value {
-		return previous, nil
-	}
-	if _, err = s.Set(ctx, c); err != nil {
-		return previous, fmt.Errorf("record the key: %w", err)
-	}
-	// With it what it signed can be proven after it is gone.
-	detail, err := json.Marshal(map[string]any{"public": []byte(key.Public().(ed25519.PublicKey))})
-	if err != nil {
-		return previous, err
-	}
-	return previous, s.AppendAudit(ctx, store.AuditEntry{Actor: c.By, Kind: store.KindPublicKey, Subject: c.Value, Detail: detail})
+func keyInForce(ctx context.Context, st *store.Store) (id string, err error) {
+	state, err := st.Desired(ctx)
+	return state.Settings[store.SettingKey].Value, err
 }
 
-// rotate puts a new key in force in this process. The file first: if the process dies here, the next one finds it.
+// loadKey returns the key of a file, which must be the one in force. Where none is yet, one is made if the file isn't there.
+func loadKey(ctx context.Context, st *store.Store, name string) (ed25519.PrivateKey, error) {
+	inForce, err := keyInForce(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	key, ok, err := governance.FindKey(name, inForce)
+	missing := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case missing && inForce == "":
+		if key, err = governance.MakeKey(name); err != nil {
+			return nil, refuse("governance.key_file: %v", err)
+		}
+	case missing:
+		return nil, refuse("governance.key_file: %s is missing, and decisions are signed with the key %s: put a copy of that key's file there, from another process of this database; if it is lost, aura keys rotate puts a new one in force", name, inForce)
+	case err != nil:
+		return nil, refuse("governance.key_file: %v", err)
+	case !ok && inForce != "":
+		return nil, otherKey(name, key, inForce)
+	}
+	return key, nil
+}
+
+func otherKey(name string, key ed25519.PrivateKey, inForce string) error {
+	return refuse("governance.key_file: %s has the key %s, and decisions are signed with %s: put a copy of that key's file there, from another process of this database; if this one shall be used from now on, aura keys rotate",
+		name, governance.KeyID(key), inForce)
+}
+
+// recordKey names the key of this process as the one in force, where none is.
+func recordKey(ctx context.Context, st *store.Store, name string, key ed25519.PrivateKey, c store.Change) error {
+	inForce, err := keyInForce(ctx, st)
+	if err != nil || inForce == governance.KeyID(key) {
+		return err
+	}
+	if inForce != "" {
+		return otherKey(name, key, inForce)
+	}
+	err = putKey(ctx, st, key, "", c)
+	var refused *store.Refused
+	if errors.As(err, &refused) && refused.Code == store.CodeConflict {
+		return recordKey(ctx, st, name, key, c) // a process that starts beside this one was quicker
+	}
+	return err
+}
+
+func putKey(ctx context.Context, st *store.Store, key ed25519.PrivateKey, previous string, c store.Change) error {
+	return st.PutKey(ctx, governance.KeyID(key), key.Public().(ed25519.PublicKey), previous, c)
+}
+
+// rotateKey puts another key in force: the one that somebody has put in the file's place, or else a new one, which takes that
+// place once the store names it. So whatever stops in between, the key in force is there.
+func rotateKey(ctx context.Context, st *store.Store, name string, c store.Change) (key ed25519.PrivateKey, out api.KeyRotation, err error) {
+	previous, err := keyInForce(ctx, st)
+	if err != nil {
+		return nil, out, err
+	}
+	key, there, err := governance.FindKey(name, previous)
+	if there || err != nil { // also one that others may read, or that is broken: that is mended by this
+		if key, err = governance.NextKey(name); err != nil {
+			return nil, out, fmt.Errorf("%w; where the file is a mounted secret: aura keys new FILE, put FILE in the secret, and when the processes have it aura keys rotate once", err)
+		}
+	}
+	if err := putKey(ctx, st, key, previous, c); err != nil {
+		return nil, out, err
+	}
+	if _, _, err := governance.FindKey(name, governance.KeyID(key)); err != nil {
+		return nil, out, err
+	}
+	return key, api.KeyRotation{KeyID: governance.KeyID(key), Previous: previous}, nil
+}
+
+// rotate puts another key in force, in this process at once; others follow.
 func (h *healer) rotate(ctx context.Context, c store.Change) (api.KeyRotation, error) {
 	h.reloading.Lock()
 	defer h.reloading.Unlock()
-	key, err := governance.RotateKey(h.store.Dir())
+	key, out, err := rotateKey(ctx, h.store, h.keyFile, c)
 	if err != nil {
-		return api.KeyRotation{}, err
+		return out, err
 	}
+	h.useKey(key)
+	h.log.Warn("governance signs with another key", "by", c.By, "reason", c.Reason, "key", out.KeyID, "previous", out.Previous)
+	h.system.announce(ctx, store.SettingKey, 0)
+	return out, nil
+}
+
+func (h *healer) useKey(key ed25519.PrivateKey) {
 	h.healing.UseKeys(publicKeys(key)) // before anything is signed with it
 	h.governance.UseKey(key)
-	previous, err := recordKey(ctx, h.store, key, c)
-	if err != nil {
-		return api.KeyRotation{}, err
+	h.keyID.Store(new(governance.KeyID(key)))
+}
+
+// followKey goes by the key in force, where another process has put it there. Until this one has it, it signs nothing that counts
+// (the store refuses it) and executes nothing that is signed since.
+func (h *healer) followKey() {
+	if h.healing == nil {
+		return
 	}
-	h.log.Warn("governance signs with a new key", "by", c.By, "reason", c.Reason, "key", keyID(key), "previous", previous)
-	return api.KeyRotation{KeyID: keyID(key), Previous: previous}, nil
+	inForce := h.system.view.Current().Key
+	if inForce == "" || inForce == *h.keyID.Load() {
+		return
+	}
+	h.reloading.Lock()
+	defer h.reloading.Unlock()
+	key, ok, err := governance.FindKey(h.keyFile, inForce)
+	if err != nil || !ok {
+		h.noKey.Say(h.log, slog.LevelError, "the key in force is not in governance.key_file: this process signs and executes nothing until it is put there",
+			"key", inForce, "file", h.keyFile, "err", err)
+		return
+	}
+	h.useKey(key)
+	h.log.Warn("governance signs with another key, which another process has put in force", "key", inForce)
 }
 
 // RotateKey implements api.Operations.
@@ -80,7 +157,6 @@ func (b *operationsBackend) RotateKey(ctx context.Context, by api.Change) (api.K
 
 // RotateKey makes a new key for a store whose data directory no process has open.
 func RotateKey(ctx context.Context, cfg config.Config, by, reason string) (_ api.KeyRotation, err error) {
-	dir := cfg.Data.Dir
 	if err := hasStore(cfg); err != nil {
 		return api.KeyRotation{}, err
 	}
@@ -93,10 +169,18 @@ func RotateKey(ctx context.Context, cfg config.Config, by, reason string) (_ api
 		return api.KeyRotation{}, err
 	}
 	defer func() { err = errors.Join(err, s.Close(ctx)) }()
-	key, err := governance.RotateKey(dir)
-	if err != nil {
-		return api.KeyRotation{}, err
+	_, out, err := rotateKey(ctx, s, keyFile(cfg), store.Change{By: by, Reason: reason, Person: true})
+	return out, err
+}
+
+// NewKey makes a file with a new key, for the processes of a deployment to have. One that is there already stays.
+func NewKey(name string) (id string, err error) {
+	if _, err := governance.ReadKey(name); !errors.Is(err, fs.ErrNotExist) {
+		return "", cli.Exit(cli.ExitPrecondition, errors.Join(fmt.Errorf("%s is there already", name), err), "name another file")
 	}
-	previous, err := recordKey(ctx, s, key, store.Change{By: by, Reason: reason, Person: true})
-	return api.KeyRotation{KeyID: keyID(key), Previous: previous}, err
+	key, err := governance.MakeKey(name)
+	if err != nil {
+		return "", err
+	}
+	return governance.KeyID(key), nil
 }

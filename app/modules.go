@@ -139,6 +139,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("champion watch", every(cfg.Desired.Poll, func(ctx context.Context) {
 			p.Champion.Follow(ctx)
 			p.Reference.Follow(ctx)
+			p.Healer.followKey()
 		})),
 		p.Control.step(),
 		loop("decision listener", p.listen(log)),

@@ -350,7 +350,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 		Health:    &health{n},
 		Overview:  &overview{serverNeeds: n, agents: ag, models: models, modes: md, started: now(), loop: loop},
 		Incidents: loop.incidents, Signals: loop.signals, Approvals: loop.approvals, Healing: loop.healing,
-		Records: &recordsBackend{s, tel.audited}, Operations: &operationsBackend{heal},
+		Records: &recordsBackend{s, tel.audited, keyFile(cfg)}, Operations: &operationsBackend{heal},
 	}
 	if cfg.Faults.Enabled {
 		backend.Faults = &faults{registry: f, store: s}

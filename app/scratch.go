@@ -22,9 +22,10 @@ func ownDatabase(loaded config.Loaded) config.Loaded {
 	return loaded.With(cfg, "off: it has a server's rows", "store.url")
 }
 
-// scratch puts an instance that is thrown away into a schema of its own, and on topics of its own, if it is on servers at all.
+// scratch gives an instance that is thrown away a key of its own, and puts it into a schema of its own, and on topics of its own, if it is on servers at all.
 // remove takes them away.
 func scratch(ctx context.Context, cfg *config.Config) (remove func(context.Context) error, err error) {
+	cfg.Governance.KeyFile = "" // its own
 	remove = func(context.Context) error { return nil }
 	if cfg.Bus.Kind == kafkaBus {
 		cfg.Kafka.Prefix += "scratch-" + randomName() + "-"

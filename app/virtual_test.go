@@ -17,6 +17,7 @@ import (
 	"go.uber.org/fx"
 
 	"aura/agents/fault"
+	"aura/agents/governance"
 	"aura/app/config"
 	"aura/healing/incident"
 	"aura/store"
@@ -165,7 +166,7 @@ func (w *world) waitFor(limit time.Duration, cond func() bool) bool {
 // sound says what is broken of what must hold of any run: the audit, each application decided.
 func (w *world) sound() (problems []string) {
 	ctx := context.WithoutCancel(w.t.Context())
-	if r, err := w.parts.Store.VerifyRecords(ctx, vouch(w.parts.Store.Dir())); err != nil || r.Broken != 0 || r.Row != "" {
+	if r, err := w.parts.Store.VerifyRecords(ctx, vouch(governance.KeyFile(w.parts.Store.Dir()))); err != nil || r.Broken != 0 || r.Row != "" {
 		problems = append(problems, fmt.Sprintf("audit: %+v, %v", r, err))
 	}
 	if !w.waitFor(10*time.Second, func() bool { return w.parts.Window.Undecided() < 5 }) {

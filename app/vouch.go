@@ -4,18 +4,19 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
+	"io/fs"
 
 	"aura/agents/governance"
 	"aura/healing/policy"
 	"aura/store"
 )
 
-// vouch reads what governance has signed in a data directory. It makes no key where there is none.
-func vouch(dir string) store.Vouch {
+// vouch reads what governance has signed with the key of a file. It makes no key where there is none.
+func vouch(keyFile string) store.Vouch {
 	return store.Vouch{
-		Open: func(raw []byte, publics map[string][]byte) (store.Seal, error) { return openSeal(dir, raw, publics) },
+		Open: func(raw []byte, publics map[string][]byte) (store.Seal, error) {
+			return openSeal(keyFile, raw, publics)
+		},
 		Digest: func(kind string, params, inverse json.RawMessage) (string, error) {
 			a := policy.Action{Type: kind}
 			if err := json.Unmarshal(orNull(params), &a.Params); err != nil {
@@ -34,15 +35,14 @@ func orNull(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// openSeal opens with the key of the directory, and those that the audit names.
-func openSeal(dir string, raw []byte, publics map[string][]byte) (store.Seal, error) {
+// openSeal opens with the key of the file, and those that the audit names.
+func openSeal(keyFile string, raw []byte, publics map[string][]byte) (store.Seal, error) {
 	keys := map[string]ed25519.PublicKey{}
-	if _, err := os.Stat(filepath.Join(dir, "keys", "agl.ed25519")); err == nil {
-		key, err := governance.LoadKey(dir)
-		if err != nil {
-			return store.Seal{}, err
-		}
+	switch key, err := governance.ReadKey(keyFile); {
+	case err == nil:
 		keys = publicKeys(key)
+	case !errors.Is(err, fs.ErrNotExist):
+		return store.Seal{}, err
 	}
 	for id, public := range publics {
 		if len(public) == ed25519.PublicKeySize && policy.KeyID(public) == id {

@@ -12,6 +12,8 @@ const (
 	CodeIncidentOpen = "incident_open"
 	// CodeLate: the request is decided, withdrawn or expired.
 	CodeLate = "late"
+	// CodeKey: what is signed is signed with a key that is not in force.
+	CodeKey = "key"
 	// CodeReplayed: the nonce was used before.
 	CodeReplayed = "replayed"
 	// CodeUnknownReference: there is no such reference.

@@ -114,7 +114,8 @@ func (t *tx) withdraw(id string, now time.Time) error {
 
 // DecideRequest keeps a verdict, if the request is undecided still, and shows it in the action's agl_decision. ESCALATED
 // hands the request to a person, once; any other verdict is final. An approval at or after the request's ExpiresAt is
-// refused; only DENIED can follow. *Refused late, ErrNotFound.
+// refused; only DENIED can follow. What is signed with another key than the one in force is refused too: two processes with
+// different keys never both decide. *Refused late, key, ErrNotFound.
 func (s *Store) DecideRequest(ctx context.Context, d PolicyDecision) (PolicyDecision, error) {
 	verdicts := []string{AGLApproved, AGLDenied, AGLModified, AGLEscalated}
 	if !slices.Contains(verdicts, d.Verdict) || d.By == "" {
@@ -138,6 +139,9 @@ func (s *Store) DecideRequest(ctx context.Context, d PolicyDecision) (PolicyDeci
 		}
 		r := rows[0].value()
 		if err := r.takes(d); err != nil {
+			return PolicyDecision{}, err
+		}
+		if err := t.signedInForce(d); err != nil {
 			return PolicyDecision{}, err
 		}
 		return t.decideRequest(r, d, now)

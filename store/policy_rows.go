@@ -43,8 +43,10 @@ type PolicyDecision struct {
 	Reason string
 	By     string
 	Inputs json.RawMessage
-	// Envelope is the signed decision, byte for byte; empty for ESCALATED.
+	// Envelope is the signed decision, byte for byte; empty for ESCALATED. Key is the id of the key that it is signed with, which
+	// must be the one in force when it is kept; it is not read back.
 	Envelope  []byte
+	Key       string
 	DecidedAt time.Time
 	// ExpiresAt is when the envelope ends; zero for none.
 	ExpiresAt time.Time

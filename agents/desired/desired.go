@@ -33,6 +33,8 @@ type State struct {
 	ChampionGeneration int64
 	// Reference is the id of the sample that monitoring compares with, "" for none.
 	Reference string
+	// Key is the id of the key that governance signs with, "" for none yet.
+	Key string
 }
 
 // Hook hears of a change, with the state before and after it.
@@ -79,7 +81,7 @@ func (v *View) Refresh(ctx context.Context) error {
 	after := State{
 		Mode: event.Mode(row.Mode), ModeGeneration: row.ModeGeneration,
 		Champion: row.Champion, ChampionGeneration: row.ChampionGeneration,
-		Reference: row.Reference,
+		Reference: row.Reference, Key: row.Settings[store.SettingKey].Value,
 	}
 	old := v.state.Load()
 	if old == nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -81,7 +82,7 @@ func (a *Agent) write(ctx context.Context, r store.PolicyRequest, d policy.Decis
 		row.Action = modifiedAction(*d.Modified)
 	}
 	if signed != nil {
-		row.Envelope, row.ExpiresAt = signed.raw, signed.expires
+		row.Envelope, row.Key, row.ExpiresAt = signed.raw, signed.key, signed.expires
 	} else if d.AGL == policy.Escalated {
 		row.ExpiresAt = r.ExpiresAt
 	}
@@ -90,8 +91,13 @@ func (a *Agent) write(ctx context.Context, r store.PolicyRequest, d policy.Decis
 
 func (a *Agent) save(ctx context.Context, row store.PolicyDecision) error {
 	saved, err := a.o.Store.DecideRequest(ctx, row)
-	var late *store.Refused
-	if errors.As(err, &late) && late.Code == store.CodeLate {
+	var refused *store.Refused
+	if errors.As(err, &refused) && refused.Code == store.CodeLate {
+		return nil
+	}
+	if refused != nil && refused.Code == store.CodeKey {
+		// The process that has the key decides it, or this one as soon as it has followed.
+		a.otherKey.Say(a.o.Log, slog.LevelWarn, "another key than this process' is in force; it decides nothing", "err", err)
 		return nil
 	}
 	if err != nil {
@@ -105,6 +111,7 @@ func (a *Agent) save(ctx context.Context, row store.PolicyDecision) error {
 // signature is a signed decision with its end.
 type signature struct {
 	raw     []byte
+	key     string // its id
 	expires time.Time
 }
 
@@ -134,7 +141,7 @@ func (a *Agent) sign(r store.PolicyRequest, purpose, verdict string, action poli
 	if err != nil {
 		return nil, err
 	}
-	return &signature{raw, expires}, nil
+	return &signature{raw, KeyID(a.o.Key), expires}, nil
 }
 
 // input gathers what rules may look at. why says that the purpose that the request claims is not true: an action that

@@ -70,6 +70,8 @@ type Agent struct {
 	o       Options
 	mu      sync.Mutex    // one decision at a time: budgets count what was allowed before
 	unheard complaint.Log // what the bus would not take
+	// otherKey is said where decisions are not ours to sign.
+	otherKey complaint.Log
 }
 
 // New makes the agent.

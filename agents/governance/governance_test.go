@@ -7,10 +7,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,7 +52,7 @@ func sit(t *testing.T, profile string, f func(h *hall)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hall{t: t}
 		dir := t.TempDir()
-		key, err := LoadKey(dir)
+		key, err := MakeKey(KeyFile(dir))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -309,31 +312,75 @@ func TestPauseNeedsAnOperator(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	dir := t.TempDir()
-	first, err := LoadKey(dir)
+	name := KeyFile(t.TempDir())
+	if _, err := ReadKey(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	first, err := MakeKey(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(dir, keyFile)
 	info, err := os.Stat(name)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info.Mode(), err)
 	}
-	if again, err := LoadKey(dir); err != nil || !again.Equal(first) {
+	if again, err := MakeKey(name); err != nil || !again.Equal(first) {
 		t.Errorf("another key the second time: %v", err)
 	}
-	if err := os.Chmod(name, 0o644); err != nil {
+	for mode, taken := range map[fs.FileMode]bool{
+		0o600: true, 0o400: true, 0o440: true, 0o640: true, // a mounted secret is its group's to read
+		0o644: false, 0o604: false, 0o601: false, 0o620: false, 0o660: false, 0o444: false, 0o666: false,
+	} {
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadKey(name)
+		if taken != (err == nil && got.Equal(first)) || !taken && !strings.Contains(err.Error(), fmt.Sprintf("mode %o", mode)) {
+			t.Errorf("mode %o: %v", mode, err)
+		}
+	}
+	for _, content := range []string{"x", "", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
+		if err := errors.Join(os.WriteFile(name, []byte(content), 0o600), os.Chmod(name, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadKey(name); err == nil {
+			t.Errorf("%q was taken for a key", content)
+		}
+	}
+}
+
+// TestNextKey: wherever a rotation is stopped, the key in force is found, by one process or by several at once.
+func TestNextKey(t *testing.T) {
+	name := KeyFile(t.TempDir())
+	old, err := MakeKey(name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LoadKey(dir); err == nil {
-		t.Error("a key that others can read was taken")
+	next, err := NextKey(name)
+	if err != nil || next.Equal(old) {
+		t.Fatalf("the same key, %v", err)
 	}
-	if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
+	if key, ok, err := FindKey(name, KeyID(old)); err != nil || !ok || !key.Equal(old) {
+		t.Errorf("stopped before it was in force: %v, %v", ok, err)
 	}
-	_ = os.Chmod(name, 0o600)
-	if _, err := LoadKey(dir); err == nil {
-		t.Error("a broken key was taken")
+	if key, ok, err := FindKey(name, "another"); err != nil || ok || !key.Equal(old) {
+		t.Errorf("a key that isn't here: %v, %v", ok, err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if key, ok, err := FindKey(name, KeyID(next)); err != nil || !ok || !key.Equal(next) {
+				t.Errorf("in force: %v, %v", ok, err)
+			}
+		})
+	}
+	wg.Wait()
+	entries, err := os.ReadDir(filepath.Dir(name))
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%v, %v", entries, err)
+	}
+	if info, err := entries[0].Info(); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 }
 

@@ -9,33 +9,24 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-)
 
-// keyFile is governance's private key below the data directory.
-const keyFile = "keys/agl.ed25519"
+	"aura/healing/policy"
+)
 
 const pemType = "AURA ED25519 SEED"
 
-// LoadKey reads the key of a data directory, and makes it where there is none: mode 0600, whole or not at all. A key that
-// others may read is refused.
-func LoadKey(dir string) (ed25519.PrivateKey, error) {
-	name := filepath.Join(dir, keyFile)
-	key, err := readKey(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return makeKey(name)
-	}
-	return key, err
-}
+// KeyFile is where a data directory has governance's private key, where no other file is named.
+func KeyFile(dir string) string { return filepath.Join(dir, "keys", "agl.ed25519") }
 
-// CheckKey is LoadKey without making one: a directory that has none yet is well.
-func CheckKey(dir string) error {
-	if _, err := readKey(filepath.Join(dir, keyFile)); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
+// nextFile holds the key that a rotation is about to put in force.
+func nextFile(name string) string { return name + ".next" }
 
-func readKey(name string) (ed25519.PrivateKey, error) {
+// KeyID names a private key by its public half.
+func KeyID(key ed25519.PrivateKey) string { return policy.KeyID(key.Public().(ed25519.PublicKey)) }
+
+// ReadKey reads a key's file; fs.ErrNotExist if there is none. One that others may read or change is refused: the group may
+// read it, as it may a mounted secret, and whoever owns it is not asked for.
+func ReadKey(name string) (ed25519.PrivateKey, error) {
 	raw, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("governance: key: %w", err)
@@ -44,39 +35,59 @@ func readKey(name string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("governance: key: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("governance: others may read %s (mode %o); chmod 600 it, or remove it to get a new one", name, info.Mode().Perm())
+	if mode := info.Mode().Perm(); mode&0o027 != 0 {
+		return nil, fmt.Errorf("governance: others may read %s, or its group may change it (mode %o); chmod 600 it", name, mode)
 	}
 	block, _ := pem.Decode(raw)
 	if block == nil || block.Type != pemType || len(block.Bytes) != ed25519.SeedSize {
-		return nil, fmt.Errorf("governance: %s is no key of AURA; remove it to get a new one", name)
+		return nil, fmt.Errorf("governance: %s is no key of AURA; put a copy of the key in its place", name)
 	}
 	return ed25519.NewKeyFromSeed(block.Bytes), nil
 }
 
-// RotateKey makes a new key in the place of the one that a data directory has, whole or not at all. What the old one
-// signed is worth nothing any more to whoever knows only the new one.
-func RotateKey(dir string) (ed25519.PrivateKey, error) {
-	key, file, err := newKey(filepath.Join(dir, keyFile))
+// CheckKey says what is wrong with a key's file; one that isn't there yet is well.
+func CheckKey(name string) error {
+	if _, err := ReadKey(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// FindKey reads the key of an id: that of the file, or the one that a rotation left beside it before it was stopped, which is
+// then put in its place. ok is false if the file has another key.
+func FindKey(name, id string) (key ed25519.PrivateKey, ok bool, err error) {
+	if next, err := ReadKey(nextFile(name)); err == nil && KeyID(next) == id {
+		if err := errors.Join(os.Rename(nextFile(name), name), syncDir(filepath.Dir(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, false, fmt.Errorf("governance: rotate the key: %w", err)
+		} // fs.ErrNotExist: another process was quicker
+	}
+	key, err = ReadKey(name)
+	return key, err == nil && KeyID(key) == id, err
+}
+
+// NextKey makes a key beside the one of a file, whole or not at all. FindKey puts it in its place, once it is in force.
+func NextKey(name string) (ed25519.PrivateKey, error) {
+	key, file, err := newKey(name)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.Remove(file) }()
-	if err := errors.Join(os.Rename(file, filepath.Join(dir, keyFile)), syncDir(filepath.Join(dir, filepath.Dir(keyFile)))); err != nil {
-		return nil, fmt.Errorf("governance: rotate the key: %w", err)
+	if err := errors.Join(os.Rename(file, nextFile(name)), syncDir(filepath.Dir(name))); err != nil {
+		return nil, fmt.Errorf("governance: rotate the key: %w", errors.Join(err, os.Remove(file)))
 	}
 	return key, nil
 }
 
-func makeKey(name string) (ed25519.PrivateKey, error) {
+// MakeKey makes a key where there is no file: mode 0600, whole or not at all. Where another process was quicker it is that
+// one's.
+func MakeKey(name string) (ed25519.PrivateKey, error) {
 	key, file, err := newKey(name)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.Remove(file) }()
-	if err := os.Link(file, name); err != nil { // never over a key that another process has made meanwhile
+	if err := os.Link(file, name); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return LoadKey(filepath.Dir(filepath.Dir(name)))
+			return ReadKey(name)
 		}
 		return nil, fmt.Errorf("governance: make a key: %w", err)
 	}

@@ -67,7 +67,7 @@ func (a *Agent) ruling(ctx context.Context, p policy.Principal, requestID, verdi
 		if err != nil {
 			return store.PolicyDecision{}, fmt.Errorf("governance: sign: %w", err)
 		}
-		row.Envelope, row.ExpiresAt = signed.raw, signed.expires
+		row.Envelope, row.Key, row.ExpiresAt = signed.raw, signed.key, signed.expires
 	}
 	if row.Inputs, err = json.Marshal(inputs); err != nil {
 		return store.PolicyDecision{}, fmt.Errorf("governance: decision: %w", err)

@@ -1,41 +1,50 @@
 package governance
 
 import (
-	"os"
-	"path/filepath"
+	"crypto/ed25519"
 	"testing"
 
 	"aura/healing/policy"
+	"aura/store"
 )
 
-// TestRotateKey: the new key is whole, ours alone, and the one that is loaded and signed with from then on.
-func TestRotateKey(t *testing.T) {
-	dir := t.TempDir()
-	old, err := LoadKey(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := RotateKey(dir)
-	if err != nil || key.Equal(old) {
-		t.Fatalf("the same key, %v", err)
-	}
-	loaded, err := LoadKey(dir)
-	if err != nil || !loaded.Equal(key) {
-		t.Errorf("another key is loaded, %v", err)
-	}
-	entries, err := os.ReadDir(filepath.Join(dir, filepath.Dir(keyFile)))
-	if err != nil || len(entries) != 1 {
-		t.Fatalf("%v, %v", entries, err)
-	}
-	if info, err := entries[0].Info(); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
+// otherKey puts a key in force that the agent hasn't.
+func (h *hall) otherKey() ed25519.PrivateKey {
+	h.t.Helper()
+	key, err := MakeKey(KeyFile(h.t.TempDir()))
+	h.must(err)
+	h.must(h.store.PutKey(h.t.Context(), KeyID(key), []byte("public"), "", store.Change{By: "ann"}))
+	return key
+}
+
+// TestAnotherKeyIsInForce: what this process signs by rule isn't kept until it has the key in force; then it decides what waits.
+func TestAnotherKeyIsInForce(t *testing.T) {
 	sit(t, policy.Demo, func(h *hall) {
-		h.agent.UseKey(key)
+		key := h.otherKey()
 		r := h.ask("INC-1/a1", policy.Proposal{Action: safe}, nil)
 		h.beat()
+		if now, err := h.store.Request(h.t.Context(), r.ID); err != nil || now.Status != store.RequestPending || len(h.told) != 0 {
+			h.t.Fatalf("%+v, %v, announced %d: it decided with a key that is not in force", now, err, len(h.told))
+		}
+		h.agent.UseKey(key)
+		h.beat()
 		if err := h.allows(h.verdict(r), r.ActionID, policy.Forward, safe); err != nil { // allows believes in the agent's present key
-			t.Error(err)
+			h.t.Error(err)
+		}
+	})
+}
+
+// TestAPersonsWordUnderAnotherKey is refused, and can be given again.
+func TestAPersonsWordUnderAnotherKey(t *testing.T) {
+	sit(t, policy.Supervised, func(h *hall) {
+		r := h.ask("INC-1/a1", policy.Proposal{Action: safe}, nil)
+		h.beat()
+		key := h.otherKey()
+		h.code(h.decide(policy.LocalPrincipal(), r, policy.Approved), store.CodeKey)
+		h.agent.UseKey(key)
+		h.must(h.decide(policy.LocalPrincipal(), r, policy.Approved))
+		if err := h.allows(h.verdict(r), r.ActionID, policy.Forward, safe); err != nil {
+			h.t.Error(err)
 		}
 	})
 }

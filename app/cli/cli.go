@@ -43,6 +43,8 @@ type Commands struct {
 	ImportModel func(ctx context.Context, c config.Config, r ImportRequest) (api.Imported, error)
 	// RotateKey makes a new signing key for such a store.
 	RotateKey func(ctx context.Context, c config.Config, by, reason string) (api.KeyRotation, error)
+	// NewKey makes a file with a key, and returns the key's name.
+	NewKey func(file string) (id string, err error)
 }
 
 // Main runs one command line (without the program's name) and returns the exit code.

@@ -132,8 +132,9 @@ func (i *invocation) keysCommand() *cobra.Command {
 	}
 	rotate := i.changing(i.stored(&cobra.Command{
 		Use: "rotate --reason WHY", Short: "Let governance sign its decisions with a new key", Args: exactly(0),
-		Long: `Asks the running server, or changes the store if none runs. Decisions that the old key signed and that were not
-executed yet execute nothing any more: they are asked for again, also those of people.`,
+		Long: `Asks the running server, or changes the store if none runs. The new key is the one that you have put in the place of
+governance.key_file, or else one that is made there; other processes on the database read it there too. Decisions that the
+old key signed and that were not executed yet execute nothing any more: they are asked for again, also those of people.`,
 	}, func(c *cobra.Command, s *client, _ []string) error {
 		var k api.KeyRotation
 		raw, err := s.call(c.Context(), http.MethodPost, "/api/v1/keys/rotate", why, &k)
@@ -155,7 +156,22 @@ executed yet execute nothing any more: they are asked for again, also those of p
 		}
 		return show(raw, k)
 	}), &why)
-	return group("keys", "Manage the key that governance signs with", rotate)
+	create := &cobra.Command{
+		Use: "new FILE", Short: "Make a file with a new key, for governance.key_file", Args: exactly(1),
+		Long: `Writes the file (mode 0600) and prints the key's name. The key is in force on a database once the first process there
+starts with it, or a process that has it is told "aura keys rotate".`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			id, err := i.commands.NewKey(args[0])
+			if err != nil {
+				return err
+			}
+			if i.output == "json" {
+				return i.printJSON(map[string]string{"key_id": id, "file": args[0]})
+			}
+			return i.printPairs([][2]string{{"key", id}, {"file", args[0]}})
+		},
+	}
+	return group("keys", "Manage the key that governance signs with", create, rotate)
 }
 
 // notCovered is what a verification says nothing about, completely: a person relies on it.

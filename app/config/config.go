@@ -174,6 +174,7 @@ type Governance struct {
 	Profile     string        `key:"profile" enum:"demo,supervised,off"`
 	ApprovalTTL time.Duration `key:"approval_ttl" min:"1s" max:"24h"`
 	Principals  string        `key:"principals"`
+	KeyFile     string        `key:"key_file"`
 	Rules       Document      `key:"rules"`
 	Limits      Document      `key:"limits"`
 }
