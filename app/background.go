@@ -28,7 +28,7 @@ func (p parts) listen(log *slog.Logger) func(context.Context) {
 // announceOutcomes sees to it that no joined outcome goes unannounced. Its mailbox is opened here, before anything is published.
 func (p parts) announceOutcomes(log *slog.Logger) func(context.Context) {
 	box, err := p.Transport.Mailbox(bus.MailboxOptions{Topic: event.FeedbackTopic, Overflow: bus.DropOldest})
-	outcomes := ingestion.NewOutcomes(ingestion.OutcomesOptions{Intake: p.Intake, Store: p.Store, Log: log.With("component", "outcomes")})
+	outcomes := ingestion.NewOutcomes(ingestion.OutcomesOptions{Intake: p.Intake, Store: p.Store, Leads: p.Leaders.of(leadOutcomes), Log: log.With("component", "outcomes")})
 	return func(ctx context.Context) {
 		if err != nil {
 			log.Error("outcomes can't be heard; what is lost of their announcements stays lost until the next start", "err", err)
@@ -70,9 +70,10 @@ func (p parts) topics() Step {
 
 // purge deletes by age: what the simulator made soon, everything else late.
 func (p parts) purge(cfg config.Config, log *slog.Logger) func(context.Context) {
+	leads := p.Leaders.of(leadPurge)
 	policy := store.Policy{Simulated: cfg.Retention.Simulated, Others: cfg.Retention.Applications}
 	return every(cfg.Retention.Every, func(ctx context.Context) {
-		for more := true; more && ctx.Err() == nil; {
+		for more := leads == nil || leads(ctx); more && ctx.Err() == nil; {
 			purged, err := p.Store.Purge(ctx, p.Now(), policy)
 			if err != nil {
 				if ctx.Err() == nil {

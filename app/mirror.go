@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,12 +25,14 @@ const mirrorer = "mlflow"
 type mirror struct {
 	*mlflow.Mirror // nil without a server
 	every          time.Duration
+	leads          func(context.Context) bool // nil for always
+	leading        atomic.Bool
 	kick           chan struct{}
 	log            *slog.Logger
 	failing        complaint.Log
 }
 
-func newMirror(cfg config.Config, r *registry.Registry, models *modelsBackend, sch *schema.Schema, view *desired.View, tel *telemetry, now clock, log *slog.Logger) (*mirror, error) {
+func newMirror(cfg config.Config, r *registry.Registry, models *modelsBackend, sch *schema.Schema, view *desired.View, tel *telemetry, lead *leaders, now clock, log *slog.Logger) (*mirror, error) {
 	m := &mirror{every: cfg.MLflow.Every, kick: make(chan struct{}, 1), log: log.With("component", "mlflow")}
 	models.mirror = m
 	tel.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -41,6 +44,8 @@ func newMirror(cfg config.Config, r *registry.Registry, models *modelsBackend, s
 	if cfg.MLflow.URL == "" {
 		return m, nil
 	}
+	m.leads = lead.of(leadMirror)
+	m.leading.Store(m.leads == nil)
 	c, err := mlflow.NewClient(cfg.MLflow.URL, mlflow.Credentials{Username: cfg.MLflow.Username, Password: cfg.MLflow.Password, Token: cfg.MLflow.Token}, 0)
 	if err != nil {
 		return nil, refuse("mlflow.url: %v", err)
@@ -79,7 +84,12 @@ func (m *mirror) run(ctx context.Context) {
 	t := time.NewTicker(m.every)
 	defer t.Stop()
 	for {
-		m.once(ctx)
+		if m.leads != nil {
+			m.leading.Store(m.leads(ctx))
+		}
+		if m.leading.Load() {
+			m.once(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -97,9 +107,9 @@ func (m *mirror) once(ctx context.Context) {
 	}
 }
 
-// status is what people see of it; nil without a server.
+// status is what people see of it; nil without a server, and where another process of the deployment keeps it equal.
 func (m *mirror) status() *api.Mirror {
-	if m.Mirror == nil {
+	if m.Mirror == nil || !m.leading.Load() {
 		return nil
 	}
 	s := m.Status()

@@ -83,7 +83,7 @@ func selected(cfg config.Config, name string) bool {
 // provide lists the constructors. fx calls them in the order of their needs.
 func provide() fx.Option {
 	return fx.Provide(
-		loadSchema, loadUserData, storeOptions, openStore, newInstance, newTransport, newObjective, newTelemetry, newSpanExporter, newTracer, newRegistry, newFirstModel,
+		loadSchema, loadUserData, storeOptions, openStore, newInstance, newLeaders, newTransport, newObjective, newTelemetry, newSpanExporter, newTracer, newRegistry, newFirstModel,
 		newView, newChampion, newReference, newShadow, newModels, newMirror, newBadModel, newFaults, newWindow, newIntake, newTopics, newHolders, newSweeper,
 		newTechnical, newMonitoring, newControl, newHealer, newSupervisor, newHub, newServer, newSource,
 	)
@@ -120,6 +120,7 @@ type parts struct {
 	Source     *source
 	Now        clock
 	Instance   instance
+	Leaders    *leaders
 }
 
 // everything is the one list of what runs, in the order of its start; it is stopped in reverse, so that what is
@@ -131,6 +132,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		{Name: "address", Stop: p.Door.close},
 		p.Spans.step(),
 		{Name: "store", Stop: p.Store.Close},
+		p.Leaders.step(),
 		{Name: "bus", Stop: func(context.Context) error { return p.Transport.Close() }},
 		{Name: "intake", Stop: func(context.Context) error { return p.Intake.Close() }},
 		{Name: "first model", Start: p.FirstModel.ensure},

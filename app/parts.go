@@ -202,9 +202,9 @@ func (h *holders) Holds(keys map[string]bool, upstreamFirst ...event.Topic) (map
 	return held, ok
 }
 
-func newSweeper(cfg config.Config, in *ingestion.Intake, s *store.Store, h *holders, log *slog.Logger) *ingestion.Sweeper {
+func newSweeper(cfg config.Config, in *ingestion.Intake, s *store.Store, h *holders, lead *leaders, log *slog.Logger) *ingestion.Sweeper {
 	return ingestion.NewSweeper(ingestion.SweeperOptions{
-		Intake: in, Backlog: s, Holder: h, MaxDelay: cfg.Sweep.MaxAge, Tick: sweepTick, Log: log.With("component", "sweeper"),
+		Intake: in, Backlog: s, Holder: h, Leads: lead.of(leadOrphans), MaxDelay: cfg.Sweep.MaxAge, Tick: sweepTick, Log: log.With("component", "sweeper"),
 	})
 }
 

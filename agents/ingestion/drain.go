@@ -63,12 +63,15 @@ func (s *Sweeper) Left(ctx context.Context) (n int, err error) {
 	}
 }
 
-// adoptOurs adopts what is committed with an id that was made before now: of another process on the same database it takes
-// what is under way, once, and not what comes after.
+// adoptOurs adopts what is committed with an id that was made before now. Where other processes are on the same database it
+// can't be told from what they have under way: one of them takes it on when it is old enough.
 func (s *Sweeper) adoptOurs(ctx context.Context) (int, error) {
+	if s.Leads != nil {
+		return 0, nil
+	}
 	next, err := uuid.NewV7() // above each that this process has made, whatever became of the clock
 	if err != nil {
 		return 0, fmt.Errorf("ingestion: make an id: %w", err)
 	}
-	return s.adopt(ctx, next.String())
+	return s.adopt(ctx, next.String(), true)
 }

@@ -26,7 +26,9 @@ type Unannounced interface {
 type OutcomesOptions struct {
 	Intake *Intake
 	Store  Unannounced
-	Log    *slog.Logger
+	// Leads reports whether this process is the one of its deployment that looks after announcements; nil for always.
+	Leads func(ctx context.Context) bool
+	Log   *slog.Logger
 }
 
 // Outcomes sees to it that each joined outcome is announced at least once, whoever dies between its commit and its
@@ -35,7 +37,7 @@ type OutcomesOptions struct {
 // an outcome may come twice around a crash.
 //
 // What an earlier process left is counted for monitoring as well, since the counts died with it; what was noted had a beat's
-// time to be reported before.
+// time to be reported before. Of several processes one looks after announcements, and can't tell whose counts died.
 type Outcomes struct {
 	OutcomesOptions
 
@@ -119,6 +121,13 @@ func (o *Outcomes) listen(ctx context.Context, l bus.Lane) {
 
 // note tells the store what was heard before the last note.
 func (o *Outcomes) note(ctx context.Context) error {
+	if !o.leads(ctx) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		clear(o.heard)
+		clear(o.ripe)
+		return nil
+	}
 	o.mu.Lock()
 	ids := make([]string, 0, len(o.ripe))
 	for id := range o.ripe {
@@ -138,6 +147,10 @@ func (o *Outcomes) note(ctx context.Context) error {
 
 // again publishes what was unannounced at the last look and still is.
 func (o *Outcomes) again(ctx context.Context) error {
+	if !o.leads(ctx) {
+		o.seen = nil
+		return nil
+	}
 	left, err := o.Store.Unannounced(ctx, againPage)
 	if err != nil {
 		return fmt.Errorf("ingestion: %w", err)
@@ -158,7 +171,7 @@ func (o *Outcomes) again(ctx context.Context) error {
 		return nil
 	}
 	o.Log.Info("outcomes whose announcement was lost are announced again", "n", len(lost))
-	if earlier {
+	if earlier && o.Leads == nil {
 		for _, f := range lost {
 			o.Intake.counts.outcome(f)
 		}
@@ -168,6 +181,8 @@ func (o *Outcomes) again(ctx context.Context) error {
 	}
 	return nil
 }
+
+func (o *Outcomes) leads(ctx context.Context) bool { return o.Leads == nil || o.Leads(ctx) }
 
 // waits reports that it was heard and is only not noted yet.
 func (o *Outcomes) waits(id string) bool {

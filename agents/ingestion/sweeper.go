@@ -36,6 +36,8 @@ type SweeperOptions struct {
 	Intake  *Intake
 	Backlog Backlog
 	Holder  Holder
+	// Leads reports whether this process is the one of its deployment that takes on applications nobody follows; nil for always.
+	Leads func(ctx context.Context) bool
 	// MaxDelay bounds the doubling; Tick is how often the window is looked at.
 	MaxDelay time.Duration
 	Tick     time.Duration
@@ -63,7 +65,8 @@ const (
 	floorEvery = 10 * time.Second
 )
 
-// Run recovers the backlog of an earlier process through the window, then sweeps until ctx ends.
+// Run recovers the backlog of an earlier process through the window, if this is the process that does so, then sweeps until ctx
+// ends.
 func (s *Sweeper) Run(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
@@ -100,10 +103,13 @@ func (s *Sweeper) Recovered() <-chan struct{} { return s.recovered }
 
 func (s *Sweeper) recoverLoop(ctx context.Context) {
 	defer close(s.recovered)
+	if !s.leads(ctx) {
+		return // whoever leads takes on what is left of this process' earlier life, once it is old enough
+	}
 	n, err := 0, errors.New("not yet")
 	for err != nil && ctx.Err() == nil {
 		var k int
-		k, err = s.adopt(ctx, "")
+		k, err = s.adopt(ctx, "", true)
 		n += k
 		if err != nil {
 			s.report(ctx, err)
@@ -118,9 +124,11 @@ func (s *Sweeper) recoverLoop(ctx context.Context) {
 	}
 }
 
-// adopt takes every committed, undecided application with an id up to last ("": any) that the window doesn't have into
-// it, page by page, waiting for room.
-func (s *Sweeper) adopt(ctx context.Context, last string) (n int, err error) {
+func (s *Sweeper) leads(ctx context.Context) bool { return s.Leads == nil || s.Leads(ctx) }
+
+// adopt takes every committed, undecided application with an id up to last ("": any) that the window doesn't have into it, page
+// by page. It waits for room, or else ends where half of the window is taken: they may be in another process' window.
+func (s *Sweeper) adopt(ctx context.Context, last string, wait bool) (n int, err error) {
 	after, err := s.Backlog.Floor(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("ingestion: read the floor: %w", err)
@@ -133,6 +141,9 @@ func (s *Sweeper) adopt(ctx context.Context, last string) (n int, err error) {
 		for _, a := range rows {
 			if s.Intake.Window.holds(a.ID) {
 				continue
+			}
+			if !wait && s.Intake.Window.crowded() {
+				return n, nil
 			}
 			if err := s.adoptOne(ctx, a); err != nil {
 				return n, err
@@ -270,8 +281,11 @@ func (s *Sweeper) raiseFloor(ctx context.Context) error {
 	default:
 		return nil
 	}
+	if !s.leads(ctx) {
+		return nil
+	}
 	old := idAt(s.Intake.Now().Add(-floorLag))
-	n, err := s.adopt(ctx, old)
+	n, err := s.adopt(ctx, old, false)
 	if err != nil {
 		return err
 	}

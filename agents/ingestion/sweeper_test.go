@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -209,16 +211,46 @@ func TestStartTakesUpTheBacklogAboveTheFloor(t *testing.T) {
 	s := sweeper(b, r)
 	defer func() { _ = s.Intake.Close() }()
 	s.Intake.Window.size = 2000
-	n, err := s.adopt(t.Context(), "")
+	n, err := s.adopt(t.Context(), "", true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := r.take(); n != 1189 || len(got) != 1189 || got[0] != "id-0011" {
 		t.Errorf("%d adopted, %d published, first %s; want 1189 from id-0011", n, len(got), got[0])
 	}
-	if n, err = s.adopt(t.Context(), ""); err != nil || n != 0 {
+	if n, err = s.adopt(t.Context(), "", true); err != nil || n != 0 {
 		t.Errorf("adopted %d once more (%v)", n, err)
 	}
+}
+
+// TestOneProcessTakesOnOrphans: of several processes only the one that leads takes on what nobody follows, never so much that its
+// own work has no room, and what is left with them doesn't hold up a drain.
+func TestOneProcessTakesOnOrphans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backlog{}
+		old, young := time.Now().Add(-2*floorLag), time.Now()
+		for i := range 80 {
+			b.undecided = append(b.undecided, store.Application{ID: idAt(old)[:34] + fmt.Sprintf("%02d", i), Features: []byte(`{}`)})
+		}
+		b.undecided = append(b.undecided, store.Application{ID: idAt(young), Features: []byte(`{}`)})
+		r, leads := &road{}, atomic.Bool{}
+		s := sweeper(b, r)
+		s.Leads = func(context.Context) bool { return leads.Load() }
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); s.Run(ctx) }()
+		defer func() { cancel(); <-done; _ = s.Intake.Close() }()
+		time.Sleep(2*floorEvery + time.Second)
+		want(t, "another process leads", r.take())
+		if err := s.Drain(ctx); err != nil || len(r.take()) > 0 {
+			t.Errorf("a drain with nothing of its own: %v", err)
+		}
+		leads.Store(true)
+		time.Sleep(floorEvery)
+		if got := r.take(); len(got) != s.Intake.Window.size/2 {
+			t.Errorf("%d taken on, want half of the window's %d places", len(got), s.Intake.Window.size)
+		}
+	})
 }
 
 func TestIDAtSortsBetweenIDs(t *testing.T) {

@@ -146,6 +146,13 @@ func (w *Window) traceParent(id string) string {
 // maxWaiters bounds who may wait for one application; more are answered as pending.
 const maxWaiters = 64
 
+// crowded reports whether half of the places are taken.
+func (w *Window) crowded() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return 2*(len(w.entries)+w.reserved) >= w.size
+}
+
 // holds reports whether the application is in the window.
 func (w *Window) holds(id string) bool {
 	w.mu.Lock()

@@ -1,0 +1,105 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"aura/store"
+)
+
+// lessor is a database's one lease, by the time of the test.
+type lessor struct {
+	lease store.Lease
+	down  bool
+	asked int
+}
+
+func (l *lessor) answers() error {
+	l.asked++
+	if l.down {
+		return &store.Unavailable{Code: "away", Err: errors.New("no connection")}
+	}
+	return nil
+}
+
+func (l *lessor) free() bool { return !time.Now().Before(l.lease.ExpiresAt) }
+
+func (l *lessor) LeaseOf(context.Context, string) (store.Lease, error) {
+	out := l.lease
+	out.Free = l.free()
+	return out, l.answers()
+}
+
+func (l *lessor) AcquireLease(_ context.Context, _, holder string, life int64, ttl time.Duration) (store.Lease, error) {
+	if err := l.answers(); err != nil {
+		return store.Lease{}, err
+	}
+	if !l.free() && l.lease.Holder != holder {
+		return store.Lease{}, errHeld
+	}
+	l.lease = store.Lease{Holder: holder, Incarnation: life, Epoch: l.lease.Epoch + 1, ExpiresAt: time.Now().Add(ttl)}
+	return l.lease, nil
+}
+
+func (l *lessor) RenewLease(_ context.Context, held store.Lease, ttl time.Duration) (store.Lease, error) {
+	if err := l.answers(); err != nil {
+		return store.Lease{}, err
+	}
+	if held.Epoch != l.lease.Epoch {
+		return store.Lease{}, &store.Refused{Code: store.CodeStaleEpoch, Reason: "over"}
+	}
+	l.lease.ExpiresAt = time.Now().Add(ttl)
+	return l.lease, nil
+}
+
+func (l *lessor) ReleaseLease(context.Context, store.Lease) error {
+	l.lease.ExpiresAt = time.Now()
+	return nil
+}
+
+// TestOneLeads: of two processes one leads; the other follows it when it is gone, given back or stopped answering, and never
+// while it renews. A store that is away changes nothing until the lease has ended.
+func TestOneLeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &lessor{}
+		process := func(name instance, life int64) *leader {
+			return (&leaders{leases: db, holder: name, life: life, log: slog.New(slog.DiscardHandler)}).elect(leadPurge)
+		}
+		a, b := process("a", 1), process("b", 1)
+		want := func(l *leader, leads bool, when string) {
+			t.Helper()
+			if l.leads(t.Context()) != leads {
+				t.Errorf("%s leads: want %v, %s", l.holder, leads, when)
+			}
+		}
+		for range 60 {
+			want(a, true, "first")
+			want(b, false, "second")
+			time.Sleep(time.Second)
+		}
+		if db.asked > 60 {
+			t.Errorf("the store was asked %d times in a minute", db.asked)
+		}
+		time.Sleep(leadTTL) // a is paused
+		want(b, true, "a is paused")
+		want(a, false, "it was paused, and b leads")
+		if err := b.release(t.Context()); err != nil {
+			t.Error(err)
+		}
+		want(b, false, "it gave it back")
+		time.Sleep(leadTTL / 2)
+		want(a, true, "b gave it back")
+		db.down = true
+		time.Sleep(leadTTL / 2)
+		want(a, true, "the store is away for less than the lease")
+		time.Sleep(leadTTL / 2)
+		want(a, false, "the store is away for longer")
+		db.down = false
+		want(a, true, "the store is back, and nobody else was there")
+		want(process("a", 2), true, "the next life takes over at once")
+	})
+}
