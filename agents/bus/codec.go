@@ -58,10 +58,23 @@ func (m *Message) Encoded() ([]byte, error) {
 		return m.Payload, nil
 	}
 	payload, err := event.Marshal(m.Event)
-	if err != nil {
-		return nil, fmt.Errorf("bus: encode %s: %w", m.Event.Type(), err)
+	return payload, m.unfit(err)
+}
+
+// appendTo appends the same to dst.
+func (m *Message) appendTo(dst []byte) ([]byte, error) {
+	if m.Payload != nil || m.Event == nil {
+		return append(dst, m.Payload...), nil
 	}
-	return payload, nil
+	out, err := event.Append(dst, m.Event)
+	return out, m.unfit(err)
+}
+
+func (m *Message) unfit(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("bus: encode %s: %w", m.Event.Type(), err)
 }
 
 // Encode makes a Watermill message: plain JSON with CloudEvents headers. What a foreign publisher sent comes out as it
@@ -120,20 +133,20 @@ func Decode(topic event.Topic, in *message.Message) *Message {
 	if m.ID == "" {
 		m.ID = newID()
 	}
-	if m.fill(topic, in.Metadata[HeaderType], in.Metadata[HeaderTime], time.Now()) != nil {
+	m.Time = timeOf(in.Metadata[HeaderTime], time.Now())
+	if m.decode(topic, in.Metadata[HeaderType]) != nil {
 		m.headers = in.Metadata
 	}
 	return m
 }
 
-// fill decodes the payload and the time, which is otherwise if there is none.
-func (m *Message) fill(topic event.Topic, typ, at string, otherwise time.Time) error {
-	m.Time = timeOf(at, otherwise)
-	return m.decode(topic, typ)
-}
-
-func timeOf(text string, otherwise time.Time) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, text)
+// timeOf reads the time of a header, which is otherwise if there is none.
+func timeOf[T string | []byte](text T, otherwise time.Time) time.Time {
+	var t time.Time
+	if t.UnmarshalText([]byte(text)) == nil {
+		return t.UTC()
+	}
+	t, err := time.Parse(time.RFC3339Nano, string(text)) // it takes more forms, and more time
 	if err != nil {
 		t = otherwise
 	}

@@ -90,16 +90,9 @@ func (k *Kafka) Publish(ctx context.Context, messages ...*Message) error {
 	if k.boxes.closed.Load() {
 		return ErrClosed
 	}
-	records := make([]*sarama.ProducerMessage, len(messages))
-	for i, m := range messages {
-		if m.Event == nil {
-			return errNoEvent
-		}
-		r, err := m.record(k.options.Prefix)
-		if err != nil {
-			return err
-		}
-		records[i] = r
+	records, err := records(k.options.Prefix, messages)
+	if err != nil {
+		return err
 	}
 	return k.producer.send(ctx, records)
 }

@@ -75,7 +75,8 @@ func (p *kafkaProducer) finish(r *sarama.ProducerMessage, err error) {
 	b := r.Metadata.(*kafkaBatch)
 	p.flow.leave(1)
 	if err != nil {
-		b.err.CompareAndSwap(nil, &err)
+		failed := err // err itself would be on the heap for every record
+		b.err.CompareAndSwap(nil, &failed)
 	}
 	if b.left.Add(-1) == 0 {
 		close(b.done)

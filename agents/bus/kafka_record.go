@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,26 +11,72 @@ import (
 	"aura/agents/event"
 )
 
-// record encodes a message for the broker.
-func (m *Message) record(prefix string) (*sarama.ProducerMessage, error) {
-	payload, err := m.Encoded()
-	if err != nil {
-		return nil, err
+// together is how many records share the memory that they are made of: some 30 KB, below what Go calls a large object.
+const together = 32
+
+// ownHeaders is how many headers a record of ours has, or one more.
+const ownHeaders = 9
+
+// records encodes messages for the broker.
+func records(prefix string, messages []*Message) ([]*sarama.ProducerMessage, error) {
+	out := make([]*sarama.ProducerMessage, 0, len(messages))
+	for batch := range slices.Chunk(messages, together) {
+		s := slab{
+			records: make([]sarama.ProducerMessage, len(batch)), headers: make([]sarama.RecordHeader, 0, ownHeaders*len(batch)),
+			parts: make([]sarama.ByteEncoder, 0, 2*len(batch)), bytes: make([]byte, 0, 832*len(batch)),
+		}
+		for i, m := range batch {
+			if m.Event == nil {
+				return nil, errNoEvent
+			}
+			r := &s.records[i]
+			r.Topic = prefix + string(m.Event.Topic())
+			if err := s.fill(r, m); err != nil {
+				return nil, err
+			}
+			out = append(out, r)
+		}
 	}
-	r := &sarama.ProducerMessage{
-		Topic: prefix + string(m.Event.Topic()), Value: sarama.ByteEncoder(payload),
-		Headers: make([]sarama.RecordHeader, 0, 9),
+	return out, nil
+}
+
+// slab is the memory of some records. What it has too little room for is somewhere else.
+type slab struct {
+	records []sarama.ProducerMessage
+	headers []sarama.RecordHeader
+	parts   []sarama.ByteEncoder
+	bytes   []byte
+}
+
+func (s *slab) fill(r *sarama.ProducerMessage, m *Message) error {
+	begin := len(s.bytes)
+	var err error
+	if s.bytes, err = m.appendTo(s.bytes); err != nil {
+		return err
 	}
-	if key := m.Event.Key(); key != "" {
-		r.Key = sarama.StringEncoder(key)
-	}
-	values := make([]byte, 0, 256) // of all headers
+	r.Value = s.part(s.bytes[begin:])
+	first := len(s.headers)
 	m.attributes(func(name, value string) {
-		begin := len(values)
-		values = append(values, value...)
-		r.Headers = append(r.Headers, sarama.RecordHeader{Key: headerName(name), Value: values[begin:len(values):len(values)]})
+		s.headers = append(s.headers, sarama.RecordHeader{Key: headerName(name), Value: s.text(value)})
 	})
-	return r, nil
+	r.Headers = s.headers[first:len(s.headers):len(s.headers)]
+	if key := m.Event.Key(); key != "" {
+		r.Key = s.part(s.text(key))
+	}
+	return nil
+}
+
+// text copies a text.
+func (s *slab) text(text string) []byte {
+	begin := len(s.bytes)
+	s.bytes = append(s.bytes, text...)
+	return s.bytes[begin:]
+}
+
+// part is a pointer, because that makes an Encoder without a copy.
+func (s *slab) part(b []byte) sarama.Encoder {
+	s.parts = append(s.parts, b[:len(b):len(b)])
+	return &s.parts[len(s.parts)-1]
 }
 
 // headerNames are the names of our own headers as they are sent.
@@ -71,8 +118,10 @@ func typeName(name []byte) string {
 // decodeRecord is Decode for what a broker delivers. What comes without an id is named after its place, so that it is known
 // again when it is delivered again.
 func decodeRecord(topic event.Topic, r *sarama.ConsumerMessage, lazy bool) *Message {
-	m := &Message{Payload: r.Value, key: string(r.Key), Arrived: time.Now()}
-	var typ, at, uuid string
+	m := &Message{Payload: r.Value, Arrived: time.Now()}
+	var typ, uuid string
+	var at []byte
+	key := r.Key
 	for _, h := range r.Headers {
 		switch string(h.Key) {
 		case HeaderID:
@@ -80,13 +129,11 @@ func decodeRecord(topic event.Topic, r *sarama.ConsumerMessage, lazy bool) *Mess
 		case HeaderType:
 			typ = typeName(h.Value)
 		case HeaderTime:
-			at = string(h.Value)
+			at = h.Value
 		case HeaderTraceParent:
 			m.TraceParent = string(h.Value)
 		case HeaderSubject:
-			if string(h.Value) != m.key { // it is the record's key mostly
-				m.key = string(h.Value)
-			}
+			key = h.Value
 		case uuidHeader:
 			uuid = string(h.Value)
 		case HeaderSpecVersion, HeaderSource, HeaderAttempt, HeaderContentType, HeaderReason:
@@ -103,12 +150,16 @@ func decodeRecord(topic event.Topic, r *sarama.ConsumerMessage, lazy bool) *Mess
 	if m.ID == "" {
 		m.ID = placeID(r)
 	}
+	m.Time = timeOf(at, r.Timestamp)
 	if lazy {
-		m.Time, m.sealed = timeOf(at, r.Timestamp), &sealed{topic, typ}
+		m.key, m.sealed = string(key), &sealed{topic, typ}
 		return m
 	}
-	if m.fill(topic, typ, at, r.Timestamp) != nil {
+	if m.decode(topic, typ) != nil {
 		m.headers = metadata(r)
+	}
+	if m.Key() == "" { // an event's own key mostly is the same
+		m.key = string(key)
 	}
 	return m
 }
