@@ -73,7 +73,7 @@ func (h *healer) goBy(cfg config.Config) error {
 }
 
 func newHealer(ctx context.Context, cfg config.Config, st *store.Store, t bus.Transport, view *desired.View, c *model.Champion, reg *registry.Registry,
-	sch *schema.Schema, mon *monitoring.Monitoring, h *holders, ctl *control, tel *telemetry, tracer *tracing.Tracer, now clock, log *slog.Logger,
+	sch *schema.Schema, mon *monitoring.Monitoring, h *holders, ctl *control, tel *telemetry, tracer *tracing.Tracer, name instance, now clock, log *slog.Logger,
 ) (*healer, error) {
 	out := &healer{store: st, log: log.With("component", "configuration")}
 	err := out.goBy(cfg)
@@ -93,13 +93,13 @@ func newHealer(ctx context.Context, cfg config.Config, st *store.Store, t bus.Tr
 	}
 	out.key = key
 	out.keyID.Store(new(governance.KeyID(key)))
-	out.calls = newCalls(cfg.Healing.Webhook, tel.loop, log)
+	out.calls = newCalls(cfg.Healing.Webhook, st, tel.loop, log)
 	system := &system{store: st, view: view, champion: c, registry: reg, schema: sch, holders: h, announce: ctl.announce, monitoring: mon, cfg: cfg, log: log}
 	out.system = system
 	out.healing, err = healing.New(healing.Options{
 		Store: st, Publisher: t, Keys: publicKeys(key), Targets: system.targets(),
 		Facts: system, Caller: out.calls, Observe: tel.loop.step, Playbook: out.playbook, Settings: incident.Defaults(),
-		ApprovalTTL: cfg.Governance.ApprovalTTL, DryRun: cfg.Healing.DryRun, Heals: pipeline, Now: now, Log: log, Tracer: tracer,
+		ApprovalTTL: cfg.Governance.ApprovalTTL, DryRun: cfg.Healing.DryRun, Heals: pipeline, Instance: string(name), Now: now, Log: log, Tracer: tracer,
 	})
 	if err != nil {
 		return nil, err

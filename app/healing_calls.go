@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"aura/agents/healing"
+	"aura/store"
 )
 
 const (
@@ -25,9 +26,11 @@ const (
 	callWithin = 5 * time.Second
 )
 
-// calls tells people: it keeps the last calls for the page and posts them to the webhook, if there is one.
+// calls tells people: it keeps the last calls for the page and posts them to the webhook, if there is one. That a call was made
+// is noted in the store, so that whoever heals next doesn't make it again.
 type calls struct {
 	url    string
+	store  callStore
 	client *http.Client
 	pause  time.Duration // before the second try; it doubles
 	count  *loopTelemetry
@@ -40,9 +43,15 @@ type calls struct {
 	last []healing.Notice
 }
 
-func newCalls(address string, count *loopTelemetry, log *slog.Logger) *calls {
+// callStore knows which calls were made; *store.Store implements it.
+type callStore interface {
+	CallMade(ctx context.Context, id string) error
+	CallOf(ctx context.Context, id string) (store.PersonCall, error)
+}
+
+func newCalls(address string, s callStore, count *loopTelemetry, log *slog.Logger) *calls {
 	return &calls{
-		url: address, count: count, log: log.With("component", "calls"), queue: make(chan healing.Notice, callsWaiting), done: make(chan struct{}), pause: time.Second,
+		url: address, store: s, count: count, log: log.With("component", "calls"), queue: make(chan healing.Notice, callsWaiting), done: make(chan struct{}), pause: time.Second,
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // whoever redirects shall not get the call sent elsewhere
 		}},
@@ -57,12 +66,12 @@ func (c *calls) Call(n healing.Notice) {
 		c.last = c.last[1:]
 	}
 	c.mu.Unlock()
-	if c.url == "" {
-		return
-	}
 	select {
 	case c.queue <- n:
 	default:
+		if c.url == "" {
+			return
+		}
 		c.count.hook(webhookDropped)
 		c.log.Error("too many calls wait for the webhook; this one is dropped", "notice", n.ID)
 	}
@@ -97,10 +106,19 @@ func (c *calls) run(ctx context.Context) {
 
 // deliver tries a few times, each a bit later. Only this goroutine waits for it: healing never does.
 func (c *calls) deliver(ctx context.Context, n healing.Notice) {
+	if c.url == "" { // log and page are all there is
+		c.made(ctx, n)
+		return
+	}
 	for i := range callTries {
+		if !c.ours(ctx, n) {
+			c.log.Info("a call is another process' to make, or was made", "notice", n.ID)
+			return
+		}
 		err := c.post(ctx, n)
 		if err == nil {
 			c.count.hook(webhookDelivered)
+			c.made(ctx, n)
 			return
 		}
 		if ctx.Err() != nil {
@@ -113,6 +131,28 @@ func (c *calls) deliver(ctx context.Context, n healing.Notice) {
 	}
 	c.count.hook(webhookFailed)
 	c.log.Error("the webhook was not reached; the call is in the log and on the page only", "notice", n.ID)
+}
+
+// ours reports whether a call is still this process' to make: it may have been stopped for long, and others made it meanwhile.
+func (c *calls) ours(ctx context.Context, n healing.Notice) bool {
+	if n.Epoch == 0 {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	known, err := c.store.CallOf(ctx, n.ID)
+	return err != nil || known.MadeAt.IsZero() && known.Epoch == n.Epoch // rather twice than never
+}
+
+func (c *calls) made(ctx context.Context, n healing.Notice) {
+	if n.Epoch == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	if err := c.store.CallMade(ctx, n.ID); err != nil && ctx.Err() == nil {
+		c.log.Warn("that a person was called could not be noted; they may be called again", "notice", n.ID, "err", err)
+	}
 }
 
 func (c *calls) post(ctx context.Context, n healing.Notice) error {

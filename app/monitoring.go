@@ -78,15 +78,22 @@ func loadReference(st *store.Store) reference.Loader {
 // blindAfter is how long monitoring may say nothing before a person is told.
 const blindAfter = 3 * time.Second
 
+// takenOverWithin is how long nothing may come from another process' monitoring: a standby takes over meanwhile.
+const takenOverWithin = 15 * time.Second
+
 // lookAtMonitoring has a person told when monitoring says nothing: nothing on the bus could. Where nobody heals, nobody calls
 // people either, and the log must do.
 func (p parts) lookAtMonitoring(log *slog.Logger) func(context.Context) {
 	var silent complaint.Log
-	return every(blindAfter/6, func(context.Context) {
-		blind, since := p.Monitoring.Look(p.Now(), blindAfter)
+	return every(blindAfter/6, func(ctx context.Context) {
+		within := blindAfter
+		if !p.Monitoring.Own() {
+			within = takenOverWithin
+		}
+		blind, since := p.Monitoring.Look(p.Now(), within)
 		switch {
 		case p.Healer.healing != nil:
-			p.Healer.healing.Silent(since)
+			p.Healer.healing.Silent(ctx, since)
 		case blind:
 			silent.Say(log, slog.LevelError, "BUS_DOWN: monitoring reports nothing", "since", since)
 		}

@@ -90,7 +90,7 @@ func TestAWebhookThatIsDownHoldsNobodyUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			count := newLoopTelemetry(prometheus.NewRegistry())
-			c := newCalls(address, count, slog.New(slog.NewTextHandler(&log, nil)))
+			c := newCalls(address, nil, count, slog.New(slog.NewTextHandler(&log, nil)))
 			c.pause = time.Millisecond
 			for i := range 3 * callsWaiting { // nobody delivers yet: what finds no place is dropped, at once
 				c.Call(healing.Notice{ID: "n", IncidentID: string(rune('a' + i%26))})

@@ -14,6 +14,7 @@ func healingSuite(t *testing.T, open opener) {
 		"Lease":                   testLease,
 		"LeaseExpires":            testLeaseExpires,
 		"Checkpoint":              testCheckpoint,
+		"PersonCalls":             testPersonCalls,
 		"IncidentSavedAndRead":    testIncidentSavedAndRead,
 		"IncidentConflicts":       testIncidentConflicts,
 		"IncidentFailsWhole":      testIncidentFailsWhole,
@@ -135,6 +136,37 @@ func testLeaseExpires(t *testing.T, s *Store) {
 	equal(t, "epoch", b.Epoch, a.Epoch+1)
 	_, err = s.SaveIncident(ctx, a.Epoch, incident("i2", "g", 1), IncidentWrites{})
 	code(t, err, CodeStaleEpoch)
+}
+
+// testPersonCalls: a call is claimed under each epoch until it is made, and never by who lost the lease.
+func testPersonCalls(t *testing.T, s *Store) {
+	ctx := t.Context()
+	first, err := s.AcquireLease(ctx, LeaseHealing, "a", 1, time.Minute)
+	must(t, err)
+	_, err = s.CallOf(ctx, "i1/n1")
+	equal(t, "unknown", err, error(ErrNotFound))
+	claim := func(epoch int64, want bool) {
+		t.Helper()
+		got, err := s.ClaimCall(ctx, epoch, "i1/n1")
+		must(t, err)
+		equal(t, "claimed", got, want)
+	}
+	claim(first.Epoch, true)
+	claim(first.Epoch, true)
+	next, err := s.AcquireLease(ctx, LeaseHealing, "a", 2, time.Minute)
+	must(t, err)
+	_, err = s.ClaimCall(ctx, first.Epoch, "i1/n1")
+	code(t, err, CodeStaleEpoch)
+	claim(next.Epoch, true)
+	c, err := s.CallOf(ctx, "i1/n1")
+	must(t, err)
+	equal(t, "the call", c, PersonCall{ID: "i1/n1", Epoch: next.Epoch})
+	must(t, s.CallMade(ctx, "i1/n1"))
+	must(t, s.CallMade(ctx, "never claimed"))
+	claim(next.Epoch, false)
+	c, err = s.CallOf(ctx, "i1/n1")
+	must(t, err)
+	equal(t, "made", c.MadeAt.IsZero(), false)
 }
 
 func testCheckpoint(t *testing.T, s *Store) {

@@ -22,14 +22,15 @@ import (
 // core is what one life of the agent knows: its lease and the incidents it has in hand. One event is applied at a time.
 type core struct {
 	*Agent
-	incarnation int64
-	ctx         context.Context // ends with the life
-	cancel      context.CancelFunc
-	resolver    resolver
-	renewed     atomic.Int64 // when the lease was last renewed, in microseconds
-	heard       atomic.Int64 // when monitoring last said something that it could see, in microseconds
-	stopped     atomic.Bool  // as paused, for who doesn't want to wait
-	lost        atomic.Bool  // the epoch is over, or what is in memory can't be trusted: begin anew
+	life     agents.Life
+	epoch    int64           // the lease's
+	ctx      context.Context // ends with the life
+	cancel   context.CancelFunc
+	resolver resolver
+	renewed  atomic.Int64 // when the lease was last renewed, in microseconds
+	heard    atomic.Int64 // when monitoring last said something that it could see, in microseconds
+	stopped  atomic.Bool  // as paused, for who doesn't want to wait
+	lost     atomic.Bool  // the epoch is over, or what is in memory can't be trusted: begin anew
 
 	mu        sync.Mutex
 	lease     store.Lease
@@ -58,13 +59,13 @@ type pending struct {
 const keepClosed = 200
 
 // begin takes the lease for a life, loads what is open or lately closed, and does again what it implies.
-func (a *Agent) begin(ctx context.Context, incarnation int64) (*core, error) {
-	lease, err := a.o.Store.AcquireLease(ctx, store.LeaseHealing, Name, incarnation, LeaseTTL)
+func (a *Agent) begin(ctx context.Context, life agents.Life) (*core, error) {
+	lease, err := a.o.Store.AcquireLease(ctx, store.LeaseHealing, life.Holder(), life.Incarnation, LeaseTTL)
 	if err != nil {
 		return nil, err
 	}
 	c := &core{
-		Agent: a, incarnation: incarnation, lease: lease, incidents: map[string]*entry{}, running: map[string]*execution{},
+		Agent: a, life: life, epoch: lease.Epoch, lease: lease, incidents: map[string]*entry{}, running: map[string]*execution{},
 		notified: map[string]bool{}, resolver: resolver{a.o.Store, a.o.Targets, a.o.Now},
 	}
 	c.ctx, c.cancel = context.WithCancel(a.closed)
@@ -89,7 +90,7 @@ func (a *Agent) begin(ctx context.Context, incarnation int64) (*core, error) {
 		}
 		c.incidents[in.ID] = &entry{in: in, version: row.Version, saved: map[string]string{}}
 	}
-	a.o.Log.Info("healing holds the lease", "epoch", lease.Epoch, "incarnation", incarnation, "incidents", len(c.incidents))
+	a.o.Log.Info("healing holds the lease", "epoch", lease.Epoch, "incarnation", life.Incarnation, "incidents", len(c.incidents))
 	return c, c.resume(ctx)
 }
 

@@ -45,10 +45,12 @@ type world struct {
 	entries []*event.IncidentEntry
 	asked   []*event.PolicyRequest // as announced
 	calls   []Notice
+	made    []string // calls that were made and not noted yet
 	targets Targets
 	facts   Facts
 	scene   *scene       // what is wrong; nil: the model is late while fault is on
 	gone    bool         // it has gone by itself
+	epoch   int64        // of the monitor that reports
 	jump    atomic.Int64 // what the wall clock was moved by, for all but the store
 
 	// govern decides a request; nil: approve.
@@ -151,6 +153,9 @@ func (w *world) Call(n Notice) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = append(w.calls, n)
+	if n.Epoch > 0 {
+		w.made = append(w.made, n.ID)
+	}
 }
 
 // SetMode really does it.
@@ -216,7 +221,7 @@ func (w *world) report() *event.Alert {
 	if w.silent {
 		s.State, s.N = detect.Unknown, 0
 	}
-	r := detect.Report{At: now, Mode: string(w.mode()), Champion: 1, Signals: []detect.Signal{s}}
+	r := detect.Report{At: now, Epoch: w.epoch, Mode: string(w.mode()), Champion: 1, Signals: []detect.Signal{s}}
 	r.Causes = detect.Rank(r.Signals, detect.Scene{Now: now, Mode: r.Mode, Path: detect.DefaultPath})
 	r.Shadow = detect.ShadowReport{State: detect.Healthy, N: 20, Reason: "in time"}
 	if w.ailing(ill) || w.silent || r.Mode == string(store.ModeModel) {
@@ -310,6 +315,7 @@ func (w *world) incident() (in incident.Incident, ok bool) {
 // decide is governance.
 func (w *world) decide() {
 	w.t.Helper()
+	w.note()
 	rows, err := w.store.PendingRequests(w.t.Context(), 100)
 	if err != nil {
 		w.t.Fatal(err)
@@ -320,6 +326,19 @@ func (w *world) decide() {
 			continue
 		}
 		w.approve(r, w.envelope(r, nil))
+	}
+}
+
+// note is what whoever makes calls does after them.
+func (w *world) note() {
+	w.mu.Lock()
+	made := w.made
+	w.made = nil
+	w.mu.Unlock()
+	for _, id := range made {
+		if err := w.store.CallMade(w.t.Context(), id); err != nil {
+			w.t.Error(err)
+		}
 	}
 }
 

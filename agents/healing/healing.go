@@ -21,7 +21,7 @@ import (
 	"aura/store/complaint"
 )
 
-// Name is the agent's name, its lease's holder and the proposer of its requests.
+// Name is the agent's name and the proposer of its requests.
 const Name = "healing"
 
 // LeaseTTL is how long the lease lasts without being renewed; it is renewed with each tick.
@@ -36,6 +36,8 @@ const (
 	maxRunning = 8
 	// storeTimeout bounds one step's work in the store.
 	storeTimeout = 5 * time.Second
+	// askEvery is how often a standby looks whether the lease is free.
+	askEvery = 500 * time.Millisecond
 )
 
 // Publisher sends events; bus.Transport implements it.
@@ -60,6 +62,8 @@ type Options struct {
 	// ApprovalTTL is how long a request may wait for a person.
 	ApprovalTTL time.Duration
 	DryRun      bool
+	// Instance names this process: the ticks of the agent are its own instance's beats.
+	Instance string
 	// Heals names the agents that are restarted by incidents; the others' deaths are the supervisor's business.
 	Heals []string
 	Now   func() time.Time
@@ -78,10 +82,13 @@ type Agent struct {
 	close    context.CancelFunc
 
 	mu    sync.Mutex
-	core  *core // of the present life
+	core  *core     // of the present life; nil for a standby
+	asked time.Time // when a standby last asked whether the lease is free
 	tasks sync.WaitGroup
 
-	present atomic.Pointer[core] // is core, for who doesn't want to wait
+	present atomic.Pointer[core] // the newest core, for who doesn't want to wait
+	standby atomic.Bool          // another one holds the lease
+	monitor atomic.Int64         // the epoch of who monitors, as the store last said
 	outage  outage               // of the store
 	silence outage               // of monitoring
 	unheard complaint.Log        // what the bus would not take
@@ -145,7 +152,7 @@ func (a *Agent) Spec() agents.Spec {
 		Inputs: []agents.Input{
 			{Topic: event.Alerts, Everywhere: true, Filter: newestReport},
 			{Topic: event.PolicyDecisions, Everywhere: true},
-			{Topic: event.Metrics, Everywhere: true, Filter: (&ticker{every: tickEvery}).filter},
+			{Topic: event.Metrics, Everywhere: true, Filter: (&ticker{instance: a.o.Instance, every: tickEvery}).filter},
 		},
 		NewHandler: func(l agents.Life) agents.Handler { return &handler{a, l} },
 		Restart:    agents.RestartAuto, // nobody heals the healer
@@ -169,9 +176,10 @@ const Heartbeat = "HEARTBEAT"
 
 // ticker passes the agent's own beats, not more often than needed.
 type ticker struct {
-	every time.Duration
-	mu    sync.Mutex
-	next  time.Time
+	instance string
+	every    time.Duration
+	mu       sync.Mutex
+	next     time.Time
 }
 
 func (t *ticker) filter(now time.Time, _ int, batch []*bus.Message) []*bus.Message {
@@ -179,7 +187,7 @@ func (t *ticker) filter(now time.Time, _ int, batch []*bus.Message) []*bus.Messa
 	defer t.mu.Unlock()
 	for i := len(batch) - 1; i >= 0; i-- {
 		m, ok := batch[i].Event.(*event.AgentMetrics)
-		if !ok || m.Agent != Name {
+		if !ok || m.Agent != Name || m.Instance != t.instance {
 			continue
 		}
 		if now.Before(t.next) && t.next.Sub(now) <= t.every {
@@ -202,9 +210,9 @@ func (h *handler) Handle(ctx context.Context, m *bus.Message, _ *agents.Outbox) 
 	if e, ok := m.Event.(*event.Alert); ok {
 		return h.hear(ctx, e)
 	}
-	c, err := h.agent.enter(ctx, h.life.Incarnation)
-	if err != nil {
-		return fmt.Errorf("%w: %w", agents.ErrNotReady, err)
+	c, err := h.agent.enter(ctx, h.life)
+	if err != nil || c == nil {
+		return notReady(err)
 	}
 	switch e := m.Event.(type) {
 	case *event.PolicyDecision:
@@ -227,11 +235,11 @@ func (h *handler) hear(ctx context.Context, e *event.Alert) error {
 		return nil
 	}
 	h.agent.withoutStore(r, nil)
-	c, err := h.agent.enter(ctx, h.life.Incarnation)
-	if err == nil {
+	c, err := h.agent.enter(ctx, h.life)
+	if c != nil {
 		err = c.outcome(c.report(ctx, r))
 	} else {
-		err = fmt.Errorf("%w: %w", agents.ErrNotReady, err)
+		err = notReady(err)
 	}
 	if err != nil {
 		h.agent.withoutStore(r, err)
@@ -239,34 +247,70 @@ func (h *handler) hear(ctx context.Context, e *event.Alert) error {
 	return err
 }
 
-// believes reports whether a report is no older than it may be, and none of a clock that has gone back since.
+// believes reports whether a report is no older than it may be, none of a clock that has gone back since, and of no epoch that
+// is known to be over.
 func (a *Agent) believes(r detect.Report) bool {
 	age := a.o.Now().Sub(r.At)
-	return !r.At.IsZero() && age <= reportAge && age >= -reportAge
+	return !r.At.IsZero() && age <= reportAge && age >= -reportAge && r.Epoch >= a.monitor.Load()
+}
+
+// notReady has a message wait that can't be handled yet.
+func notReady(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", agents.ErrNotReady, err)
 }
 
 // enter returns the core of a life, making it if it is the newest. The core of an older life is stopped: its epoch is over.
-func (a *Agent) enter(ctx context.Context, incarnation int64) (*core, error) {
+// nil without an error: another process' agent holds the lease. It hears the same and everything it does is a row, so nothing
+// of what comes meanwhile needs to be kept.
+func (a *Agent) enter(ctx context.Context, life agents.Life) (*core, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed.Err() != nil {
 		return nil, errors.New("healing: closed")
 	}
-	if a.core != nil && a.core.incarnation == incarnation && !a.core.lost.Load() {
+	if a.core != nil && a.core.life.Incarnation == life.Incarnation && !a.core.lost.Load() {
 		return a.core, nil
 	}
-	if a.core != nil && a.core.incarnation > incarnation {
+	if a.core != nil && a.core.life.Incarnation > life.Incarnation {
 		return nil, errors.New("healing: this life is over")
 	}
 	if a.core != nil {
 		a.core.cancel()
 		a.core = nil
 	}
-	c, err := a.begin(ctx, incarnation)
+	if a.standby.Load() {
+		if free, err := a.free(ctx); err != nil || !free {
+			return nil, err
+		}
+	}
+	c, err := a.begin(ctx, life)
+	var refused *store.Refused
+	if errors.As(err, &refused) && refused.Code == store.CodeLeaseHeld {
+		if !a.standby.Swap(true) {
+			a.o.Log.Info("another one heals; this one stands by", "why", refused.Reason)
+		}
+		a.asked = a.o.Now()
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
+	a.standby.Store(false)
 	a.core = c
 	a.present.Store(c)
 	return c, nil
+}
+
+// free looks, not too often, whether a standby may ask for the lease.
+func (a *Agent) free(ctx context.Context) (bool, error) {
+	now := a.o.Now()
+	if now.Sub(a.asked).Abs() < askEvery {
+		return false, nil
+	}
+	a.asked = now
+	l, err := a.o.Store.LeaseOf(ctx, store.LeaseHealing)
+	return l.Free, err
 }

@@ -2,6 +2,7 @@ package healing
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,17 +53,29 @@ func (o *outage) wasCalled() bool {
 
 // Silent calls a person where monitoring has said nothing since then (zero: it speaks): what would tell the agent of it comes
 // over the bus. It is asked again and again, by who sees both.
-func (a *Agent) Silent(since time.Time) {
+func (a *Agent) Silent(ctx context.Context, since time.Time) {
 	now := a.o.Now()
 	if since.IsZero() {
 		a.silence.over(now, a.o.Settings.CalledDwell)
 		return
 	}
-	if !a.silence.stands(true) {
+	if a.silence.wasCalled() || a.standsBy(ctx) || !a.silence.stands(true) {
 		return
 	}
 	a.without(detect.TargetBus, now, fmt.Sprintf("monitoring has said nothing since %s; nothing is judged and nothing is healed meanwhile, and its incident is opened once the bus is back",
 		since.UTC().Format(time.RFC3339)))
+}
+
+// standsBy reports whether another one calls people. Who was cut off from the bus doesn't know that yet; the store does.
+func (a *Agent) standsBy(ctx context.Context) bool {
+	c := a.present.Load()
+	if c == nil || a.standby.Load() {
+		return a.standby.Load()
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	l, err := a.o.Store.LeaseOf(ctx, store.LeaseHealing)
+	return err == nil && l.Epoch != c.epoch
 }
 
 // withoutStore calls a person where monitoring says that the store is down and it can't be written; err is what handling the
@@ -83,7 +96,7 @@ func (a *Agent) withoutStore(r detect.Report, err error) {
 	if errors.As(err, &u) {
 		code = cmp.Or(code, u.Code)
 	}
-	if a.outage.stands(s.State == detect.Confirmed && s.Target == detect.TargetStore && code != "") {
+	if !a.standby.Load() && a.outage.stands(s.State == detect.Confirmed && s.Target == detect.TargetStore && code != "") {
 		a.without(s.Target, now, s.Words()+"; nothing is healed meanwhile, and its incident is written down once that is possible")
 	}
 }

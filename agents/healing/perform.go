@@ -98,7 +98,8 @@ func was(in incident.Incident, a incident.Action) detect.Sample {
 // maxNotified bounds what is remembered of calls.
 const maxNotified = 1000
 
-// call calls a person, once for each id in this life.
+// call calls a person, once for each id: whose epoch is over calls nobody, and what an earlier holder of the lease has called for
+// is not called for again.
 func (c *core) call(ctx context.Context, in incident.Incident, f incident.Effect) {
 	if c.notified[f.ID] {
 		return
@@ -110,7 +111,18 @@ func (c *core) call(ctx context.Context, in incident.Incident, f incident.Effect
 	if c.calledFor(in) {
 		return
 	}
-	n := Notice{ID: f.ID, IncidentID: in.ID, Kind: in.Kind, Target: in.Target, Why: f.Escalation, Text: f.Text, At: c.o.Now()}
+	claimed, err := c.o.Store.ClaimCall(ctx, c.epoch, f.ID)
+	var refused *store.Refused
+	switch {
+	case errors.As(err, &refused):
+		_ = c.outcome(err)
+		return
+	case err != nil: // rather twice than never
+		c.o.Log.Warn("whether a person was called could not be read; they are called", "notice", f.ID, "err", err)
+	case !claimed:
+		return
+	}
+	n := Notice{Epoch: c.epoch, ID: f.ID, IncidentID: in.ID, Kind: in.Kind, Target: in.Target, Why: f.Escalation, Text: f.Text, At: c.o.Now()}
 	c.say(n)
 	c.publish(ctx, in, c.entryOf(in, StepNotify, f.Text, n))
 }

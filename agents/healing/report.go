@@ -28,6 +28,9 @@ func (c *core) report(ctx context.Context, r detect.Report) error {
 	if err := c.pass(ctx); err != nil {
 		return err
 	}
+	if current, err := c.current(ctx, r); err != nil || !current {
+		return err
+	}
 	consequences := map[string]string{}
 	for _, cause := range r.Causes {
 		if cause.Of != "" {
@@ -60,6 +63,19 @@ func (c *core) report(ctx context.Context, r detect.Report) error {
 		}})
 	}
 	return c.drain(ctx)
+}
+
+// current reports whether a report is of who monitors now, as the store knows: of two that believe to, one is told here.
+func (c *core) current(ctx context.Context, r detect.Report) (bool, error) {
+	l, err := c.o.Store.LeaseOf(ctx, store.LeaseMonitoring)
+	if err != nil {
+		return false, err
+	}
+	c.monitor.Store(l.Epoch)
+	if r.Epoch != l.Epoch {
+		c.o.Log.Warn("a report of monitoring is ignored: its epoch is over", "epoch", r.Epoch, "now", l.Epoch)
+	}
+	return r.Epoch == l.Epoch, nil
 }
 
 // blind reports whether monitoring says itself that it can't hear: then nothing is healed.

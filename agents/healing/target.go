@@ -122,6 +122,9 @@ type Notice struct {
 	Why        incident.Escalation `json:"why"`
 	Text       string              `json:"text"`
 	At         time.Time           `json:"at"`
+	// Epoch is that of the lease under which the call was claimed in the store, 0 for one that the store knows nothing of. Who
+	// makes the call says so there.
+	Epoch int64 `json:"-"`
 }
 
 // Caller calls a person outside of the process (a webhook); it must not block and drops what it has had by its ID.

@@ -118,6 +118,13 @@ func (m *Monitoring) Report() detect.Report {
 	return m.report
 }
 
+// Own reports whether the newest report is of a life here.
+func (m *Monitoring) Own() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.report.Epoch >= m.heard.Epoch
+}
+
 // Hear takes an alert that came over the bus. It reports whether it is of the newest epoch known: who held the lease before may
 // not know yet that it is over.
 func (m *Monitoring) Hear(e *event.Alert) (current bool) {

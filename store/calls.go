@@ -1,0 +1,63 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm/clause"
+)
+
+// PersonCall is the call of a person, by the id of what it is about.
+type PersonCall struct {
+	ID string
+	// Epoch is that of healing's lease under which it is to be made: of who claimed it last.
+	Epoch int64
+	// MadeAt is when it was made; zero: not yet, as far as is known.
+	MadeAt time.Time
+}
+
+type storedCall struct {
+	ID     string `gorm:"primaryKey"`
+	Epoch  int64
+	MadeAt int64
+}
+
+func (storedCall) TableName() string { return "person_calls" }
+
+// ClaimCall makes the call of a person the business of who holds healing's lease under the epoch; claimed is false where it has
+// been made. *Refused stale_epoch.
+func (s *Store) ClaimCall(ctx context.Context, epoch int64, id string) (claimed bool, err error) {
+	return write(ctx, s, func(t *tx) (bool, error) {
+		if err := t.holds(LeaseHealing, epoch); err != nil {
+			return false, err
+		}
+		var rows []storedCall
+		if err := t.db.Where("id = ?", id).Limit(1).Find(&rows).Error; err != nil {
+			return false, err
+		}
+		if len(rows) == 1 && rows[0].MadeAt != 0 {
+			return false, nil
+		}
+		return true, t.db.Clauses(clause.OnConflict{UpdateAll: true}).Create(&storedCall{ID: id, Epoch: epoch}).Error
+	})
+}
+
+// CallMade notes that a call that was claimed has been made; by whom doesn't matter.
+func (s *Store) CallMade(ctx context.Context, id string) error {
+	return s.w.do(ctx, func(t *tx) error {
+		return t.w.exec("UPDATE person_calls SET made_at = ? WHERE id = ? AND made_at = 0", micros(time.Now()), id)
+	})
+}
+
+// CallOf returns the call with the id; ErrNotFound.
+func (s *Store) CallOf(ctx context.Context, id string) (PersonCall, error) {
+	var row storedCall
+	if err := s.read(ctx).Where("id = ?", id).Take(&row).Error; err != nil {
+		return PersonCall{}, readErr("read a call of a person", err)
+	}
+	c := PersonCall{ID: row.ID, Epoch: row.Epoch}
+	if row.MadeAt != 0 {
+		c.MadeAt = fromMicros(row.MadeAt)
+	}
+	return c, nil
+}
