@@ -30,13 +30,13 @@ import (
 // What a lender posts, in fake time: the requests go through everything of the web server but its socket, which would hold
 // fake time up. Nobody injects anything, and the simulator is off.
 
-// edge takes the web server out of the process before it listens, to serve it without a socket.
+// edge is the web server of a process in fake time, which serves without a socket.
 type edge struct{ server *web.Server }
 
 func (e *edge) instead() fx.Option {
 	return fx.Decorate(func(s *web.Server) *web.Server {
 		e.server = s
-		return nil
+		return s
 	})
 }
 
