@@ -3,12 +3,17 @@
 package app_test
 
 import (
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"aura/agents/bus/kafkatest"
 	"aura/store/pgtest"
@@ -23,6 +28,15 @@ type deployment struct {
 	agents map[string]string
 	args   map[string][]string
 	runs   map[string]*process
+	rows   *sql.DB
+}
+
+// db is the deployment's database, for reading beside it.
+func (d *deployment) db() *sql.DB {
+	if d.rows == nil {
+		d.rows = database(d.t, d.dir("edge-0"))
+	}
+	return d.rows
 }
 
 func newDeployment(t *testing.T, broker *kafkatest.Broker, server *pgtest.Server) *deployment {
@@ -89,6 +103,7 @@ func TestProcesses(t *testing.T) {
 		rounds = kills(t)
 	}
 	t.Run("Split", func(t *testing.T) { splitUnderLoad(t, newDeployment(t, broker, server), rounds) })
+	t.Run("Loop", func(t *testing.T) { healedByAnother(t, newDeployment(t, broker, server)) })
 }
 
 // splitUnderLoad: two processes take applications in, two decide them. Each is killed under load, again and again, while mode
@@ -157,6 +172,190 @@ func splitUnderLoad(t *testing.T, d *deployment, rounds int) {
 	for name, p := range d.runs {
 		if strings.Contains(p.out.String(), "DATA RACE") || strings.Contains(p.out.String(), "panic:") {
 			t.Errorf("%s:\n%s", name, tail(p.out.String(), 40))
+		}
+	}
+}
+
+// leaseOf says who holds a lease, and its epoch.
+func (d *deployment) leaseOf(name string) (holder string, epoch int64) {
+	d.t.Helper()
+	err := d.db().QueryRow("SELECT holder, epoch FROM leases WHERE name = $1", name).Scan(&holder, &epoch)
+	if err != nil {
+		d.t.Fatalf("lease %s: %v", name, err)
+	}
+	for _, process := range []string{"loop-0", "loop-1"} {
+		if strings.Contains(holder, process) {
+			return process, epoch
+		}
+	}
+	return holder, epoch
+}
+
+func other(process string) string { return map[string]string{"loop-0": "loop-1", "loop-1": "loop-0"}[process] }
+
+// takenOver waits until another process than before holds both leases, and says how long that took.
+func (d *deployment) takenOver(before string, since time.Time) time.Duration {
+	d.t.Helper()
+	until(d.t, time.Minute, "another holder of the leases than "+before, func() string {
+		for _, name := range []string{"monitoring", "healing"} {
+			if holder, _ := d.leaseOf(name); holder != other(before) {
+				return name + " is held by " + holder
+			}
+		}
+		return ""
+	})
+	return time.Since(since)
+}
+
+func (d *deployment) mode() string {
+	var mode string
+	if err := d.db().QueryRow("SELECT value FROM desired_state WHERE setting = 'mode'").Scan(&mode); err != nil {
+		d.t.Fatal(err)
+	}
+	return mode
+}
+
+func (d *deployment) count(query string, args ...any) (n int) {
+	d.t.Helper()
+	if err := d.db().QueryRow(query, args...).Scan(&n); err != nil {
+		d.t.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+func (d *deployment) inject(process string, fault map[string]any) {
+	d.t.Helper()
+	if status, err := call(http.MethodPost, d.runs[process].base+"/api/v1/faults", fault, nil); err != nil || status/100 != 2 {
+		d.t.Fatalf("fault at %s: %d %v", process, status, err)
+	}
+}
+
+// calm waits until the model decides and no incident is open.
+func (d *deployment) calm() {
+	d.t.Helper()
+	until(d.t, 2*time.Minute, "the model back and no incident open", func() string {
+		if mode := d.mode(); mode != "MODEL" {
+			return mode
+		}
+		open, err := openIncidents(d.db())
+		if err != nil {
+			return err.Error()
+		}
+		if n := d.count("SELECT COUNT(*) FROM incidents WHERE degraded"); n > 0 {
+			return fmt.Sprintf("%d degraded", n)
+		}
+		return open
+	})
+}
+
+const (
+	executed  = "SELECT COUNT(*) FROM executed_actions"
+	lives     = "SELECT incarnation FROM agent_incarnations WHERE agent = $1 AND instance = $2"
+	incidents = "SELECT COUNT(*) FROM incidents WHERE incident_type = $1"
+)
+
+// healedByAnother: one of two processes that watch and heal is frozen as both deciding ones get late: the other takes over and
+// heals; when the first one is let go on it changes nothing. Then the holder is killed, and the other restarts a model agent
+// that hangs in a third process. A deciding process that is gone is told to a person, and nothing is done at it; replacing all
+// processes in turn is no incident.
+func healedByAnother(t *testing.T, d *deployment) {
+	trainTwo(t, d.dir("edge-0"))
+	key := filepath.Join(t.TempDir(), "agl.ed25519")
+	var out safeBuffer
+	if code := program([]string{"keys", "new", key}, &out, &out); code != 0 {
+		t.Fatalf("exit %d\n%s", code, &out)
+	}
+	common := []string{"--set", "governance.key_file=" + key}
+	for _, name := range []string{"work-0", "work-1"} {
+		d.start(name, workAgents, common...)
+	}
+	d.start("edge-0", edgeAgents, append(common, "--simulate", "50")...)
+	for _, name := range []string{"loop-0", "loop-1"} {
+		d.start(name, loopAgents, common...)
+	}
+	holder, _ := d.leaseOf("healing")
+	if watches, _ := d.leaseOf("monitoring"); watches != holder {
+		t.Logf("monitoring is held by %s, healing by %s", watches, holder)
+	}
+	d.runs["loop-0"].well(t)
+	d.runs["loop-1"].well(t) // the page of either shows what the holder reports
+
+	// Frozen.
+	holder, epoch := d.leaseOf("healing")
+	zombie := d.runs[holder]
+	if err := zombie.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	frozen := time.Now()
+	for _, name := range []string{"work-0", "work-1"} {
+		d.inject(name, map[string]any{"target": "model", "kind": "latency", "delay": "2s", "share": 1, "ttl": "40s"})
+	}
+	took := d.takenOver(holder, frozen)
+	until(t, time.Minute, "safe mode", func() string { return strings.TrimPrefix(d.mode(), "SAFE_MODE") })
+	t.Logf("%s frozen: the leases are %s's after %v, safe mode %v after the fault", holder, other(holder), took.Round(10*time.Millisecond), time.Since(frozen).Round(10*time.Millisecond))
+	if took > 15*time.Second {
+		t.Errorf("taken over after %v", took)
+	}
+	if err := zombie.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	d.calm()
+	if now, after := d.leaseOf("healing"); now != other(holder) || after <= epoch {
+		t.Errorf("the lease of healing is %s's in epoch %d, after %s's %d", now, after, holder, epoch)
+	}
+	if n := d.count(incidents, "LATENCY_SLO_BREACH"); n != 1 {
+		t.Errorf("%d incidents of latency", n)
+	}
+
+	// Killed.
+	holder, _ = d.leaseOf("healing")
+	d.runs[holder].kill()
+	killed, model := time.Now(), d.count(lives, "model", "work-0")
+	d.inject("work-0", map[string]any{"target": "model", "kind": "hang", "share": 1, "times": 1, "ttl": "60s"})
+	took = d.takenOver(holder, killed)
+	until(t, time.Minute, "a new life of work-0's model agent", func() string {
+		return strings.TrimPrefix(fmt.Sprint(d.count(lives, "model", "work-0")), fmt.Sprint(model+1))
+	})
+	t.Logf("%s killed: the leases are %s's after %v, the hung agent restarted after %v", holder, other(holder), took.Round(10*time.Millisecond), time.Since(killed).Round(10*time.Millisecond))
+	if took > 15*time.Second {
+		t.Errorf("taken over after %v", took)
+	}
+	d.calm()
+	d.start(holder, "")
+	if n := d.count(lives, "model", "work-1"); n != 1 {
+		t.Errorf("work-1's model agent, which was well, is in life %d", n)
+	}
+
+	// Gone.
+	before := d.count(executed)
+	d.runs["work-1"].kill()
+	until(t, time.Minute, "a person told of the process that is gone", func() string {
+		if d.count("SELECT COUNT(*) FROM incidents WHERE incident_type = 'AGENT_DOWN' AND status = 'OPEN'") > 0 {
+			return ""
+		}
+		return "no incident"
+	})
+	d.start("work-1", "")
+	d.calm()
+	if n := d.count(executed) - before; n != 0 {
+		t.Errorf("%d actions for a process that was gone", n)
+	}
+
+	// Replaced.
+	opened := d.count("SELECT COUNT(*) FROM incidents")
+	for _, name := range []string{"work-0", "work-1", "edge-0", "loop-0", "loop-1"} {
+		d.replaced(name)
+	}
+	d.runs["loop-0"].well(t)
+	if n := d.count("SELECT COUNT(*) FROM incidents") - opened; n != 0 {
+		t.Errorf("%d incidents of a replacement", n)
+	}
+	d.stop("edge-0", "work-0", "work-1", "loop-0", "loop-1")
+	checkBook(t, d.dir("edge-0"), newBook())
+	checkHealing(t, d.dir("edge-0"))
+	if t.Failed() {
+		for name, p := range d.runs {
+			t.Logf("%s:\n%s", name, tail(p.out.String(), 25))
 		}
 	}
 }
