@@ -191,7 +191,9 @@ func (d *deployment) leaseOf(name string) (holder string, epoch int64) {
 	return holder, epoch
 }
 
-func other(process string) string { return map[string]string{"loop-0": "loop-1", "loop-1": "loop-0"}[process] }
+func other(process string) string {
+	return map[string]string{"loop-0": "loop-1", "loop-1": "loop-0"}[process]
+}
 
 // takenOver waits until another process than before holds both leases, and says how long that took.
 func (d *deployment) takenOver(before string, since time.Time) time.Duration {
