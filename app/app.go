@@ -86,9 +86,9 @@ func (a *App) Stop(ctx context.Context) error {
 	return a.lifecycle.Stop(ctx)
 }
 
-// URL is where it is served, "" before the start.
+// URL is where it is served, "" before the start and where nothing is.
 func (a *App) URL() string {
-	if a.parts.Server.Addr() == "" {
+	if a.parts.Server == nil || a.parts.Server.Addr() == "" {
 		return ""
 	}
 	return "http://" + a.parts.Server.Addr()
@@ -117,11 +117,15 @@ func Run(ctx context.Context, loaded config.Loaded, streams cli.Streams) error {
 		return err
 	}
 	a.greet(out, time.Since(began))
+	var failed <-chan error
+	if a.parts.Server != nil {
+		failed = a.parts.Server.Failed()
+	}
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(out, "stopping: what is accepted is decided first (interrupt again to stop at once)")
 		return a.Stop(context.WithoutCancel(ctx))
-	case err := <-a.parts.Server.Failed():
+	case err := <-failed:
 		return errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 	}
 }
@@ -130,7 +134,7 @@ func (a *App) greet(out io.Writer, took time.Duration) {
 	fmt.Fprintf(out, "AURA is running (started in %s, seed %d, data in %s)\n", took.Round(time.Millisecond), a.cfg.Seed, a.cfg.Data.Dir)
 	if selected(a.cfg, webName) {
 		fmt.Fprintf(out, "  page  %s/\n  API   %s/api/v1/applications   (OpenAPI: %s/openapi.json)\n", a.URL(), a.URL(), a.URL())
-	} else {
+	} else if a.URL() != "" {
 		fmt.Fprintf(out, "  health  %s/readyz   metrics  %s/metrics\n", a.URL(), a.URL())
 	}
 	if len(a.cfg.Agents.Select) > 0 {

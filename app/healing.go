@@ -44,7 +44,8 @@ type healer struct {
 	key        ed25519.PrivateKey     // at the start
 	keyID      atomic.Pointer[string] // of the key that is used now
 	noKey      complaint.Log
-	system     *system // nil where healing is off
+	system     *system   // nil where healing is off
+	governor   *governor // nil where this process is alone
 
 	force     atomic.Pointer[inForce]
 	reloading sync.Mutex
@@ -86,6 +87,7 @@ func newHealer(ctx context.Context, cfg config.Config, st *store.Store, t bus.Tr
 	if !cfg.Healing.Enabled {
 		return out, nil
 	}
+	out.governor = newGovernor(cfg, st, out.profile, log)
 	out.keyFile = keyFile(cfg)
 	key, err := loadKey(ctx, st, out.keyFile)
 	if err != nil {
@@ -125,9 +127,9 @@ func loadPrincipals(name string) (*governance.Principals, error) {
 	return p, nil
 }
 
-// governs reports whether restarts of agents are the healing loop's business.
+// governs reports whether restarts of agents are the healing loop's business, here or in another process.
 func (h *healer) governs() bool {
-	return h.healing != nil && h.profile() != policy.Off && h.healing.Governs()
+	return h.healing != nil && h.profile() != policy.Off && h.healing.Governs() || h.governor.governs()
 }
 
 // step ends what the agents have under way, after the supervisor has stopped them.

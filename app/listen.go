@@ -15,8 +15,14 @@ import (
 // data directory or trained a model. Who connects before the server runs waits for it.
 type door struct{ listener net.Listener }
 
-// listen takes the address. Errors: *Refused.
+// serves tells whether there is anything to be asked of this process: its API and page, or how one of several is doing.
+func serves(cfg config.Config) bool { return selected(cfg, webName) || shared(cfg) }
+
+// listen takes the address; there is none where nothing is served. Errors: *Refused.
 func listen(ctx context.Context, cfg config.Config) (*door, error) {
+	if !serves(cfg) {
+		return &door{}, nil
+	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTP.Addr)
 	switch {
 	case err == nil:
@@ -35,6 +41,9 @@ func listen(ctx context.Context, cfg config.Config) (*door, error) {
 
 // close gives the address back, if the server hasn't.
 func (d *door) close(context.Context) error {
+	if d.listener == nil {
+		return nil
+	}
 	if err := d.listener.Close(); !errors.Is(err, net.ErrClosed) {
 		return err
 	}

@@ -116,7 +116,7 @@ type parts struct {
 	Control    *control
 	Hub        *web.Hub
 	Mirror     *mirror
-	Server     *web.Server
+	Server     *web.Server `optional:"true"`
 	Source     *source
 	Now        clock
 	Instance   instance
@@ -148,6 +148,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("outcomes", p.announceOutcomes(log)),
 		{Name: "monitoring", Stop: p.Monitoring.Close},
 		p.Healer.step(),
+		p.Healer.governor.step(),
 		p.Objective.step(),
 		left,
 		stopped,
@@ -211,6 +212,9 @@ const restWithin = 2 * time.Second
 
 // web is the HTTP server and the file that tells other commands where it is.
 func (p parts) web(cfg config.Config, log *slog.Logger) Step {
+	if p.Server == nil {
+		return Step{}
+	}
 	return Step{
 		Name: webName,
 		Start: func(ctx context.Context) error {

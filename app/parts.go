@@ -330,6 +330,7 @@ type serverNeeds struct {
 	instance   instance
 }
 
+// newServer returns nil where nothing is served.
 func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, r *registry.Registry, view *desired.View,
 	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
 	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, topics *ingestion.Topics, front *door, tracer *tracing.Tracer, name instance,
@@ -338,6 +339,9 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 		supervisor: sup, topics: topics, window: w, capacity: cfg.Admission.Window, faults: f, store: s,
 		mode: func() event.Mode { return view.Current().Mode }, champion: func() int { return view.Current().Champion },
 	})
+	if !serves(cfg) {
+		return nil, nil
+	}
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch, mon, name}
 	ag := &agentsBackend{supervisor: sup, store: s, instance: name, shared: shared(cfg)}
 	md := &modes{store: s, view: view, publish: ctl.announce}
