@@ -40,7 +40,7 @@ type healer struct {
 	store      *store.Store
 	log        *slog.Logger
 	calls      *calls
-	keyFile    string
+	keyFile    string                 // "" where nothing is signed or executed here
 	key        ed25519.PrivateKey     // at the start
 	keyID      atomic.Pointer[string] // of the key that is used now
 	noKey      complaint.Log
@@ -88,13 +88,10 @@ func newHealer(ctx context.Context, cfg config.Config, st *store.Store, t bus.Tr
 		return out, nil
 	}
 	out.governor = newGovernor(cfg, st, out.profile, log)
-	out.keyFile = keyFile(cfg)
-	key, err := loadKey(ctx, st, out.keyFile)
+	key, err := out.firstKey(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	out.key = key
-	out.keyID.Store(new(governance.KeyID(key)))
 	out.calls = newCalls(cfg.Healing.Webhook, st, tel.loop, log)
 	system := &system{store: st, view: view, champion: c, registry: reg, schema: sch, holders: h, announce: ctl.announce, monitoring: mon, cfg: cfg, log: log}
 	out.system = system
@@ -139,11 +136,10 @@ func (h *healer) step() Step {
 	}
 	return Step{Name: "healing", Start: func(ctx context.Context) error {
 		found := store.Change{By: "configuration", Reason: "as the process found it at its start"}
-		if err := recordKey(ctx, h.store, h.keyFile, h.key, found); err != nil {
+		if err := h.recordKey(ctx, found); err != nil {
 			return err
 		}
-		err := errors.Join(h.record(ctx, h.force.Load(), found))
-		return errors.Join(err, h.calls.start(ctx))
+		return errors.Join(h.record(ctx, h.force.Load(), found), h.calls.start(ctx))
 	}, Stop: func(ctx context.Context) error {
 		return errors.Join(h.healing.Close(ctx), h.calls.close(ctx))
 	}}

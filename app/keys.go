@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 
 	"aura/agents/governance"
+	"aura/agents/healing"
 	"aura/app/cli"
 	"aura/app/config"
 	"aura/store"
@@ -51,6 +53,32 @@ func loadKey(ctx context.Context, st *store.Store, name string) (ed25519.Private
 		return nil, otherKey(name, key, inForce)
 	}
 	return key, nil
+}
+
+// signs tells whether this process signs or executes: by its agents, or for people who ask it what is decided elsewhere.
+func signs(cfg config.Config) bool {
+	return selected(cfg, healing.Name) || selected(cfg, governance.Name) || shared(cfg) && selected(cfg, webName)
+}
+
+// firstKey is the key of this process at its start. Where nothing is signed or executed it is nobody's.
+func (h *healer) firstKey(ctx context.Context, cfg config.Config) (key ed25519.PrivateKey, err error) {
+	if !signs(cfg) {
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+		return key, err
+	}
+	h.keyFile = keyFile(cfg)
+	if h.key, err = loadKey(ctx, h.store, h.keyFile); err != nil {
+		return nil, err
+	}
+	h.keyID.Store(new(governance.KeyID(h.key)))
+	return h.key, nil
+}
+
+func (h *healer) recordKey(ctx context.Context, c store.Change) error {
+	if h.keyFile == "" {
+		return nil
+	}
+	return recordKey(ctx, h.store, h.keyFile, h.key, c)
 }
 
 func otherKey(name string, key ed25519.PrivateKey, inForce string) error {
@@ -124,7 +152,7 @@ func (h *healer) useKey(key ed25519.PrivateKey) {
 // followKey goes by the key in force, where another process has put it there. Until this one has it, it signs nothing that counts
 // (the store refuses it) and executes nothing that is signed since.
 func (h *healer) followKey() {
-	if h.healing == nil {
+	if h.keyFile == "" {
 		return
 	}
 	inForce := h.system.view.Current().Key
@@ -145,7 +173,7 @@ func (h *healer) followKey() {
 
 // RotateKey implements api.Operations.
 func (b *operationsBackend) RotateKey(ctx context.Context, by api.Change) (api.KeyRotation, error) {
-	if b.healer.healing == nil {
+	if b.healer.keyFile == "" {
 		return api.KeyRotation{}, api.RefuseUnavailable("no governance agent runs in this process", retryAfter, nil)
 	}
 	out, err := b.healer.rotate(ctx, store.Change{By: by.By, Reason: by.Reason, Person: true})

@@ -221,3 +221,28 @@ func inDir(dir string) config.Config {
 	cfg.Data.Dir = dir
 	return cfg
 }
+
+// TestWhoNeedsTheKey: a process that neither signs nor executes needs none, and puts none in force.
+func TestWhoNeedsTheKey(t *testing.T) {
+	for _, c := range []struct {
+		agents []string
+		shared bool
+		want   bool
+	}{
+		{nil, false, true},
+		{pipeline, false, false},
+		{append([]string{webName}, pipeline...), false, false},
+		{[]string{"governance"}, true, true},
+		{[]string{"healing"}, true, true},
+		{[]string{webName, "ingestion"}, true, true},
+		{[]string{"feature", "model", "monitoring"}, true, false},
+	} {
+		cfg := config.Default()
+		if cfg.Agents.Select = c.agents; c.shared {
+			cfg.Bus.Kind, cfg.Store.URL = kafkaBus, "postgres://x"
+		}
+		if got := signs(cfg); got != c.want {
+			t.Errorf("%v, shared %v: %v", c.agents, c.shared, got)
+		}
+	}
+}
