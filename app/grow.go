@@ -33,8 +33,10 @@ type grower struct {
 	holder *reference.Holder
 	system *system
 	report func() detect.Report
-	after  time.Duration
-	log    *slog.Logger
+	// heals tells whether this process holds healing's lease: of several, that one lets the reference grow.
+	heals func(ctx context.Context) (bool, error)
+	after time.Duration
+	log   *slog.Logger
 
 	calm time.Time // since when nothing was suspected; zero while something is
 }
@@ -45,8 +47,15 @@ func newGrower(p parts, log *slog.Logger) *grower {
 		return nil
 	}
 	return &grower{
-		store: p.Store, holder: p.Reference, system: p.Healer.system, report: p.Monitoring.Report, after: growAfter,
+		store: p.Store, holder: p.Reference, system: p.Healer.system, report: p.Monitoring.Report, heals: healsHere(p.Store), after: growAfter,
 		log: log.With("component", "reference"),
+	}
+}
+
+func healsHere(st *store.Store) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		l, err := st.LeaseOf(ctx, store.LeaseHealing)
+		return l.Held, err
 	}
 }
 
@@ -82,6 +91,9 @@ func (g *grower) step(ctx context.Context, at time.Time) error {
 	from := r.Until
 	if from.Before(g.calm) {
 		from = g.calm // what came while something was suspected stays out
+	}
+	if heals, err := g.heals(ctx); !heals || err != nil {
+		return err
 	}
 	most := min(growMost, acceptMost-r.Rows)
 	found, err := g.store.ApplicationsBetween(ctx, from, at.Add(-g.after), most)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"testing"
@@ -53,10 +54,14 @@ func TestAcceptedReferenceGrowsWhileNothingIsSuspected(t *testing.T) {
 	}
 	awaitSignal(t, a, "DATA_DRIFT", "income", "WARMING")
 
-	state := detect.Warming
-	g := &grower{store: a.parts.Store, holder: holder, system: s, log: slog.New(slog.DiscardHandler), report: func() detect.Report {
-		return detect.Report{At: now(), Signals: []detect.Signal{{Kind: detect.DataDrift, Target: "income", State: state}}}
-	}}
+	state, heals := detect.Warming, false
+	g := &grower{
+		store: a.parts.Store, holder: holder, system: s, log: slog.New(slog.DiscardHandler),
+		report: func() detect.Report {
+			return detect.Report{At: now(), Signals: []detect.Signal{{Kind: detect.DataDrift, Target: "income", State: state}}}
+		},
+		heals: func(context.Context) (bool, error) { return heals, nil },
+	}
 	step := func() int {
 		t.Helper()
 		if err := g.step(ctx, now()); err != nil {
@@ -73,6 +78,14 @@ func TestAcceptedReferenceGrowsWhileNothingIsSuspected(t *testing.T) {
 	state = detect.Warming
 	step()
 	calm := g.calm
+	time.Sleep(time.Second)
+	if n := step(); n != began {
+		t.Fatalf("it grows from %d to %d where another process heals", began, n)
+	}
+	if here, err := healsHere(a.parts.Store)(ctx); err != nil || !here {
+		t.Errorf("this process heals: %v, %v", here, err)
+	}
+	heals = true
 	for at := time.Now(); step() == began; time.Sleep(20 * time.Millisecond) {
 		if time.Since(at) > 20*time.Second {
 			t.Fatal("it doesn't grow")

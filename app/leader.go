@@ -17,6 +17,8 @@ const (
 	leadOutcomes = "outcomes" // whose announcement was lost
 	leadPurge    = "purge"
 	leadMirror   = "mlflow"
+	// leadFirstModel is for the start of a deployment.
+	leadFirstModel = "first-model"
 )
 
 const (

@@ -36,10 +36,10 @@ func newMirror(cfg config.Config, r *registry.Registry, models *modelsBackend, s
 	m := &mirror{every: cfg.MLflow.Every, kick: make(chan struct{}, 1), log: log.With("component", "mlflow")}
 	models.mirror = m
 	tel.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "aura_mlflow_behind", Help: "1 while MLflow lacks a version or an alias, or can't be asked; 0 also where none is configured.",
+		Name: "aura_mlflow_behind", Help: "1 while MLflow lacks a version or an alias, or can't be asked; 0 also where none is configured, or another process mirrors.",
 	}, func() float64 {
 		s := m.status()
-		return oneIf(s != nil && !s.Equal)
+		return oneIf(s != nil && !s.Equal && !s.Elsewhere)
 	}))
 	if cfg.MLflow.URL == "" {
 		return m, nil
@@ -107,10 +107,13 @@ func (m *mirror) once(ctx context.Context) {
 	}
 }
 
-// status is what people see of it; nil without a server, and where another process of the deployment keeps it equal.
+// status is what people see of it; nil without a server.
 func (m *mirror) status() *api.Mirror {
-	if m.Mirror == nil || !m.leading.Load() {
+	if m.Mirror == nil {
 		return nil
+	}
+	if !m.leading.Load() {
+		return &api.Mirror{Address: m.Address(), Elsewhere: true}
 	}
 	s := m.Status()
 	return &api.Mirror{Address: m.Address(), Equal: !s.At.IsZero() && s.Problem == "", Problem: s.Problem, EqualAt: s.Good, Versions: s.Versions, Missing: s.Missing}

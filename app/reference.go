@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -38,8 +39,12 @@ func firstReference(ctx context.Context, st *store.Store, version int) error {
 		return err
 	}
 	_, err = st.Set(ctx, store.Change{
-		Setting: store.SettingReference, Value: reference.OfModel(version), By: "aura", Reason: "training sample of the first champion",
+		Setting: store.SettingReference, Value: reference.OfModel(version), By: "aura", Reason: "training sample of the first champion", Was: new(""),
 	})
+	var refused *store.Refused
+	if errors.As(err, &refused) && refused.Code == store.CodeConflict {
+		return nil // another process was quicker
+	}
 	return err
 }
 

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
+	"aura/agents/reference"
 	"aura/app/cli"
 	"aura/app/config"
 	"aura/mlops/dataset"
@@ -27,13 +29,19 @@ type firstModel struct {
 	data     *userData
 	registry *registry.Registry
 	store    *store.Store
+	// leads reports whether this process is the one of its deployment that trains; nil for always.
+	leads func(ctx context.Context) bool
 }
 
-func newFirstModel(cfg config.Config, log *slog.Logger, s *schema.Schema, data *userData, r *registry.Registry, st *store.Store) *firstModel {
-	return &firstModel{cfg, log, s, data, r, st}
+func newFirstModel(cfg config.Config, log *slog.Logger, s *schema.Schema, data *userData, r *registry.Registry, st *store.Store, lead *leaders) *firstModel {
+	return &firstModel{cfg, log, s, data, r, st, lead.of(leadFirstModel)}
 }
 
-// ensure trains and promotes the first model where the registry has no champion.
+// firstModelWithin bounds the training, or the wait for another process'.
+const firstModelWithin = 10 * time.Minute
+
+// ensure trains and promotes the first model where the registry has no champion. Of processes that start together one does, and
+// the others wait for it.
 func (f *firstModel) ensure(ctx context.Context) error {
 	n, err := f.registry.Share(ctx)
 	if err != nil {
@@ -42,14 +50,83 @@ func (f *firstModel) ensure(ctx context.Context) error {
 	if n > 0 {
 		f.log.Info("model files of an earlier program are in the database now", "n", n)
 	}
-	v, _, err := f.registry.Champion(ctx)
-	if err == nil {
-		return f.fits(ctx, v)
-	}
-	var refused *registry.Refused
-	if !errors.As(err, &refused) || refused.Code != registry.CodeNoChampion {
+	if there, err := f.there(ctx); there || err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, firstModelWithin)
+	defer cancel()
+	if there, err := f.wait(ctx); there || err != nil {
+		return err
+	}
+	if f.leads == nil {
+		return f.train(ctx)
+	}
+	var renewing sync.WaitGroup
+	renewing.Go(func() { every(leadTTL/3, func(ctx context.Context) { f.leads(ctx) })(ctx) })
+	defer renewing.Wait()
+	defer cancel()
+	if there, err := f.there(ctx); there || err != nil { // it may have come just before
+		return err
+	}
+	return f.train(ctx)
+}
+
+// firstModelLook is how often a process looks whether another one has trained.
+const firstModelLook = time.Second
+
+// wait returns when it is this process that is to train, or when there is a champion.
+func (f *firstModel) wait(ctx context.Context) (there bool, err error) {
+	if f.leads == nil {
+		return false, nil
+	}
+	tick := time.NewTicker(firstModelLook)
+	defer tick.Stop()
+	for !f.leads(ctx) {
+		select {
+		case <-ctx.Done():
+			return false, fmt.Errorf("another process has the lease %s, and no first model comes of it: %w", leadFirstModel, context.Cause(ctx))
+		case <-tick.C:
+		}
+		if there, err := f.there(ctx); there || err != nil {
+			return there, err
+		}
+	}
+	return false, nil
+}
+
+// there reports whether there is a champion, and sees that it can be used.
+func (f *firstModel) there(ctx context.Context) (bool, error) {
+	v, _, err := f.registry.Champion(ctx)
+	var refused *registry.Refused
+	if errors.As(err, &refused) && refused.Code == registry.CodeNoChampion {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := f.fits(ctx, v); err != nil {
+		return true, err
+	}
+	return true, f.reference(ctx, v.Number)
+}
+
+// reference puts the champion's sample in force where no reference ever was: a process was stopped between the two.
+func (f *firstModel) reference(ctx context.Context, champion int) error {
+	state, err := f.store.Desired(ctx)
+	if err != nil || state.ReferenceGeneration > 0 {
+		return err
+	}
+	_, err = f.store.Reference(ctx, reference.OfModel(champion))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // a model from elsewhere
+	}
+	if err != nil {
+		return err
+	}
+	return firstReference(ctx, f.store, champion)
+}
+
+func (f *firstModel) train(ctx context.Context) error {
 	rows, err := f.rows()
 	if err != nil {
 		return err
@@ -59,21 +136,31 @@ func (f *firstModel) ensure(ctx context.Context) error {
 	if err != nil {
 		return trainingRefused(err)
 	}
-	v, err = f.registry.Register(ctx, result.Model, registry.Note{By: "aura", Text: "first model of this registry"})
+	v, err := f.registry.Register(ctx, result.Model, registry.Note{By: "aura", Text: "first model of this registry"})
 	if err != nil {
 		return err
 	}
 	if err := saveReference(ctx, f.store, f.schema, v.Number, rows, result.Unseen, "aura"); err != nil {
 		return err
 	}
-	if _, err := f.registry.Promote(ctx, v.Number, "aura", "the registry was empty"); err != nil {
-		return err
-	}
-	if err := firstReference(ctx, f.store, v.Number); err != nil {
-		return err
+	if first, err := putFirst(ctx, f.registry, f.store, v.Number, "aura"); !first || err != nil {
+		return err // another process was quicker, as somebody who trains by hand may be
 	}
 	f.log.Info("first model trained", "version", v.Number, "rows", result.Rows, "holdout_auc", result.HoldoutAUC, "took", time.Since(began))
 	return nil
+}
+
+// putFirst puts a version and its reference in charge, if there is no champion.
+func putFirst(ctx context.Context, r *registry.Registry, st *store.Store, version int, by string) (first bool, err error) {
+	_, err = r.PromoteFirst(ctx, version, by, "the registry was empty")
+	var refused *registry.Refused
+	if errors.As(err, &refused) && refused.Code == registry.CodeHasChampion {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, firstReference(ctx, st, version)
 }
 
 // fits refuses to run on a champion of another schema. A champion whose file can't be loaded is no reason to stay down:
@@ -155,14 +242,8 @@ func Train(ctx context.Context, loaded config.Loaded, r cli.TrainRequest) (resul
 		Trees: cfg.Training.Trees, Depth: cfg.Training.Depth, Seed: cfg.Seed,
 		CVAUC: fit.CVAUC, HoldoutAUC: fit.HoldoutAUC, Brier: fit.Brier, Accuracy: fit.Accuracy,
 	}
-	if _, _, err := reg.Champion(ctx); err != nil {
-		if _, err := reg.Promote(ctx, v.Number, "cli", "the registry was empty"); err != nil {
-			return result, err
-		}
-		if err := firstReference(ctx, st, v.Number); err != nil {
-			return result, err
-		}
-		result.Champion = true
+	if result.Champion, err = putFirst(ctx, reg, st, v.Number, "cli"); err != nil {
+		return result, err
 	}
 	result.Seconds = time.Since(began).Seconds()
 	return result, nil

@@ -81,7 +81,7 @@ func (s *Store) SetMode(ctx context.Context, m Mode, by, reason string) (int64, 
 }
 
 // Set changes one row of desired state and records it. A new value gets the next generation; the same value keeps it and
-// changes owner, reason and hold only. The champion is changed by SetAliases. *Refused: held by a person, or no value.
+// changes owner, reason and hold only. The champion is changed by SetAliases. *Refused: held by a person, not what it was, or no value.
 func (s *Store) Set(ctx context.Context, c Change) (Setting, error) {
 	if c.Setting == SettingMode && c.Value != string(ModeModel) && c.Value != string(ModeSafe) {
 		return Setting{}, refuse(CodeInvalid, "no mode %q", c.Value)
@@ -129,6 +129,9 @@ func (t *tx) set(c Change, at time.Time) (ConfigChange, error) {
 	}
 	if row.HeldBy != "" && !c.Person {
 		return ConfigChange{}, refuse(CodeHeld, "%s is held by %s: %s", c.Setting, row.HeldBy, row.Reason)
+	}
+	if c.Was != nil && *c.Was != row.Value {
+		return ConfigChange{}, refuse(CodeConflict, "%s is %q since %s by %s", c.Setting, row.Value, fromMicros(row.ChangedAt).Format(time.RFC3339), row.Owner)
 	}
 	if c.Setting == SettingReference {
 		if err := t.knowsReference(c.Value); err != nil {

@@ -205,6 +205,9 @@ func (s *Store) syncDir() error {
 // Unclean reports whether the process that had the directory before ended without Close.
 func (s *Store) Unclean() bool { return s.unclean }
 
+// Shared tells whether other processes may have the database too.
+func (s *Store) Shared() bool { return !s.dialect.alone() }
+
 // Dir is the data directory.
 func (s *Store) Dir() string { return s.opts.Dir }
 

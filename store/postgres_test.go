@@ -68,7 +68,7 @@ func TestPostgres(t *testing.T) {
 		"Psql": testPsql, "QueryRefuses": testServerQueryRefuses, "NoText": testNoText, "PasswordIsTold": testPasswordIsNowhere,
 		"HalfAModelFile": testHalfAModelFile, "Scratch": testScratch, "Settings": testServerSettings,
 		"TwoProcessesStart": testTwoProcessesStart, "TwoProcessesDecideOnce": testTwoProcessesDecideOnce, "TwoProcessesOneFence": testTwoProcessesOneFence,
-		"TwoProcessesOneLease": testTwoProcessesOneLease, "TwoProcessesOneFloor": testTwoProcessesOneFloor,
+		"TwoProcessesAddUp": testTwoProcessesAddUp, "TwoProcessesOneWinner": testTwoProcessesOneWinner, "TwoProcessesOneLease": testTwoProcessesOneLease, "TwoProcessesOneFloor": testTwoProcessesOneFloor,
 		"FrozenTransaction": testFrozenTransaction, "AChangeWaitsForDecisions": testAChangeWaitsForDecisions,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, server) })

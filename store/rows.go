@@ -172,6 +172,8 @@ type Change struct {
 	Person bool
 	// Hold keeps automation away from the setting until a person changes it without Hold.
 	Hold bool
+	// Was is the value that is replaced, nil for any; where it is another one by now the change is *Refused conflict.
+	Was *string
 
 	// action is the id of the action that does it.
 	action string

@@ -144,6 +144,8 @@ type Mirror struct {
 	Problem  string    `json:"problem,omitempty" doc:"What is in the way. Decisions never wait for it."`
 	Versions int       `json:"versions" doc:"That it has."`
 	Missing  int       `json:"missing" doc:"That it has not yet."`
+	// Elsewhere leaves all but Address empty.
+	Elsewhere bool `json:"elsewhere,omitempty" doc:"Another process of the deployment keeps it equal, and knows whether it is."`
 }
 
 // Overview is what the page shows. Agents come in the order of the pipeline.
