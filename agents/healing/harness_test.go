@@ -207,6 +207,7 @@ func (w *world) report() *event.Alert {
 	}
 	if w.scene != nil {
 		s.Kind, s.Target = w.scene.kind, w.scene.target
+		s.Evidence["cause"] = w.scene.cause
 	}
 	ill := w.ill()
 	if ill {

@@ -225,6 +225,9 @@ func (c *core) heals(s detect.Signal) bool {
 	if !s.State.Active() {
 		return false
 	}
+	if _, process := detect.ProcessOf(s.Target); process {
+		return true
+	}
 	return s.Kind != detect.AgentDown || slices.Contains(c.o.Heals, s.Target)
 }
 

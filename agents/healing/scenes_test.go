@@ -21,6 +21,7 @@ type scene struct {
 	name   string
 	kind   detect.Kind
 	target string
+	cause  string // of an agent that is down
 	// ill tells from the system's state whether the fault still shows.
 	ill func(w *world) bool
 	// facts that rungs may require; trained is the gate's word.

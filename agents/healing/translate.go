@@ -34,6 +34,8 @@ func signalOf(r detect.Report, s detect.Signal, of string) incident.Signal {
 	}
 	if s.Kind == detect.AgentDown {
 		out.Facts["model_agent"] = s.Target == "model"
+		out.Facts[incident.FactGone] = s.Evidence["cause"] == detect.AgentGone
+		_, out.Facts[incident.FactProcess] = detect.ProcessOf(s.Target)
 		out.Facts[incident.FactQuarantined] = s.Evidence["cause"] == detect.AgentQuarantined
 		if s.Since.After(out.WindowFrom) { // beats are judged one by one: a state that is younger than the window rests on less
 			out.WindowFrom = s.Since

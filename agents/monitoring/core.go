@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,7 +83,7 @@ func (c *core) hear(e *event.AgentMetrics, arrived time.Time) {
 		c.slot.Beats = append(c.slot.Beats, b)
 	}
 	if n := e.Handled + e.Failed; n > 0 {
-		c.slot.Attempt(e.Agent, n, e.Failed)
+		c.slot.Attempt(e.Agent, e.Instance, n, e.Failed)
 	}
 	if e.Counts != nil {
 		if err := c.slot.Merge(e.Counts); err != nil {
@@ -181,7 +184,7 @@ func (c *core) follow() {
 // say emits the report if it is time or something changed, and this life holds the lease. A standby goes through the same
 // motions, so that it can speak at any moment.
 func (c *core) say(ctx context.Context, now time.Time, due bool, out *agents.Outbox) error {
-	signals := c.monitor.Signals(now)
+	signals := c.forgotten(c.monitor.Signals(now))
 	states := statesOf(signals)
 	verdicts, changed := c.verdicts(ctx, now, signals)
 	if due {
@@ -215,6 +218,28 @@ func (c *core) say(ctx context.Context, now time.Time, due bool, out *agents.Out
 	}
 	c.publish(r)
 	return nil
+}
+
+// forgotten adds the processes that incidents are open for and of which nothing is known any more: what never came back has been
+// replaced, and its incident ends.
+func (c *core) forgotten(signals []detect.Signal) []detect.Signal {
+	for _, name := range slices.Sorted(maps.Keys(c.scene.Open)) {
+		target, down := strings.CutPrefix(name, string(detect.AgentDown)+":")
+		if _, process := detect.ProcessOf(target); !down || !process || blindly(signals) {
+			continue
+		}
+		if !slices.ContainsFunc(signals, func(s detect.Signal) bool { return s.Fingerprint() == name }) {
+			signals = append(signals, detect.Signal{
+				Kind: detect.AgentDown, Target: target, State: detect.Healthy, Evidence: map[string]any{"reason": "it is known no more"},
+			})
+		}
+	}
+	return signals
+}
+
+// blindly reports whether signals are none because nothing can be heard.
+func blindly(signals []detect.Signal) bool {
+	return !slices.ContainsFunc(signals, func(s detect.Signal) bool { return s.Kind == detect.BusDown && s.State == detect.Healthy })
 }
 
 func statesOf(signals []detect.Signal) string {

@@ -16,8 +16,8 @@ func TestShadowCountsWhatDoesNotComeBack(t *testing.T) {
 		want detect.State
 	}{
 		"all in time":       {func(*detect.Slot) {}, detect.Healthy},
-		"some fail":         {func(s *detect.Slot) { s.Attempt("model", 2, 1) }, detect.Confirmed},
-		"others fail":       {func(s *detect.Slot) { s.Attempt("decision", 2, 1) }, detect.Healthy},
+		"some fail":         {func(s *detect.Slot) { s.Attempt("model", "i1", 2, 1) }, detect.Confirmed},
+		"others fail":       {func(s *detect.Slot) { s.Attempt("decision", "i1", 2, 1) }, detect.Healthy},
 		"one is held up":    {func(s *detect.Slot) { s.Beats = []detect.Beat{{Agent: "model", HandlerAge: 400 * time.Millisecond}} }, detect.Confirmed},
 		"one is at work":    {func(s *detect.Slot) { s.Beats = []detect.Beat{{Agent: "model", HandlerAge: 200 * time.Millisecond}} }, detect.Healthy},
 		"another is late":   {func(s *detect.Slot) { s.Beats = []detect.Beat{{Agent: "feature", HandlerAge: time.Second}} }, detect.Healthy},

@@ -75,7 +75,7 @@ func (w *watch) begin(ctx context.Context, c *core, now time.Time, signals []det
 		return nil
 	}
 	v, err := detect.NewVerification(w.Kind, w.Target, w.Since, c.Config, c.desired(ctx),
-		detect.VerifyOptions{Shadow: w.Shadow, Incarnation: w.Incarnation, Dwell: w.Dwell, Was: w.Was})
+		detect.VerifyOptions{Shadow: w.Shadow, Incarnation: w.Incarnation, Instance: w.Instance, Dwell: w.Dwell, Was: w.Was})
 	if err != nil {
 		return fmt.Errorf("monitoring: verify: %w", err)
 	}

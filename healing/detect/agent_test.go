@@ -129,8 +129,8 @@ func TestFailingAttempts(t *testing.T) {
 	s := newService(t, 22, 1000)
 	failures := int64(0)
 	s.touch = func(slot *Slot, _ time.Time) {
-		slot.Attempt("model", 2, failures)
-		slot.Attempt("feature", 2, 0)
+		slot.Attempt("model", "i1", 2, failures)
+		slot.Attempt("feature", "i1", 2, 0)
 	}
 	s.run(3 * time.Second)
 	failures = 1 // just half is not more than half
@@ -149,7 +149,7 @@ func TestFailingAttempts(t *testing.T) {
 	// Few attempts say nothing.
 	s.touch = func(slot *Slot, now time.Time) {
 		if now.UnixMilli()%500 == 0 {
-			slot.Attempt("model", 1, 1)
+			slot.Attempt("model", "i1", 1, 1)
 		}
 	}
 	s.run(5 * time.Second)
@@ -182,16 +182,6 @@ func TestStoppedAndReplacedInstances(t *testing.T) {
 	s.beats = beats
 	s.run(10 * time.Second)
 	s.want(AgentDown, "model", Healthy) // who said goodbye isn't missed
-	// A replica that dies without a word is missed, though another one lives.
-	s.beats = func(now time.Time) []Beat {
-		return append(beats(now), Beat{Agent: "model", Instance: "i3", Incarnation: 10, State: AgentRunning, Watermark: 1})
-	}
-	s.run(time.Second)
-	s.beats = beats
-	s.run(2 * time.Second)
-	if g := s.signal(AgentDown, "model"); g.State != Confirmed || g.Evidence["instance"] != "i3" {
-		t.Errorf("a lost replica: %+v", g)
-	}
 }
 
 // allUnknown fails unless every signal but BUS_DOWN is UNKNOWN and BUS_DOWN is confirmed of target.

@@ -133,6 +133,8 @@ func (r *ranking) explain(i int) (of, reason string) {
 		}
 	}
 	switch {
+	case s.Kind == AgentDown && s.text("cause") == AgentGone && s.Target != "model":
+		return r.gone(s)
 	case s.Kind == LatencyBreach:
 		return r.latency(s)
 	case s.Kind == PerfDrop:
@@ -145,6 +147,44 @@ func (r *ranking) explain(i int) (of, reason string) {
 		return "", s.Bug.String()
 	}
 	return "", "nothing more specific explains it"
+}
+
+// gone names the process that took an agent with it. For the model agent something can be done, so it stands for itself.
+func (r *ranking) gone(s Signal) (of, reason string) {
+	process := TargetProcess(s.text("instance"))
+	for _, c := range r.causes {
+		if c.Signal.Kind == AgentDown && c.Signal.Target == process && s.Target != process {
+			return c.Signal.Fingerprint(), "its process is gone"
+		}
+	}
+	return "", "nothing more specific explains it"
+}
+
+// handover is how long after a process is lost, or back, the others may need to take over its part: groups wait for a member
+// that was killed until its session ends.
+const handover = time.Minute
+
+// moved finds a process whose end, or return, lies so little before a breach that the others are at taking over its part, or
+// giving it back.
+func (r *ranking) moved(breach Signal) (of, reason string) {
+	for _, s := range r.all {
+		instance, is := ProcessOf(s.Target)
+		if s.Kind != AgentDown || !is {
+			continue
+		}
+		at := began(s)
+		if !s.State.Active() {
+			at = s.Recovered
+		}
+		if at.IsZero() || at.After(began(breach).Add(slackOnset)) || r.scene.Now.Sub(at) > handover {
+			continue
+		}
+		if s.State.Active() {
+			return s.Fingerprint(), "the others take over from process " + instance
+		}
+		return s.Fingerprint(), "process " + instance + " is just back"
+	}
+	return "", ""
 }
 
 // latency looks for an agent on the path that is down or just back, and was down before the breach began: one that dies
@@ -167,6 +207,9 @@ func (r *ranking) latency(breach Signal) (of, reason string) {
 		if !s.Recovered.IsZero() && r.scene.Now.Sub(s.Recovered) < aftermath {
 			return s.Fingerprint(), fmt.Sprintf("agent %s is just back, its backlog is late", s.Target)
 		}
+	}
+	if of, reason = r.moved(breach); of != "" {
+		return of, reason
 	}
 	if later != "" {
 		return "", "it began before agent " + later + " was down"

@@ -34,6 +34,9 @@ func (m *Monitor) Restore(raw []byte, r *Reference) error {
 	if m.state.Agents == nil {
 		m.state.Agents = map[string]*agentView{}
 	}
+	if m.state.Processes == nil {
+		m.state.Processes = map[string]*processView{}
+	}
 	if m.state.Drift == nil || r == nil || r.ID != c.Reference {
 		m.state.Drift = map[string]*drift{}
 	}

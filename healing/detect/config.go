@@ -71,6 +71,8 @@ type AgentConfig struct {
 	Recover int `json:"recover_beats"`
 	// Stuck is how long a queue may age without progress before the agent is SUSPECT.
 	Stuck time.Duration `json:"stuck_ns"`
+	// Gone is how long a whole process must be silent to count as gone: nothing here can start its agents again.
+	Gone time.Duration `json:"gone_ns"`
 	// Forget is how long a missing instance is remembered while another instance of the agent lives.
 	Forget time.Duration `json:"forget_ns"`
 	// Expect lists agents that should beat: of one that was never heard nothing is known, which is said.
@@ -89,7 +91,7 @@ func DefaultConfig() Config {
 		Drift: DriftConfig{Confirm: 0.2, Clear: 0.1, MinSamples: 500, Alpha: 0.01, MinReference: 10_000, Stale: 30 * time.Second},
 		Agent: AgentConfig{
 			Suspect: 500 * time.Millisecond, Missing: 1500 * time.Millisecond, Window: 2 * time.Second, MinAttempts: 20,
-			FailShare: 0.5, Recover: 3, Stuck: 5 * time.Second, Forget: 10 * time.Minute,
+			FailShare: 0.5, Recover: 3, Stuck: 5 * time.Second, Gone: 5 * time.Second, Forget: 10 * time.Minute,
 		},
 		Pause: time.Second,
 	}
@@ -102,7 +104,7 @@ var ErrConfig = errors.New("detect: bad setting")
 func (c Config) Validate() error {
 	positive := map[string]time.Duration{
 		"latency.slo": c.Latency.SLO, "latency.window": c.Latency.Window, "perf.stale": c.Perf.Stale, "drift.stale": c.Drift.Stale,
-		"agent.suspect": c.Agent.Suspect, "agent.missing": c.Agent.Missing, "agent.window": c.Agent.Window, "pause": c.Pause,
+		"agent.suspect": c.Agent.Suspect, "agent.missing": c.Agent.Missing, "agent.window": c.Agent.Window, "agent.gone": c.Agent.Gone, "pause": c.Pause,
 	}
 	for _, name := range sortedKeys(positive) {
 		if positive[name] <= 0 {

@@ -41,9 +41,10 @@ type Outcomes struct {
 	Correct int64 `json:"correct"`
 }
 
-// Attempts counts an agent's attempts at messages in this slot, and how many of them failed.
+// Attempts counts an agent instance's attempts at messages in this slot, and how many of them failed.
 type Attempts struct {
 	Agent    string `json:"agent"`
+	Instance string `json:"instance,omitempty"`
 	Attempts int64  `json:"attempts"`
 	Failures int64  `json:"failures"`
 }
@@ -92,16 +93,16 @@ func (c *Counts) Outcome(k Cohort, correct bool) {
 	}
 }
 
-// Attempt counts attempts of an agent at messages.
-func (c *Counts) Attempt(agent string, attempts, failures int64) {
+// Attempt counts attempts of an agent instance at messages.
+func (c *Counts) Attempt(agent, instance string, attempts, failures int64) {
 	for i := range c.Attempts {
-		if c.Attempts[i].Agent == agent {
+		if c.Attempts[i].Agent == agent && c.Attempts[i].Instance == instance {
 			c.Attempts[i].Attempts += attempts
 			c.Attempts[i].Failures += failures
 			return
 		}
 	}
-	c.Attempts = append(c.Attempts, Attempts{Agent: agent, Attempts: attempts, Failures: failures})
+	c.Attempts = append(c.Attempts, Attempts{Agent: agent, Instance: instance, Attempts: attempts, Failures: failures})
 }
 
 func (c *Counts) decisions(k Cohort) *Decisions {
@@ -144,7 +145,7 @@ func (c *Counts) Merge(o *Counts) error {
 		t.N, t.Correct = t.N+u.N, t.Correct+u.Correct
 	}
 	for _, a := range o.Attempts {
-		c.Attempt(a.Agent, a.Attempts, a.Failures)
+		c.Attempt(a.Agent, a.Instance, a.Attempts, a.Failures)
 	}
 	c.Overdue += o.Overdue
 	c.Latency.Merge(o.Latency)

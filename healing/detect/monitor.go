@@ -22,23 +22,24 @@ type Monitor struct {
 
 // monitorState is what is checkpointed.
 type monitorState struct {
-	Started   time.Time             `json:"started"`
-	LastStep  time.Time             `json:"last_step"`
-	Blind     track                 `json:"blind"`
-	BlindOf   string                `json:"blind_of,omitempty"`
-	BlindWhy  string                `json:"blind_why,omitempty"`
-	Resumed   bool                  `json:"-"`
-	Brief     bool                  `json:"brief,omitempty"`
-	Silence   time.Duration         `json:"silence,omitempty"` // of the store, or of all, in this outage
-	Settle    time.Time             `json:"settle"`
-	OwnBeat   time.Time             `json:"own_beat"`
-	StoreBeat time.Time             `json:"store_beat"`
-	Desired   Desired               `json:"desired"`
-	Ring      []second              `json:"ring"`
-	Latency   latencyState          `json:"latency"`
-	Perf      perfState             `json:"perf"`
-	Drift     map[string]*drift     `json:"drift"`
-	Agents    map[string]*agentView `json:"agents"`
+	Started   time.Time               `json:"started"`
+	LastStep  time.Time               `json:"last_step"`
+	Blind     track                   `json:"blind"`
+	BlindOf   string                  `json:"blind_of,omitempty"`
+	BlindWhy  string                  `json:"blind_why,omitempty"`
+	Resumed   bool                    `json:"-"`
+	Brief     bool                    `json:"brief,omitempty"`
+	Silence   time.Duration           `json:"silence,omitempty"` // of the store, or of all, in this outage
+	Settle    time.Time               `json:"settle"`
+	OwnBeat   time.Time               `json:"own_beat"`
+	StoreBeat time.Time               `json:"store_beat"`
+	Desired   Desired                 `json:"desired"`
+	Ring      []second                `json:"ring"`
+	Latency   latencyState            `json:"latency"`
+	Perf      perfState               `json:"perf"`
+	Drift     map[string]*drift       `json:"drift"`
+	Agents    map[string]*agentView   `json:"agents"`
+	Processes map[string]*processView `json:"processes,omitempty"`
 }
 
 // track is a state and when it began.
@@ -64,7 +65,7 @@ func NewMonitor(c Config) (*Monitor, error) {
 		return nil, err
 	}
 	m := &Monitor{config: c, columns: map[string]*columnBets{}}
-	m.state.Drift, m.state.Agents = map[string]*drift{}, map[string]*agentView{}
+	m.state.Drift, m.state.Agents, m.state.Processes = map[string]*drift{}, map[string]*agentView{}, map[string]*processView{}
 	m.slow = NewBernoulli(c.Latency.BaseRate, []float64{.05, .2, .5, .9})
 	if err := m.arm(); err != nil {
 		return nil, err

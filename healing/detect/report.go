@@ -18,6 +18,8 @@ type Watch struct {
 	Reference string `json:"reference,omitempty"`
 	// Incarnation is the life that a restarted agent must have outlived; 0 for any.
 	Incarnation int64 `json:"incarnation,omitempty"`
+	// Instance is that of the agent that was restarted; empty for any.
+	Instance string `json:"instance,omitempty"`
 	// Was is how bad the signal was when the action was proposed; zero where that isn't known.
 	Was   Sample        `json:"was,omitzero"`
 	Dwell time.Duration `json:"dwell_ns,omitempty"`

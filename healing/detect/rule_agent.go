@@ -91,6 +91,7 @@ func (v *agentView) convict(why string, began time.Time) {
 // stepAgents judges every instance.
 func (m *Monitor) stepAgents(now time.Time) {
 	c := m.config.Agent
+	defer m.stepProcesses(now)
 	for _, key := range sortedKeys(m.state.Agents) {
 		v := m.state.Agents[key]
 		age := now.Sub(v.Heard)
@@ -101,20 +102,20 @@ func (m *Monitor) stepAgents(now time.Time) {
 		if m.blind() {
 			continue
 		}
-		if age > c.Missing && v.Down == "" {
+		if age > c.Missing && v.Down == "" && (age > c.Gone || !m.silent(now, v.Beat.Instance)) {
 			v.convict(downMissing, v.Heard)
 		}
-		attempts, failures := m.attempts(now, v.Beat.Agent)
+		attempts, failures := m.attempts(now, v.Beat)
 		failing := attempts >= c.MinAttempts && float64(failures) > c.FailShare*float64(attempts)
 		if !failing {
 			v.Failing = time.Time{}
 		} else if v.Failing.IsZero() {
-			v.Failing = m.firstFailures(now, v.Beat.Agent)
+			v.Failing = m.firstFailures(now, v.Beat)
 		}
 		switch {
 		case v.Down != "" || failing:
 			v.set(Confirmed, now)
-		case age > c.Suspect, v.Beat.Queue > 0 && now.Sub(v.Moved) > c.Stuck:
+		case age > c.Suspect && !m.hushed(now, v.Beat.Instance), v.Beat.Queue > 0 && now.Sub(v.Moved) > c.Stuck:
 			v.set(Suspect, now)
 		default:
 			v.set(Healthy, now)
@@ -145,11 +146,11 @@ func (v *agentView) note(now time.Time) {
 }
 
 // firstFailures is the first slot of the window in which an agent failed more than it may.
-func (m *Monitor) firstFailures(now time.Time, agent string) time.Time {
+func (m *Monitor) firstFailures(now time.Time, of Beat) time.Time {
 	for _, e := range m.state.Ring {
 		var attempts, failures int64
 		for _, a := range e.Attempts {
-			if a.Agent == agent {
+			if a.of(of) {
 				attempts, failures = attempts+a.Attempts, failures+a.Failures
 			}
 		}
@@ -169,14 +170,17 @@ func (m *Monitor) othersLive(now time.Time, key, agent string) bool {
 	return false
 }
 
-// attempts sums up an agent's attempts over the window, all instances together.
-func (m *Monitor) attempts(now time.Time, agent string) (attempts, failures int64) {
+// of reports whether attempts are those of the instance that a beat is of.
+func (a Attempts) of(b Beat) bool { return a.Agent == b.Agent && a.Instance == b.Instance }
+
+// attempts sums up an instance's attempts over the window.
+func (m *Monitor) attempts(now time.Time, of Beat) (attempts, failures int64) {
 	for _, e := range m.state.Ring {
 		if now.Sub(e.At) >= m.config.Agent.Window {
 			continue
 		}
 		for _, a := range e.Attempts {
-			if a.Agent == agent {
+			if a.of(of) {
 				attempts, failures = attempts+a.Attempts, failures+a.Failures
 			}
 		}
@@ -195,13 +199,14 @@ func (m *Monitor) pending(now time.Time) bool {
 	return false
 }
 
-// agentSignals gives one signal an agent: its worst instance speaks for it.
+// agentSignals gives one signal an agent: its worst instance speaks for it, of those whose process lives while there is one.
+// What is gone with its process is nothing that can be healed from here, and the process has a signal of its own.
 func (m *Monitor) agentSignals(now time.Time) []Signal {
 	worst := map[string]string{}
 	for _, key := range sortedKeys(m.state.Agents) {
 		v := m.state.Agents[key]
 		other, ok := worst[v.Beat.Agent]
-		if !ok || severity(v.State) > severity(m.state.Agents[other].State) {
+		if !ok || m.urgency(now, v) > m.urgency(now, m.state.Agents[other]) {
 			worst[v.Beat.Agent] = key
 		}
 	}
@@ -217,11 +222,19 @@ func (m *Monitor) agentSignals(now time.Time) []Signal {
 	for _, agent := range sortedKeys(worst) {
 		signals = append(signals, m.agentSignal(now, m.state.Agents[worst[agent]]))
 	}
-	return signals
+	return append(signals, m.processSignals(now)...)
+}
+
+// urgency orders the instances of an agent.
+func (m *Monitor) urgency(now time.Time, v *agentView) int {
+	if m.silent(now, v.Beat.Instance) {
+		return severity(v.State) - severity(Confirmed) - 1
+	}
+	return severity(v.State)
 }
 
 func (m *Monitor) agentSignal(now time.Time, v *agentView) Signal {
-	attempts, failures := m.attempts(now, v.Beat.Agent)
+	attempts, failures := m.attempts(now, v.Beat)
 	age := now.Sub(v.Heard)
 	s := Signal{
 		Kind: AgentDown, Target: v.Beat.Agent, State: v.State, Since: v.track.Since, Recovered: v.Recovered,
@@ -238,12 +251,17 @@ func (m *Monitor) agentSignal(now time.Time, v *agentView) Signal {
 	switch {
 	case v.Down != "":
 		s.Evidence["cause"], s.Onset = v.Down, v.Since
+		if m.silent(now, v.Beat.Instance) {
+			s.Evidence["cause"] = AgentGone
+		}
 		if v.Life != 0 {
 			s.Evidence[evidenceDied], s.Evidence[evidenceDiedAt] = v.Life, v.Died
 		}
 		s.Evidence["down_for_s"], s.Evidence["deadline_ms"] = now.Sub(v.Since).Seconds(), milliseconds(v.Beat.Deadline)
 	case v.State == Confirmed:
 		s.Evidence["cause"], s.Onset = downFailing, v.track.Since
+	case v.State == Suspect && m.silent(now, v.Beat.Instance):
+		s.Evidence["cause"] = AgentGone
 	case v.State == Suspect && age <= m.config.Agent.Suspect:
 		s.Evidence["cause"] = causeStuck
 	}

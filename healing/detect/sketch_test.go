@@ -145,7 +145,7 @@ func drawCounts(t *rapid.T, ref *Reference, label string) *Counts {
 		k := Cohort{Accepted: at.Add(time.Duration(r.IntN(500)) * time.Millisecond), Mode: "MODEL", Version: 1 + r.IntN(2)}
 		c.Decided(k, time.Duration(r.IntN(900))*time.Millisecond, 300*time.Millisecond, r.IntN(2) == 0)
 		c.Outcome(k, r.IntN(2) == 0)
-		c.Attempt([]string{"model", "feature"}[r.IntN(2)], 1, int64(r.IntN(2)))
+		c.Attempt([]string{"model", "feature"}[r.IntN(2)], []string{"i1", "i2"}[r.IntN(2)], 1, int64(r.IntN(2)))
 	}
 	c.Overdue = int64(r.IntN(5))
 	if r.IntN(5) > 0 {

@@ -31,6 +31,9 @@ const (
 	AgentStopped     = "STOPPED"
 )
 
+// AgentGone is the cause of an agent that is down with its process while no other instance of it lives, and of the process.
+const AgentGone = "GONE"
+
 // ModeSafe is the mode in which rules decide instead of the model.
 const ModeSafe = "SAFE_MODE"
 

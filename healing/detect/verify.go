@@ -53,6 +53,8 @@ type VerifyOptions struct {
 	Version int `json:"version"`
 	// Incarnation is the life of an agent that must be outlived; 0 for any.
 	Incarnation int64 `json:"incarnation"`
+	// Instance is that of the agent, empty for the first that beats.
+	Instance string `json:"instance,omitempty"`
 }
 
 // Verification tests whether an action healed what opened an incident, on data of applications accepted after it. It is a
@@ -130,7 +132,7 @@ func (v *Verification) Step(now time.Time, s Slot) {
 	case AgentDown:
 		v.beats(now, s)
 		for _, a := range s.Attempts {
-			if a.Agent == v.Target && now.After(v.Since) {
+			if a.Agent == v.Target && v.about(a.Instance) && now.After(v.Since) {
 				n, bad = n+a.Attempts, bad+a.Failures
 			}
 		}
@@ -216,9 +218,14 @@ func (v *Verification) outcomes(s Slot) (n, bad int64) {
 }
 
 // beats follows one instance of the agent: beats in a row without a gap, and whether its watermark moves.
+// about reports whether an instance is the one to be verified.
+func (v *Verification) about(instance string) bool {
+	return v.Options.Instance == "" || v.Options.Instance == instance
+}
+
 func (v *Verification) beats(now time.Time, s Slot) {
 	for _, b := range s.Beats {
-		if b.Agent != v.Target || !now.After(v.Since) || b.Incarnation <= v.Options.Incarnation && v.Options.Incarnation != 0 {
+		if b.Agent != v.Target || !v.about(b.Instance) || !now.After(v.Since) || b.Incarnation <= v.Options.Incarnation && v.Options.Incarnation != 0 {
 			continue
 		}
 		works := b.State == AgentRunning || b.State == AgentSlow

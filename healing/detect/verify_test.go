@@ -208,7 +208,7 @@ func TestVerifyAgent(t *testing.T) {
 		t.Errorf("stuck: %+v", r)
 	}
 	s = newService(t, 62, 1000)
-	s.touch = func(slot *Slot, _ time.Time) { slot.Attempt("model", 5, 5) }
+	s.touch = func(slot *Slot, _ time.Time) { slot.Attempt("model", "i1", 5, 5) }
 	v = newVerification(t, AgentDown, "model", s.now, s.desired, VerifyOptions{})
 	if r, _ := s.verify(v, 10*time.Second); r.Finding != Broken {
 		t.Errorf("failing: %+v", r)

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -56,6 +57,9 @@ func (s Signal) agentWords() string {
 	if detail := s.text("detail"); detail != "" {
 		why = ": " + detail
 	}
+	if instance, is := ProcessOf(s.Target); is {
+		return s.processWords(instance)
+	}
 	agent := "the " + s.Target + " agent"
 	switch cause := s.text("cause"); cause {
 	case "":
@@ -65,6 +69,8 @@ func (s Signal) agentWords() string {
 		return fmt.Sprintf("a beat of %s %.1f s ago, at most %.3g s", agent, s.Value, s.Threshold)
 	case downMissing:
 		return fmt.Sprintf("no beat of %s for %.1f s against %.3g s", agent, s.Value, s.Threshold)
+	case AgentGone:
+		return fmt.Sprintf("no instance of %s is left, the last one's process %s is silent for %.1f s", agent, s.text("instance"), s.Value)
 	case downFailing:
 		return fmt.Sprintf("%.0f of %d attempts of %s failed in %v, more than %.0f %%", s.number("failures"), s.N, agent, s.Window, 100*s.number("fail_share"))
 	case AgentHung:
@@ -76,6 +82,32 @@ func (s Signal) agentWords() string {
 	default:
 		return agent + " makes " + cause
 	}
+}
+
+// processWords tells whether what it ran goes on elsewhere.
+func (s Signal) processWords(instance string) string {
+	if s.text("cause") == "" {
+		return "process " + instance + " is heard"
+	}
+	text := fmt.Sprintf("process %s is silent for %.1f s against %.3g s", instance, s.Value, s.Threshold)
+	if alone := s.list("not_elsewhere"); len(alone) > 0 {
+		return text + "; of " + strings.Join(alone, ", ") + " no other instance runs"
+	}
+	return text + "; of each of its agents (" + strings.Join(s.list("agents"), ", ") + ") another instance runs"
+}
+
+// list is one of the evidence, in this process or read back.
+func (s Signal) list(name string) (out []string) {
+	switch v := s.Evidence[name].(type) {
+	case []string:
+		return v
+	case []any:
+		for _, x := range v {
+			text, _ := x.(string)
+			out = append(out, text)
+		}
+	}
+	return out
 }
 
 func (s Signal) busWords() string {

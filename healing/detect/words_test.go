@@ -58,7 +58,7 @@ func TestEachKindSaysWhatWasSeen(t *testing.T) {
 		}, `^the model agent hangs: handler did not return \(features\), since 2\.4 s against a deadline of 2000 ms$`},
 		"missing": {AgentDown, "model", func(s *service) { s.change(func(*Beat) bool { return false }) }, `^no beat of the model agent for 1\.6 s against 1\.5 s$`},
 		"failing": {AgentDown, "model", func(s *service) {
-			s.touch = func(slot *Slot, _ time.Time) { slot.Attempt("model", 2, 2) }
+			s.touch = func(slot *Slot, _ time.Time) { slot.Attempt("model", "i1", 2, 2) }
 		}, `^\d+ of \d+ attempts of the model agent failed in 2s, more than 50 %$`},
 		"mute": {BusDown, "", func(s *service) { s.mute = true }, `^monitoring doesn't hear its own beat for 1\.6 s against 1\.5 s$`},
 		"store": {BusDown, "", func(s *service) {

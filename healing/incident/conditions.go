@@ -35,7 +35,7 @@ func (x *step) undoFailure() bool {
 	})
 }
 
-func (x *step) notifyOnly() bool { return x.in.Kind == BusDown }
+func (x *step) notifyOnly() bool { return x.in.Kind == BusDown || x.in.Signal.Facts[FactProcess] }
 func (x *step) dataBug() bool    { return x.confirmed() && x.in.Signal.DataBug != "" }
 
 func (x *step) tooManyRelapses() bool {

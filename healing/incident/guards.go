@@ -179,6 +179,9 @@ func (x *step) passOver() string {
 	if x.in.inFlight(Touches(r.Action, x.in.paramsOf(r))) {
 		return "an earlier action on the same target is not known to have ended"
 	}
+	if r.Action == RestartAgent && x.in.Kind == AgentDown && x.in.Signal.Facts[FactGone] {
+		return "no instance of it is left that could be restarted"
+	}
 	if r.Action == EnableSafeMode && x.in.Degraded {
 		return "safe mode stands already"
 	}

@@ -211,6 +211,9 @@ func (x *step) supervised() bool {
 const ruleOff = "off"
 
 func (x *step) byHand() string {
+	if x.in.Signal.Facts[FactGone] {
+		return "start a process with the agent " + x.in.Target
+	}
 	return "once its cause is mended: aura agent restart " + x.in.Target + " --reason mended"
 }
 

@@ -121,6 +121,13 @@ func Reopens(in Incident, s Signal, now time.Time) bool {
 // FactQuarantined is the fact that an agent has crashed so often that only a person starts it again.
 const FactQuarantined = "quarantined"
 
+// FactGone is the fact that no instance of an agent is left that could be restarted, FactProcess that the incident is about a
+// whole process, which only a person can start.
+const (
+	FactGone    = "gone"
+	FactProcess = "process"
+)
+
 // FactOutgrown is the fact of Outgrown.
 const FactOutgrown = "reference_outgrown"
 

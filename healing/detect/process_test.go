@@ -1,0 +1,198 @@
+package detect
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// deployment lets agents beat in several processes: those of a process by its name.
+type deployment map[string][]string
+
+func (d deployment) beats(now time.Time) (all []Beat) {
+	for _, instance := range sortedKeys(d) {
+		for _, agent := range d[instance] {
+			all = append(all, Beat{Agent: agent, Instance: instance, Incarnation: 1, State: AgentRunning, At: now, Watermark: now.UnixMilli()})
+		}
+	}
+	return all
+}
+
+// without is the deployment after something fell silent: a process, or one agent of it.
+func (d deployment) without(instance, agent string) deployment {
+	out := deployment{}
+	for name, agents := range d {
+		if name == instance {
+			if agent == "" {
+				continue
+			}
+			agents = slices.DeleteFunc(slices.Clone(agents), func(a string) bool { return a == agent })
+		}
+		out[name] = agents
+	}
+	return out
+}
+
+func all(more ...string) []string { return append(slices.Clone(DefaultPath), more...) }
+
+// TestProcesses: who is down, and what of it can be healed from here.
+func TestProcesses(t *testing.T) {
+	type want struct {
+		agent, process State
+		cause          string // of the agent
+		of             string // what the agent's signal is a consequence of
+		words          string // of the process
+	}
+	for name, test := range map[string]struct {
+		before        deployment
+		lost, one     string // the process that falls silent, or one agent of it
+		agent         string
+		early, late   want // after 2 s, and after 6
+		notice        string
+		backIsHealthy bool
+	}{
+		"a replica is gone": {
+			before: deployment{"p1": all(), "p2": all()}, lost: "p2", agent: "model", backIsHealthy: true,
+			early: want{agent: Healthy, process: Suspect},
+			late:  want{agent: Healthy, process: Confirmed, words: "process p2 is silent for 6.0 s against 5 s; of each of its agents (decision, feature, ingestion, model) another instance runs"},
+		},
+		"the last model agent is gone": {
+			before: deployment{"p1": all()[:2], "p2": {"model"}, "p3": {"decision"}}, lost: "p2", agent: "model", backIsHealthy: true,
+			early: want{agent: Suspect, process: Suspect, cause: AgentGone},
+			late:  want{agent: Confirmed, process: Confirmed, cause: AgentGone, words: "of model no other instance runs"},
+		},
+		"the last feature agent is gone": {
+			before: deployment{"p1": {"ingestion", "model", "decision"}, "p2": {"feature"}}, lost: "p2", agent: "feature", backIsHealthy: true,
+			early: want{agent: Suspect, process: Suspect, cause: AgentGone, of: "AGENT_DOWN:instance/p2"},
+			late:  want{agent: Confirmed, process: Confirmed, cause: AgentGone, of: "AGENT_DOWN:instance/p2", words: "of feature no other"},
+		},
+		"one agent of a replica beats no more": {
+			before: deployment{"p1": all(), "p2": all()}, lost: "p2", one: "model", agent: "model", backIsHealthy: true,
+			early: want{agent: Confirmed, process: "absent", cause: downMissing},
+			late:  want{agent: Confirmed, process: "absent", cause: downMissing},
+		},
+		"the only agent of a process has died, and says so": {
+			before: deployment{"p1": all(), "p2": {"model"}}, lost: "p2", agent: "model", notice: AgentCrashed,
+			early: want{agent: Confirmed, process: "absent", cause: AgentCrashed},
+			late:  want{agent: Confirmed, process: "absent", cause: AgentCrashed},
+		},
+		"a replica ends in order": {
+			before: deployment{"p1": all(), "p2": {"model"}}, lost: "p2", agent: "model", notice: AgentStopped,
+			early: want{agent: Healthy, process: "absent"}, late: want{agent: Healthy, process: "absent"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t, 3, 1000)
+			s.beats = test.before.beats
+			s.run(2 * time.Second)
+			if test.notice != "" {
+				s.beats = func(now time.Time) []Beat {
+					return append(test.before.beats(now), Beat{Agent: test.agent, Instance: test.lost, Incarnation: 1, State: test.notice})
+				}
+				s.run(step)
+			}
+			check := func(w want) {
+				t.Helper()
+				s.want(AgentDown, test.agent, w.agent)
+				process := Signal{State: "absent"}
+				signals := s.m.Signals(s.now)
+				for _, g := range signals {
+					if g.Kind == AgentDown && g.Target == TargetProcess(test.lost) {
+						process = g
+					}
+				}
+				if process.State != w.process || !strings.Contains(process.Words(), w.words) {
+					t.Errorf("the process is %s, want %s: %s", process.State, w.process, process.Words())
+				}
+				g := s.signal(AgentDown, test.agent)
+				if cause, _ := g.Evidence["cause"].(string); cause != w.cause || cause != "" && g.Evidence["instance"] != test.lost {
+					t.Errorf("cause %q of instance %v, want %q of %s: %s", cause, g.Evidence["instance"], w.cause, test.lost, g.Words())
+				}
+				for _, c := range Rank(signals, Scene{Now: s.now, Mode: "MODEL", Path: DefaultPath}) {
+					if c.Signal.Fingerprint() == g.Fingerprint() && c.Of != w.of {
+						t.Errorf("it is a consequence of %q, want %q", c.Of, w.of)
+					}
+				}
+			}
+			s.beats = test.before.without(test.lost, test.one).beats
+			s.run(time.Second)
+			if process := s.m.state.Processes[test.lost]; process != nil || test.notice == "" && test.one == "" && s.signal(AgentDown, test.agent).State != Healthy {
+				t.Errorf("after a second of silence the process is %+v, the agent %s", process, s.signal(AgentDown, test.agent).State)
+			}
+			s.run(time.Second)
+			check(test.early)
+			s.run(4 * time.Second)
+			check(test.late)
+			if !test.backIsHealthy {
+				return
+			}
+			s.beats = test.before.beats
+			s.run(time.Second)
+			s.want(AgentDown, test.agent, Healthy)
+			if p := s.m.state.Processes[test.lost]; p != nil && p.State != Healthy {
+				t.Errorf("the process is back and %s", p.State)
+			}
+			s.run(keptBack + time.Second)
+			if len(s.m.state.Processes) > 0 {
+				t.Errorf("long after it is back it is still in sight: %+v", s.m.state.Processes)
+			}
+		})
+	}
+}
+
+// TestAGoneReplicaIsForgotten: who never comes back is no signal for ever; the last instance of an agent is.
+func TestAGoneReplicaIsForgotten(t *testing.T) {
+	s := newService(t, 3, 1000)
+	d := deployment{"p1": all(), "p2": {"model"}, "p3": {"extra"}}
+	s.beats = d.beats
+	s.run(time.Second)
+	s.beats = d.without("p2", "").without("p3", "").beats
+	s.run(s.m.config.Agent.Forget + 2*time.Second)
+	if len(s.m.state.Processes) != 1 || s.m.state.Processes["p3"] == nil {
+		t.Errorf("in sight: %+v", s.m.state.Processes)
+	}
+}
+
+// TestOneReplicaFails: it is found though the others' attempts succeed.
+func TestOneReplicaFails(t *testing.T) {
+	s := newService(t, 3, 1000)
+	s.beats = deployment{"p1": all(), "p2": {"model"}, "p3": {"model"}}.beats
+	s.touch = func(slot *Slot, _ time.Time) {
+		slot.Attempt("model", "p1", 5, 0)
+		slot.Attempt("model", "p2", 5, 5)
+		slot.Attempt("model", "p3", 5, 0)
+	}
+	s.run(3 * time.Second)
+	if g := s.signal(AgentDown, "model"); g.State != Confirmed || g.Evidence["instance"] != "p2" || g.Evidence["cause"] != downFailing {
+		t.Errorf("%+v", g)
+	}
+}
+
+// TestTakingOverIsLate: decisions that are late while the others take over from a lost process are its consequence, for a while.
+func TestTakingOverIsLate(t *testing.T) {
+	lost := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+	process := Signal{Kind: AgentDown, Target: TargetProcess("p2"), State: Confirmed, Onset: lost, Since: lost.Add(5 * time.Second), Evidence: map[string]any{"instance": "p2"}}
+	back := process
+	back.State, back.Onset, back.Recovered = Healthy, time.Time{}, lost
+	for name, test := range map[string]struct {
+		process Signal
+		began   time.Duration // of the breach, after the loss
+		now     time.Duration
+		of      bool
+	}{
+		"at once":              {process, 2 * time.Second, 6 * time.Second, true},
+		"before":               {process, -10 * time.Second, 6 * time.Second, false},
+		"it lasts":             {process, 2 * time.Second, 2 * time.Minute, false},
+		"long after":           {process, 5 * time.Minute, 5 * time.Minute, false},
+		"it comes back":        {back, 2 * time.Second, 6 * time.Second, true},
+		"long after it's back": {back, 2 * time.Minute, 2 * time.Minute, false},
+	} {
+		breach := Signal{Kind: LatencyBreach, Target: TargetService, State: Confirmed, Onset: lost.Add(test.began)}
+		for _, c := range Rank([]Signal{breach, test.process}, Scene{Now: lost.Add(test.now), Mode: "MODEL", Path: DefaultPath}) {
+			if c.Signal.Kind == LatencyBreach && (c.Of == "AGENT_DOWN:instance/p2") != test.of {
+				t.Errorf("%s: a consequence of %q: %s", name, c.Of, c.Reason)
+			}
+		}
+	}
+}

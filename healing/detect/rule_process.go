@@ -1,0 +1,130 @@
+package detect
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// processView is a process of which nothing was heard lately, by the instance name that its agents share.
+type processView struct {
+	// Lost is when it was last heard.
+	Lost time.Time `json:"lost"`
+	track
+}
+
+// TargetProcess is the target of AGENT_DOWN of all the agents of a process, by their instance.
+func TargetProcess(instance string) string { return processPrefix + instance }
+
+const processPrefix = "instance/"
+
+// ProcessOf is the instance of a target that is a whole process.
+func ProcessOf(target string) (instance string, is bool) {
+	return strings.CutPrefix(target, processPrefix)
+}
+
+// keptBack is how long a process that is back stays in sight: who came back to its groups may have held others up.
+const keptBack = time.Minute
+
+// silent reports whether nothing at all is heard of a process. An agent that was said to be dead beats no more and proves
+// nothing; where all were, the process was there to say so.
+func (m *Monitor) silent(now time.Time, instance string) bool {
+	at, expected := m.lastHeard(instance)
+	return expected && now.Sub(at) > m.config.Agent.Missing
+}
+
+// hushed reports whether a whole process is quiet, and not yet for long: that says nothing of any one of its agents.
+func (m *Monitor) hushed(now time.Time, instance string) bool {
+	at, expected := m.lastHeard(instance)
+	age := now.Sub(at)
+	return expected && age > m.config.Agent.Suspect && age <= m.config.Agent.Missing
+}
+
+// lastHeard is when one of the agents of a process that should beat last did.
+func (m *Monitor) lastHeard(instance string) (at time.Time, expected bool) {
+	for _, v := range m.state.Agents {
+		if v.Beat.Instance == instance && (v.Down == "" || v.Down == downMissing) {
+			expected = true
+			if v.Heard.After(at) {
+				at = v.Heard
+			}
+		}
+	}
+	return at, expected
+}
+
+// stepProcesses judges every process after its agents.
+func (m *Monitor) stepProcesses(now time.Time) {
+	if m.blind() {
+		return
+	}
+	known := map[string]bool{}
+	for _, v := range m.state.Agents {
+		known[v.Beat.Instance] = true
+	}
+	for _, instance := range sortedKeys(known) {
+		p := m.state.Processes[instance]
+		if !m.silent(now, instance) {
+			if p != nil {
+				p.set(Healthy, now)
+			}
+			continue
+		}
+		if p == nil || !p.State.Active() {
+			at, _ := m.lastHeard(instance)
+			if p == nil {
+				p = &processView{}
+				m.state.Processes[instance] = p
+			}
+			p.Lost = at
+		}
+		if now.Sub(p.Lost) > m.config.Agent.Gone {
+			p.set(Confirmed, now)
+		} else {
+			p.set(Suspect, now)
+		}
+	}
+	for _, instance := range sortedKeys(m.state.Processes) {
+		p := m.state.Processes[instance]
+		if !known[instance] || p.State == Healthy && now.Sub(p.track.Since) > keptBack {
+			delete(m.state.Processes, instance)
+		}
+	}
+}
+
+// processSignals gives a signal of each process that is silent, or was until lately.
+func (m *Monitor) processSignals(now time.Time) (signals []Signal) {
+	for _, instance := range sortedKeys(m.state.Processes) {
+		p := m.state.Processes[instance]
+		s := Signal{
+			Kind: AgentDown, Target: TargetProcess(instance), State: p.State, Since: p.track.Since, Recovered: p.Recovered,
+			Value: now.Sub(p.Lost).Seconds(), Threshold: m.config.Agent.Gone.Seconds(),
+			Evidence: map[string]any{"instance": instance, "last_beat": p.Lost},
+		}
+		if p.State.Active() {
+			s.Onset = p.Lost
+			ran, alone := m.ran(now, instance)
+			s.Evidence["cause"], s.Evidence["agents"], s.Evidence["not_elsewhere"] = AgentGone, ran, alone
+		} else {
+			s.Value = 0
+		}
+		signals = append(signals, s)
+	}
+	return signals
+}
+
+// ran lists the agents of a process, and those of them of which no other instance lives.
+func (m *Monitor) ran(now time.Time, instance string) (all, alone []string) {
+	for key, v := range m.state.Agents {
+		if v.Beat.Instance != instance {
+			continue
+		}
+		all = append(all, v.Beat.Agent)
+		if !m.othersLive(now, key, v.Beat.Agent) {
+			alone = append(alone, v.Beat.Agent)
+		}
+	}
+	slices.Sort(all)
+	slices.Sort(alone)
+	return all, alone
+}
