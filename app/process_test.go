@@ -50,7 +50,7 @@ func program(args []string, stdout, stderr io.Writer) int {
 
 func programOn(stdin io.Reader, args []string, stdout, stderr io.Writer) int {
 	return cli.Main(context.Background(), args, stdin, stdout, stderr,
-		cli.Commands{Check: app.Check, Run: app.Run, Migrate: app.Migrate, Train: app.Train, Bench: app.Bench, Demo: app.Demo})
+		cli.Commands{Check: app.Check, Run: app.Run, Migrate: app.Migrate, Train: app.Train, Bench: app.Bench, Demo: app.Demo, NewKey: app.NewKey})
 }
 
 // process is one run of the program.
