@@ -9,20 +9,37 @@ import (
 	"aura/agents/event"
 )
 
-// TestABeatThatWaitedAtABroker: an own beat that was long on its way, but came into the process just now, is no pause of
-// monitoring's own; one that lay in the mailbox is.
-func TestABeatThatWaitedAtABroker(t *testing.T) {
+// TestWhatCameWhileMonitoringDidNotStep: where no beat came, the bus was gone; where beats came and waited in the mailbox, this
+// agent was late. A beat that was long on its way is told by when it came into the process, if that is known; and what waited
+// before the bus was gone says nothing of the time after it.
+func TestWhatCameWhileMonitoringDidNotStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer w.stop()
-		for _, c := range []struct {
-			arrived time.Time
-			want    time.Duration
-		}{{time.Time{}, 20 * time.Second}, {time.Now(), 0}, {time.Now().Add(-3 * time.Second), 3 * time.Second}} {
-			core := newCore(w.agent, agents.Life{Instance: "local", Incarnation: 1})
-			core.hear(&event.AgentMetrics{Agent: Name, Instance: "local", Incarnation: 1, At: time.Now().Add(-20 * time.Second)}, c.arrived)
-			if core.waited != c.want {
-				t.Errorf("arrived %v: waited %v, want %v", c.arrived, core.waited, c.want)
+		type beat struct{ at, arrived, heard time.Duration }
+		for name, c := range map[string]struct {
+			beats []beat
+			want  time.Duration
+		}{
+			"in step":                          {[]beat{{0, 0, 0}, {1, 1, 1}}, 1},
+			"nothing came":                     {[]beat{{0, 0, 0}, {9, 9, 9}}, 9},
+			"it was late":                      {[]beat{{0, 0, 0}, {1, 1, 9}, {2, 2, 9}}, 1},
+			"they waited at a broker":          {[]beat{{0, 0, 0}, {1, 9, 9}, {2, 9, 9}}, 9},
+			"it was late, then nothing came":   {[]beat{{0, 0, 0}, {1, 1, 3}, {12, 12, 12}}, 11},
+			"two lanes, not in step":           {[]beat{{0, 0, 0}, {1, 1, 9}, {2, 2, 9}, {1, 1, 9}, {3, 3, 9}}, 1},
+			"published, and never at a broker": {[]beat{{0, -1, 0}, {7, -1, 7}}, 7},
+		} {
+			core, begun := newCore(w.agent, agents.Life{Instance: "local", Incarnation: 1}), time.Now()
+			for _, b := range c.beats {
+				time.Sleep(time.Until(begun.Add(b.heard * time.Second)))
+				var arrived time.Time
+				if b.arrived >= 0 {
+					arrived = begun.Add(b.arrived * time.Second)
+				}
+				core.hear(&event.AgentMetrics{Agent: "feature", Instance: "local", Incarnation: 1, At: begun.Add(b.at * time.Second)}, arrived)
+			}
+			if core.quiet != c.want*time.Second {
+				t.Errorf("%s: %v without a beat, want %v s", name, core.quiet, int64(c.want))
 			}
 		}
 	})

@@ -40,7 +40,8 @@ type core struct {
 	asked    time.Time       // when the lease was last asked for
 	monitor  *detect.Monitor // nil before the first step
 	slot     detect.Slot
-	waited   time.Duration // the longest that an own beat in it had been in the mailbox when it was heard
+	quiet    time.Duration // the longest time in it in which no beat arrived
+	arrived  time.Time     // when the last beat did
 	ownBeat  time.Time
 	lastStep time.Time
 	lastSay  time.Time // of the last report
@@ -69,10 +70,15 @@ func (c *core) hear(e *event.AgentMetrics, arrived time.Time) {
 	now := c.Now()
 	if e.Agent == Name && e.Instance == c.life.Instance && e.Incarnation == c.life.Incarnation {
 		c.ownBeat = now
-		if arrived.IsZero() {
-			arrived = e.At
-		}
-		c.waited = max(c.waited, now.Sub(arrived))
+	}
+	if arrived.IsZero() {
+		arrived = e.At
+	}
+	if !c.arrived.IsZero() {
+		c.quiet = max(c.quiet, arrived.Sub(c.arrived))
+	}
+	if arrived.After(c.arrived) { // lanes are not in step
+		c.arrived = arrived
 	}
 	b := detect.Beat{
 		Agent: e.Agent, Instance: e.Instance, Incarnation: e.Incarnation, State: e.State, At: e.At,
@@ -124,7 +130,7 @@ func (c *core) step(ctx context.Context, out *agents.Outbox) error {
 }
 
 func (c *core) newSlot() {
-	c.slot, c.waited = detect.Slot{}, 0
+	c.slot, c.quiet = detect.Slot{}, 0
 }
 
 func (c *core) look(ctx context.Context, now time.Time) (detect.Scene, error) {
@@ -165,8 +171,8 @@ func (c *core) desired(ctx context.Context) detect.Desired {
 func (c *core) view(ctx context.Context, now time.Time) detect.Slot {
 	s := c.slot
 	s.At, s.OwnBeat, s.StoreBeat, s.StoreCode = now, c.ownBeat, c.storeAt, c.Store.Stats().FailingCode
-	// Beats that waited in the mailbox show that the bus was there, and this agent late.
-	s.Awake = c.awake(now) && c.waited <= c.Config.Pause
+	// Beats that came meanwhile and waited in the mailbox show that the bus was there, and this agent late.
+	s.Awake = c.awake(now) && c.quiet > c.Config.Pause
 	s.Desired = c.desired(ctx)
 	c.scene.Now, c.scene.Mode = now, s.Desired.Mode
 	return s

@@ -60,7 +60,7 @@ type Slot struct {
 	StoreBeat time.Time `json:"store_beat,omitzero"`
 	// StoreCode says by what writes to the store fail now, as its own code; empty where they don't.
 	StoreCode string `json:"store_code,omitempty"`
-	// Awake says that the process ran on since the slot before, and that nothing has waited for it meanwhile: where slots are
-	// missing, they did not come.
+	// Awake says that the process ran on since the slot before, and that nothing came over the bus meanwhile: where slots are
+	// missing, that is why.
 	Awake bool `json:"awake,omitempty"`
 }
