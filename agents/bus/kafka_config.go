@@ -27,12 +27,17 @@ type KafkaSecurity struct {
 // kafkaVersion is the protocol that is spoken; brokers from 2.8 on understand it.
 var kafkaVersion = sarama.V2_8_0_0
 
+// answerWithin is how long an answer of a broker may take. A connection that says nothing any more and doesn't end either, as
+// behind a firewall that has forgotten it, is given up by nothing else; all of them have the same time, so that they come back
+// together: who hears his own beat while his groups are still deaf would blame the agents.
+const answerWithin = 10 * time.Second
+
 // sarama is the configuration of every client of this transport.
 func (o KafkaOptions) sarama() (*sarama.Config, error) {
 	c := sarama.NewConfig()
 	c.Version = kafkaVersion
 	c.ClientID = "aura"
-	c.Net.DialTimeout = 5 * time.Second
+	c.Net.DialTimeout, c.Net.ReadTimeout, c.Net.WriteTimeout = 5*time.Second, answerWithin, answerWithin
 	c.Net.MaxOpenRequests = 1 // what the idempotent producer asks for
 	c.Metadata.Full = false   // of our topics only
 	c.Metadata.AllowAutoTopicCreation = false
@@ -54,7 +59,7 @@ func (o KafkaOptions) sarama() (*sarama.Config, error) {
 	// which must stay below the time of a read (sarama #2820).
 	c.Consumer.Group.Session.Timeout = 10 * time.Second
 	c.Consumer.Group.Heartbeat.Interval = time.Second
-	c.Consumer.Group.Rebalance.Timeout = 8 * time.Second
+	c.Consumer.Group.Rebalance.Timeout = answerWithin - 2*time.Second
 	c.Consumer.Group.Rebalance.Retry.Backoff = 100 * time.Millisecond // 2 s is Sarama's
 	return c, o.Security.apply(c)
 }

@@ -44,6 +44,8 @@ type Broker struct {
 	port      int
 	controls  int // the controller's port
 	security  *security
+	outside   int      // the port of the listener for who comes through a proxy, 0 for none
+	proxy     string   // the address that it advertises
 	java      []string // flags of the virtual machine
 
 	mu     sync.Mutex
@@ -56,6 +58,12 @@ type Option func(*Broker)
 
 // Quick gives the broker a heap and a compiler for measurements: it starts later and runs faster.
 func Quick(b *Broker) { b.java = []string{"-Xmx1g", "-XX:+UseSerialGC"} }
+
+// Behind gives the broker a second listener, without security, whose clients are sent back to a proxy's address: a client goes
+// where a broker says that it is. The proxy must forward to Inner.
+func Behind(proxy string) Option {
+	return func(b *Broker) { b.proxy = proxy }
+}
 
 // Start makes an empty broker and starts it. It ends with the test.
 func Start(t testing.TB, options ...Option) *Broker {
@@ -75,6 +83,9 @@ func Start(t testing.TB, options ...Option) *Broker {
 		}
 	})
 	b.port, b.controls = freePort(t), freePort(t)
+	if b.proxy != "" {
+		b.outside = freePort(t)
+	}
 	b.write(t, "server.properties", b.properties(t))
 	b.write(t, "log4j2.properties", logging)
 	b.write(t, "tools.properties", b.security.client(b.dir))
@@ -86,6 +97,9 @@ func Start(t testing.TB, options ...Option) *Broker {
 
 // Addr is the broker's host and port.
 func (b *Broker) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(b.port)) }
+
+// Inner is where the proxy of Behind finds the broker.
+func (b *Broker) Inner() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(b.outside)) }
 
 func (b *Broker) path(name string) string { return filepath.Join(b.dir, name) }
 
@@ -117,6 +131,9 @@ func (b *Broker) properties(t testing.TB) string {
 		listeners, advertised = listeners+","+internal, advertised+","+internal
 		protocol, inter = "SASL_SSL", "INTERNAL"
 	}
+	if b.proxy != "" {
+		listeners, advertised = listeners+",OUTSIDE://"+b.Inner(), advertised+",OUTSIDE://"+b.proxy
+	}
 	return fmt.Sprintf(`process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:%[1]d
@@ -124,7 +141,7 @@ listeners=%[2]s,CONTROLLER://127.0.0.1:%[1]d
 advertised.listeners=%[3]s
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=%[5]s
-listener.security.protocol.map=CLIENT:%[4]s,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENT:%[4]s,INTERNAL:PLAINTEXT,OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=%[6]s
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4

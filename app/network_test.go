@@ -1,0 +1,160 @@
+//go:build linux
+
+package app_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"aura/agents/bus/kafkatest"
+	"aura/store/pgtest"
+	"aura/store/proxytest"
+)
+
+// stack is one process on a real broker and a real database server, each behind a network that fails, with a crowd of applicants.
+type stack struct {
+	t                 *testing.T
+	dir               string
+	broker            *kafkatest.Broker
+	server            *pgtest.Server
+	brokers, database *proxytest.Proxy
+	p                 *process
+	db                *sql.DB // past the network
+	crowd             *crowd
+	leave             func() // ends the crowd, once every answer is there
+}
+
+// crowdRate is how many come a second.
+const crowdRate = 50
+
+func newStack(t *testing.T, args ...string) *stack {
+	t.Helper()
+	s := &stack{t: t, dir: t.TempDir(), brokers: proxytest.Start(t), database: proxytest.Start(t)}
+	s.broker = kafkatest.Start(t, kafkatest.Behind(s.brokers.Addr()))
+	s.brokers.To(s.broker.Inner())
+	s.server = pgtest.Start(t)
+	s.database.To(s.server.Addr())
+	address := s.server.Database(t)
+	servers.Store(s.dir, address)
+	trainTwo(t, s.dir)
+	s.db = database(t, s.dir)
+	servers.Store(s.dir, strings.Replace(address, s.server.Addr(), s.database.Addr(), 1))
+	buses.Store(s.dir, []string{"--bus", "kafka", "--brokers", s.brokers.Addr(), "--set", fmt.Sprintf("kafka.prefix=t%d-", prefixes.Add(1))})
+	s.p = start(t, s.dir, args...)
+	s.crowd = newCrowd(s.p.base)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { s.crowd.come(ctx, crowdRate) })
+	s.leave = func() { cancel(); running.Wait() }
+	t.Cleanup(s.leave)
+	s.p.well(t)
+	return s
+}
+
+// undecided counts what is committed and not decided.
+func (s *stack) undecided() (n int) {
+	s.t.Helper()
+	if err := s.db.QueryRow("SELECT COUNT(*) FROM applications a WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.id = a.id)").Scan(&n); err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+// outage lets something fail, for a while, and measures how the service comes back by itself: within so much time somebody must
+// be told a decision at once again.
+func (s *stack) outage(name string, lasts, within time.Duration, fail, mend func()) {
+	t := s.t
+	t.Helper()
+	s.crowd.reset()
+	fail()
+	time.Sleep(lasts) // the outage is what is tested
+	meanwhile, backlog := s.crowd.told(), s.undecided()
+	s.crowd.reset()
+	mend()
+	back, decided := time.Now(), s.crowd.decided.Load()
+	until(t, within, name+": somebody is told a decision at once", func() string {
+		if s.crowd.decided.Load() == decided {
+			return "nobody"
+		}
+		return ""
+	})
+	first := time.Since(back)
+	until(t, time.Minute, name+": the backlog is decided", func() string {
+		if n := s.undecided(); n > crowdRate/2 {
+			return fmt.Sprint(n)
+		}
+		return ""
+	})
+	t.Logf("%s for %v: answers meanwhile %s; undecided %d; first decision %v after it was over, backlog gone after %v", name, lasts,
+		meanwhile, backlog, first.Round(time.Millisecond), time.Since(back).Round(time.Millisecond))
+	s.p.well(t)
+}
+
+// incidents says what there is and what was done about it.
+func (s *stack) incidents() string {
+	s.t.Helper()
+	list, err := texts(s.db, `SELECT i.detected_at || ' ' || i.fingerprint || ' ' || i.state || ', ' || COALESCE(i.document::json->'seen'->>'words', '') ||
+		COALESCE((SELECT ': ' || string_agg(a.action_type || ' ' || a.result, ', ') FROM healing_actions a WHERE a.incident_id = i.incident_id), '')
+		FROM incidents i ORDER BY i.detected_at`)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.Join(list, "; ")
+}
+
+// end stops the process and judges the whole run: a person was told, nothing was done, nothing is lost or decided twice.
+func (s *stack) end() {
+	t := s.t
+	t.Helper()
+	until(t, time.Minute, "the end of each incident", func() string {
+		open, err := openIncidents(s.db)
+		if err != nil {
+			return err.Error()
+		}
+		return open
+	})
+	t.Logf("incidents: %s", s.incidents())
+	s.leave()
+	resent := s.crowd.again(t)
+	if kinds := nothingWasDone(t, s.p, s.db); !slices.Contains(kinds, "BUS_DOWN") {
+		t.Errorf("incidents of %q: nobody was told", kinds)
+	}
+	t.Logf("%d came, %d were sent again after they had been turned away", s.crowd.n.Load(), resent)
+	// What was committed as the database went away, and answered to nobody, is adopted after a minute, or by the next start.
+	p := start(t, s.dir)
+	until(t, 30*time.Second, "a decision for what nobody followed", func() string { return strings.Join(undecided(t, s.db), "") })
+	if err := p.interrupt(t); err != nil {
+		t.Fatalf("the drain failed: %v\n%s", err, tail(p.out.String(), 20))
+	}
+	checkBook(t, s.dir, s.crowd.book)
+	checkHealing(t, s.dir)
+}
+
+// TestNetworkToTheBus fails the network between the process and its broker in every way that networks fail, under load.
+func TestNetworkToTheBus(t *testing.T) {
+	s := newStack(t)
+	const lasts, soon = 10 * time.Second, 10 * time.Second
+	for _, c := range []struct {
+		name string
+		fail func()
+	}{
+		{"cut", s.brokers.Cut},
+		{"silent", s.brokers.Silence},
+		{"dripping", func() { s.brokers.Slow(0, 1000) }},
+	} {
+		s.outage("broker "+c.name, lasts, soon, c.fail, s.brokers.Pass)
+		if n := s.crowd.count(http.StatusServiceUnavailable); n > 0 {
+			t.Errorf("%s: %d were answered 503 although the database was there", c.name, n)
+		}
+	}
+	// Nothing tells that these connections are dead but that they don't answer.
+	s.outage("broker forgotten", 0, 20*time.Second, s.brokers.Forget, s.brokers.Pass)
+	s.end()
+}
