@@ -21,13 +21,14 @@ func TestWhatCameWhileMonitoringDidNotStep(t *testing.T) {
 			beats []beat
 			want  time.Duration
 		}{
-			"in step":                          {[]beat{{0, 0, 0}, {1, 1, 1}}, 1},
-			"nothing came":                     {[]beat{{0, 0, 0}, {9, 9, 9}}, 9},
-			"it was late":                      {[]beat{{0, 0, 0}, {1, 1, 9}, {2, 2, 9}}, 1},
-			"they waited at a broker":          {[]beat{{0, 0, 0}, {1, 9, 9}, {2, 9, 9}}, 9},
-			"it was late, then nothing came":   {[]beat{{0, 0, 0}, {1, 1, 3}, {12, 12, 12}}, 11},
-			"two lanes, not in step":           {[]beat{{0, 0, 0}, {1, 1, 9}, {2, 2, 9}, {1, 1, 9}, {3, 3, 9}}, 1},
-			"published, and never at a broker": {[]beat{{0, -1, 0}, {7, -1, 7}}, 7},
+			"in step":                             {[]beat{{0, 0, 0}, {1, 1, 1}}, 1},
+			"nothing came":                        {[]beat{{0, 0, 0}, {9, 9, 9}}, 9},
+			"it was late":                         {[]beat{{0, 0, 0}, {3, 3, 9}, {6, 6, 9}, {9, 9, 9}}, 3},
+			"two lanes, not in step":              {[]beat{{0, 0, 0}, {3, 3, 9}, {6, 6, 9}, {3, 3, 9}, {9, 9, 9}}, 3},
+			"they waited at a broker":             {[]beat{{0, 0, 0}, {1, 9, 9}, {2, 9, 9}}, 9},
+			"it was late, then nothing came":      {[]beat{{0, 0, 0}, {1, 1, 3}, {12, 12, 12}}, 11},
+			"what waited before is the first now": {[]beat{{0, 0, 0}, {1, 1, 9}}, 8},
+			"published, and never at a broker":    {[]beat{{0, -1, 0}, {7, -1, 7}}, 7},
 		} {
 			core, begun := newCore(w.agent, agents.Life{Instance: "local", Incarnation: 1}), time.Now()
 			for _, b := range c.beats {
@@ -38,8 +39,8 @@ func TestWhatCameWhileMonitoringDidNotStep(t *testing.T) {
 				}
 				core.hear(&event.AgentMetrics{Agent: "feature", Instance: "local", Incarnation: 1, At: begun.Add(b.at * time.Second)}, arrived)
 			}
-			if core.quiet != c.want*time.Second {
-				t.Errorf("%s: %v without a beat, want %v s", name, core.quiet, int64(c.want))
+			if got := core.nothingCame(time.Now()); got != c.want*time.Second {
+				t.Errorf("%s: %v without a beat, want %d s", name, got, c.want)
 			}
 		}
 	})

@@ -171,12 +171,15 @@ func (c *core) desired(ctx context.Context) detect.Desired {
 func (c *core) view(ctx context.Context, now time.Time) detect.Slot {
 	s := c.slot
 	s.At, s.OwnBeat, s.StoreBeat, s.StoreCode = now, c.ownBeat, c.storeAt, c.Store.Stats().FailingCode
-	// Beats that came meanwhile and waited in the mailbox show that the bus was there, and this agent late.
-	s.Awake = c.awake(now) && c.quiet > c.Config.Pause
+	s.Awake = c.awake(now) && c.nothingCame(now) > c.Config.Pause
 	s.Desired = c.desired(ctx)
 	c.scene.Now, c.scene.Mode = now, s.Desired.Mode
 	return s
 }
+
+// nothingCame is the longest time since the step before in which no beat came. Beats that came meanwhile and waited in the mailbox
+// show that the bus was there, and this agent late.
+func (c *core) nothingCame(now time.Time) time.Duration { return max(c.quiet, now.Sub(c.arrived)) }
 
 // follow takes over the reference in force.
 func (c *core) follow() {

@@ -228,6 +228,56 @@ func TestBusDownMakesEverythingUnknown(t *testing.T) {
 	s.want(LatencyBreach, TargetService, Healthy)
 }
 
+// TestWhatQueuesBehindABacklog: what comes right after an outage is late for the same reason as what came meanwhile, for as long as
+// the backlog becomes less; where it doesn't, something is slow now, and that is seen.
+func TestWhatQueuesBehindABacklog(t *testing.T) {
+	for name, test := range map[string]struct {
+		overdue func(sinceBack time.Duration) int64
+		want    time.Duration // until the breach is confirmed, 0 for never
+	}{
+		"it becomes less": {func(d time.Duration) int64 { return max(0, 800-int64(d/(10*time.Millisecond))) }, 0},
+		"in steps":        {func(d time.Duration) int64 { return max(0, 800-200*int64(d/(2*time.Second))) }, 0},
+		"it stays":        {func(time.Duration) int64 { return 85 }, 7 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t, 25, 12_000)
+			s.run(20 * time.Second)
+			beats := s.beats
+			s.mute, s.perSlot, s.labels = true, 0, 0
+			s.beats = func(time.Time) []Beat { return nil }
+			s.run(10 * time.Second)
+			s.mute, s.labels, s.beats = false, 5, beats
+			back := s.now
+			slot := 0
+			s.touch = func(x *Slot, now time.Time) {
+				if slot++; slot%3 == 0 {
+					return // of other agents alone
+				}
+				if x.Overdue = test.overdue(now.Sub(back)); x.Overdue == 0 {
+					s.perSlot = 5
+					return
+				}
+				for range 5 {
+					x.Decided(Cohort{Accepted: now.Add(-time.Second), Mode: "MODEL", Version: 1}, time.Second, 300*time.Millisecond, false)
+				}
+			}
+			for s.now.Sub(back) < 20*time.Second {
+				s.run(step)
+				if s.signal(LatencyBreach, TargetService).State == Confirmed {
+					if after := s.now.Sub(back); test.want == 0 || after > test.want {
+						t.Fatalf("confirmed after %v, want %v", after, test.want)
+					}
+					return
+				}
+			}
+			if test.want > 0 {
+				t.Error("never confirmed")
+			}
+			s.want(LatencyBreach, TargetService, Healthy)
+		})
+	}
+}
+
 // TestABusThatTookEverythingIsNoPause: without its own beat monitoring doesn't step. Where the process is known to have run
 // on, what it couldn't hear was the bus.
 func TestABusThatTookEverythingIsNoPause(t *testing.T) {

@@ -1,6 +1,9 @@
 package detect
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // second is what the rules over the last seconds need of one slot.
 type second struct {
@@ -21,19 +24,52 @@ type latencyState struct {
 	Held   time.Time `json:"held"`
 	// Overdue is the gauge of the last slot.
 	Overdue int64 `json:"overdue"`
-	// After is the time of acceptance from which decisions count; Drained is whether what waited before it is done, so
-	// that the gauge can be believed.
+	// After is the time of acceptance from which decisions count; Drained is whether what waited before it is done, and what
+	// queued behind that. Until then nothing counts.
 	After   time.Time `json:"after"`
 	Drained bool      `json:"drained"`
+	// Blind is when the blind time was over; Least is the lowest that the gauge has been since, at LeastAt.
+	Blind   time.Time `json:"blind"`
+	Least   int64     `json:"least"`
+	LeastAt time.Time `json:"least_at"`
 }
 
-// drainTime is how long after a blind time the gauge is left out at most.
-const drainTime = 10 * time.Second
+// A backlog that hasn't become less for stuckTime is no backlog: something is slow now. None is waited for longer than drainTime.
+const (
+	stuckTime = 3 * time.Second
+	drainTime = time.Minute
+)
+
+// restart leaves out what was accepted before now, and what queues behind it.
+func (l *latencyState) restart(now time.Time) {
+	l.Breach, l.Held = time.Time{}, time.Time{}
+	l.After, l.Blind, l.Drained = now, now, false
+	l.Least, l.LeastAt = math.MaxInt64, now
+}
+
+// drain follows the backlog of a blind time. A slot without the gauge's agent says nothing of it.
+func (l *latencyState) drain(now time.Time, s Slot) {
+	if l.Drained {
+		return
+	}
+	told := s.Overdue > 0
+	for _, d := range s.Decisions {
+		told = told || !d.Shadow && d.Fast+d.Slow > 0
+	}
+	if told && s.Overdue < l.Least {
+		l.Least, l.LeastAt = s.Overdue, now
+	}
+	l.Drained = told && s.Overdue == 0 || now.Sub(l.LeastAt) > stuckTime || now.Sub(l.Blind) > drainTime
+	if !l.Drained {
+		l.After = now
+	}
+}
 
 // keepSlot puts a slot into the ring and drops what is older than the rules look back.
 func (m *Monitor) keepSlot(now time.Time, s Slot) {
 	e := second{At: now, Latency: s.Latency, Attempts: s.Attempts}
 	l := &m.state.Latency
+	l.drain(now, s)
 	for _, d := range s.Decisions {
 		// An application of unknown acceptance counts but right after a blind time.
 		old := d.Accepted.Before(l.After.Truncate(decisionWidth)) && (!d.Accepted.IsZero() || !l.Drained)
@@ -48,11 +84,8 @@ func (m *Monitor) keepSlot(now time.Time, s Slot) {
 		from++
 	}
 	m.state.Ring = ring[from:]
-	l.Overdue = s.Overdue
-	if !l.Drained {
-		if l.Drained = s.Overdue == 0 || now.Sub(l.After) > drainTime; !l.Drained {
-			l.Overdue = 0
-		}
+	if l.Overdue = s.Overdue; !l.Drained {
+		l.Overdue = 0
 	}
 }
 
