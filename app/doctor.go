@@ -26,7 +26,7 @@ func Doctor(ctx context.Context, loaded config.Loaded, r cli.DoctorRequest) (cli
 	report := doctor.Run(
 		ctx, probeWithin,
 		doctor.Probe{Part: "configuration", Look: p.configuration}, doctor.Probe{Part: "data directory", Look: p.directory},
-		doctor.Probe{Part: "server", Look: p.server}, doctor.Probe{Part: "store", Look: p.store}, doctor.Probe{Part: "model", Look: p.model},
+		doctor.Probe{Part: "server", Look: p.server}, doctor.Probe{Part: "store", Look: p.store}, doctor.Probe{Part: "model", Look: p.model}, doctor.Probe{Part: "key", Look: p.key},
 		doctor.Probe{Part: "bus", Look: p.bus}, doctor.Probe{Part: "MLflow", Look: p.mlflow}, doctor.Probe{Part: "webhook", Look: p.webhook},
 		doctor.Probe{Part: "tracing", Look: p.tracing}, doctor.Probe{Part: "Prometheus", Look: p.prom},
 	)

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"aura/agents/governance"
 	"aura/app/doctor"
 	"aura/store"
 )
@@ -49,10 +48,7 @@ func (p prober) directory(context.Context) doctor.Finding {
 		return doctor.Bad("make room, or look at the disk", "%v", err)
 	}
 	free, err := room(at)
-	keyErr := governance.CheckKey(keyFile(p.cfg))
 	switch {
-	case keyErr != nil:
-		return doctor.Bad("mend what is named there; with a new key earlier decisions are not vouched for", "%v", keyErr)
 	case err != nil:
 		return doctor.Bad("look at the disk", "%v", err)
 	case free < roomLeast:

@@ -9,11 +9,13 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"aura/agents/bus"
+	"aura/agents/governance"
 	"aura/app/doctor"
 	"aura/mlops/registry"
 	"aura/mlops/registry/mlflow"
@@ -109,6 +111,32 @@ func (p prober) kept(ctx context.Context) bool {
 	rows, err := store.Query(ctx, storeOptions(p.cfg, slog.New(slog.DiscardHandler)), `SELECT 1 FROM aliases a JOIN model_versions v ON v.number = a.version
 		JOIN model_files f ON f.digest = v.digest WHERE a.alias = 'champion' GROUP BY f.digest HAVING COUNT(*) = MAX(f.parts)`, 1)
 	return err == nil && len(rows.Rows) == 1 // an error: tables of an earlier program
+}
+
+// key looks whether this process has the key that decisions are signed with, without which it doesn't start.
+func (p prober) key(ctx context.Context) doctor.Finding {
+	if !p.cfg.Healing.Enabled || !signs(p.cfg) {
+		return doctor.Finding{State: doctor.Unused, Found: "this process neither signs nor executes anything"}
+	}
+	inForce := ""
+	rows, err := store.Query(ctx, storeOptions(p.cfg, slog.New(slog.DiscardHandler)), "SELECT value FROM desired_state WHERE setting = '"+store.SettingKey+"'", 1)
+	if err == nil && len(rows.Rows) == 1 {
+		inForce = fmt.Sprint(rows.Rows[0][0])
+	}
+	name := keyFile(p.cfg)
+	key, ok, err := governance.LookForKey(name, inForce)
+	const remedy = "put a copy of the key in force there, from another process of this database, or put another one in force: aura keys rotate"
+	switch {
+	case errors.Is(err, os.ErrNotExist) && inForce == "":
+		return doctor.Good("%s is made by the first start", name)
+	case errors.Is(err, os.ErrNotExist):
+		return doctor.Bad(remedy, "%s is missing, and decisions are signed with the key %s", name, inForce)
+	case err != nil:
+		return doctor.Bad("mend what is named there; with a new key earlier decisions are not vouched for", "%v", err)
+	case !ok && inForce != "":
+		return doctor.Bad(remedy, "%s has the key %s, and decisions are signed with %s", name, governance.KeyID(key), inForce)
+	}
+	return doctor.Good("%s has the key %s", name, governance.KeyID(key))
 }
 
 func (p prober) bus(context.Context) doctor.Finding {

@@ -50,7 +50,7 @@ func TestDoctor(t *testing.T) {
 	t.Parallel()
 	empty := filepath.Join(t.TempDir(), "data")
 	found := looked(t, empty, "")
-	for part, text := range map[string]string{"data directory": "is made", "server": "is free", "store": "no database yet", "model": "trains one", "configuration": "valid"} {
+	for part, text := range map[string]string{"data directory": "is made", "server": "is free", "store": "no database yet", "model": "trains one", "key": "made by the first start", "configuration": "valid"} {
 		says(t, found, part, doctor.OK, text)
 	}
 	says(t, found, "MLflow", doctor.Unused, "mlflow.url")
@@ -113,6 +113,22 @@ func TestDoctor(t *testing.T) {
 		}
 	}
 	says(t, looked(t, dir, ""), "model", doctor.Failed, "version 1")
+	key, cfg := filepath.Join(dir, "keys", "agl.ed25519"), config.Default()
+	cfg.Data.Dir = dir
+	rotated, err := app.RotateKey(t.Context(), cfg, "ann", "a first key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	says(t, looked(t, dir, ""), "key", doctor.OK, "has the key "+rotated.KeyID)
+	if err := os.Rename(key, key+".away"); err != nil {
+		t.Fatal(err)
+	}
+	says(t, looked(t, dir, ""), "key", doctor.Failed, "is missing")
+	id, err := app.NewKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	says(t, looked(t, dir, ""), "key", doctor.Failed, "has the key "+id)
 	if err := os.WriteFile(filepath.Join(dir, "aura.db"), []byte("no database"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -120,13 +136,10 @@ func TestDoctor(t *testing.T) {
 	if says(t, found, "store", doctor.Failed, "SQLite"); strings.Contains(found["store"].Remedy, "AURA_DB") {
 		t.Errorf("%+v", found["store"])
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
+	if err := os.WriteFile(key, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "keys", "agl.ed25519"), []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	says(t, looked(t, dir, ""), "data directory", doctor.Failed, "no key of AURA")
+	says(t, looked(t, dir, ""), "key", doctor.Failed, "no key of AURA")
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -166,6 +166,10 @@ func TestTheKeyInForceIsNeeded(t *testing.T) {
 	if r, err := st.VerifyAudit(ctx); err != nil || r.Broken != 0 {
 		t.Errorf("audit %+v, %v", r, err)
 	}
+	// Where nothing can be written, as beside a mounted secret, the way round is named. (A mode would not stop root.)
+	if _, _, err := rotateKey(ctx, st, filepath.Join(name, "key"), by); err == nil || !strings.Contains(err.Error(), "aura keys new") {
+		t.Errorf("got %v", err)
+	}
 }
 
 // TestKeysAreRotatedOffline: the next process finds the new key, and says nothing of it that isn't known.

@@ -171,3 +171,16 @@ func TestALoadedPageIsOfNow(t *testing.T) {
 		}
 	})
 }
+
+func TestThePageSaysWhoMirrors(t *testing.T) {
+	for want, m := range map[string]*api.Mirror{
+		"has all 3 versions and the aliases.": {Address: "http://mlflow", Equal: true, Versions: 3},
+		"no connection. Decisions don’t wait": {Address: "http://mlflow", Problem: "no connection"},
+		"another process keeps it equal.":     {Address: "http://mlflow", Elsewhere: true},
+	} {
+		f := &fake{overview: api.Overview{At: then, Started: then, Champion: &api.Model{Version: 3}, Mirror: m}}
+		if page := call(newTestServer(t, f), "GET", "/", "").Body.String(); !strings.Contains(page, want) {
+			t.Errorf("%+v: the page lacks %q", m, want)
+		}
+	}
+}

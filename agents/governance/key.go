@@ -45,24 +45,24 @@ func ReadKey(name string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(block.Bytes), nil
 }
 
-// CheckKey says what is wrong with a key's file; one that isn't there yet is well.
-func CheckKey(name string) error {
-	if _, err := ReadKey(name); !errors.Is(err, fs.ErrNotExist) {
-		return err
+// LookForKey reads the key of an id: that of the file, or the one that a rotation left beside it before it was stopped. ok is
+// false if the file has another key.
+func LookForKey(name, id string) (key ed25519.PrivateKey, ok bool, err error) {
+	if next, err := ReadKey(nextFile(name)); err == nil && KeyID(next) == id {
+		return next, true, nil
 	}
-	return nil
+	key, err = ReadKey(name)
+	return key, err == nil && KeyID(key) == id, err
 }
 
-// FindKey reads the key of an id: that of the file, or the one that a rotation left beside it before it was stopped, which is
-// then put in its place. ok is false if the file has another key.
+// FindKey is LookForKey, and puts the key in its place.
 func FindKey(name, id string) (key ed25519.PrivateKey, ok bool, err error) {
 	if next, err := ReadKey(nextFile(name)); err == nil && KeyID(next) == id {
 		if err := errors.Join(os.Rename(nextFile(name), name), syncDir(filepath.Dir(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, false, fmt.Errorf("governance: rotate the key: %w", err)
 		} // fs.ErrNotExist: another process was quicker
 	}
-	key, err = ReadKey(name)
-	return key, err == nil && KeyID(key) == id, err
+	return LookForKey(name, id)
 }
 
 // NextKey makes a key beside the one of a file, whole or not at all. FindKey puts it in its place, once it is in force.
