@@ -116,7 +116,7 @@ type oneModel struct{ model *registry.Model }
 
 func (o oneModel) Load(context.Context, int) (*registry.Model, error) { return o.model, nil }
 
-func benchModel(b *testing.B) *registry.Model {
+func benchModel(b testing.TB) *registry.Model {
 	b.Helper()
 	fit, err := train.Fit(b.Context(), schema.Builtin(), dataset.Synthetic(10_000, 1), train.Options{Seed: 1})
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// jars returns the directory of Kafka's jars; Maven fills it the first time. A changed pom is another directory.
-func jars(t testing.TB) string {
+// Jars returns a directory with the jars that a pom asks for; Maven fills it the first time. A changed pom is another directory.
+func Jars(t testing.TB, pom []byte) string {
 	t.Helper()
 	const asked = "AURA_TEST_KAFKA"
 	if os.Getenv(asked) != "1" {
@@ -29,7 +29,7 @@ func jars(t testing.TB) string {
 	if _, err := exec.LookPath("java"); err != nil {
 		missing("Kafka needs Java 17 or newer (Debian: apt-get install default-jre-headless)")
 	}
-	dir, err := cache()
+	dir, err := cache(pom)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,13 +39,13 @@ func jars(t testing.TB) string {
 	if _, err := exec.LookPath("mvn"); err != nil {
 		missing("Kafka's jars are fetched by Maven (Debian: apt-get install maven)")
 	}
-	if err := fetch(dir); err != nil {
-		missing(fmt.Sprintf("Maven can't fetch Kafka: %v", err))
+	if err := fetch(dir, pom); err != nil {
+		missing(fmt.Sprintf("Maven can't fetch what belongs to Kafka: %v", err))
 	}
 	return dir
 }
 
-func cache() (string, error) {
+func cache(pom []byte) (string, error) {
 	parent := os.Getenv("AURA_TEST_KAFKA_DIR")
 	if parent == "" {
 		user, err := os.UserCacheDir()
@@ -60,7 +60,7 @@ func cache() (string, error) {
 }
 
 // fetch fills a directory beside the target and renames it, so that a target is whole and two of these don't meet.
-func fetch(target string) error {
+func fetch(target string, pom []byte) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
 	}

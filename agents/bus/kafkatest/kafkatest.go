@@ -68,7 +68,7 @@ func Behind(proxy string) Option {
 // Start makes an empty broker and starts it. It ends with the test.
 func Start(t testing.TB, options ...Option) *Broker {
 	t.Helper()
-	b := &Broker{libs: jars(t), java: []string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}}
+	b := &Broker{libs: Jars(t, pom), java: []string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}}
 	for _, o := range options {
 		o(b)
 	}
@@ -274,6 +274,27 @@ func (b *Broker) Signal(t testing.TB, s syscall.Signal) {
 	if b.pid == 0 || syscall.Kill(b.pid, s) != nil {
 		t.Fatalf("no broker took %v", s)
 	}
+}
+
+// CPU is the processor time that the running broker has used, as /proc has it: in hundredths of a second.
+func (b *Broker) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // from the third on
+	var ticks int
+	for _, field := range fields[11:13] { // user and system
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 // The console tools, by the names that Kafka's own scripts have.
