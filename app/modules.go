@@ -128,6 +128,10 @@ type parts struct {
 func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 	drain, left := p.drain(cfg, log)
 	health, stopped := p.health(log)
+	var listener, outcomes, sweeper Step // of what this process takes in
+	if selected(cfg, ingestion.Name) {
+		listener, outcomes, sweeper = loop("decision listener", p.listen(log)), loop("outcomes", p.announceOutcomes(log)), loop("sweeper", p.Sweeper.Run)
+	}
 	return slices.DeleteFunc([]Step{
 		{Name: "address", Stop: p.Door.close},
 		p.Spans.step(),
@@ -144,8 +148,8 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 			p.Healer.followKey()
 		})),
 		p.Control.step(),
-		loop("decision listener", p.listen(log)),
-		loop("outcomes", p.announceOutcomes(log)),
+		listener,
+		outcomes,
 		{Name: "monitoring", Stop: p.Monitoring.Close},
 		p.Healer.step(),
 		p.Healer.governor.step(),
@@ -154,7 +158,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		stopped,
 		{Name: "agents", Start: p.Supervisor.Start, Stop: p.Supervisor.Stop},
 		{Name: "consumer groups", Start: p.joined(log)},
-		loop("sweeper", p.Sweeper.Run),
+		sweeper,
 		loop("retention", p.purge(cfg, log)),
 		p.Objective.loop(log),
 		loop("monitoring watch", p.lookAtMonitoring(log)),

@@ -250,6 +250,24 @@ func (d *deployment) calm() {
 	})
 }
 
+// tell shows after a failure what there was.
+func (d *deployment) tell() {
+	if !d.t.Failed() {
+		return
+	}
+	for _, query := range []string{
+		"SELECT incident_type || ' ' || target || ' ' || state || ' ' || detected_at || ' ' || fingerprint FROM incidents",
+		"SELECT name || ' ' || holder || ' ' || epoch FROM leases",
+		"SELECT action_type || ' ' || COALESCE(agl_decision, '') || ' ' || COALESCE(result, '') FROM healing_actions",
+	} {
+		found, err := texts(d.db(), query)
+		d.t.Logf("%s, %v", strings.Join(found, "\n"), err)
+	}
+	for name, p := range d.runs {
+		d.t.Logf("%s:\n%s", name, tail(p.out.String(), 30))
+	}
+}
+
 const (
 	executed  = "SELECT COUNT(*) FROM executed_actions"
 	lives     = "SELECT incarnation FROM agent_incarnations WHERE agent = $1 AND instance = $2"
@@ -261,6 +279,8 @@ const (
 // that hangs in a third process. A deciding process that is gone is told to a person, and nothing is done at it; replacing all
 // processes in turn is no incident.
 func healedByAnother(t *testing.T, d *deployment) {
+	d.db() // closed after it was told what is in it
+	t.Cleanup(d.tell)
 	trainTwo(t, d.dir("edge-0"))
 	key := filepath.Join(t.TempDir(), "agl.ed25519")
 	var out safeBuffer
@@ -355,9 +375,4 @@ func healedByAnother(t *testing.T, d *deployment) {
 	d.stop("edge-0", "work-0", "work-1", "loop-0", "loop-1")
 	checkBook(t, d.dir("edge-0"), newBook())
 	checkHealing(t, d.dir("edge-0"))
-	if t.Failed() {
-		for name, p := range d.runs {
-			t.Logf("%s:\n%s", name, tail(p.out.String(), 25))
-		}
-	}
 }

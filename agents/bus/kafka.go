@@ -79,6 +79,7 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 		options: o, config: config, client: client, boxes: newDirectory(),
 		views: &kafkaViews{options: o, config: config}, groups: map[string]*kafkaGroup{},
 	}
+	k.views.led = k.led
 	if k.producer, err = newKafkaProducer(client, o.Logger, k.Joined); err != nil {
 		return nil, errors.Join(fmt.Errorf("bus: Kafka producer: %w", err), client.Close())
 	}

@@ -58,7 +58,7 @@ func (o KafkaOptions) sarama() (*sarama.Config, error) {
 	// A member that died is missed after the session; the others wait for one that hangs as long as the rebalance may take,
 	// which must stay below the time of a read (sarama #2820).
 	c.Consumer.Group.Session.Timeout = 10 * time.Second
-	c.Consumer.Group.Heartbeat.Interval = time.Second
+	c.Consumer.Group.Heartbeat.Interval = 200 * time.Millisecond // by which a member learns that partitions are shared out anew; all wait for the last
 	c.Consumer.Group.Rebalance.Timeout = answerWithin - 2*time.Second
 	c.Consumer.Group.Rebalance.Retry.Backoff = 100 * time.Millisecond // 2 s is Sarama's
 	return c, o.Security.apply(c)

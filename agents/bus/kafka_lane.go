@@ -134,6 +134,20 @@ func (k *Kafka) endOf(client sarama.Client, topic string, partition int32) (int6
 	}
 }
 
+// led waits until each partition of a topic has a leader.
+func (k *Kafka) led(topic string) error {
+	partitions, err := k.partitions(topic)
+	if err != nil {
+		return err
+	}
+	for _, p := range partitions {
+		if _, err := k.endOf(k.client, topic, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // readerPause is how long a reader waits before it tries again.
 const readerPause = 250 * time.Millisecond
 

@@ -16,6 +16,8 @@ import (
 type kafkaViews struct {
 	options KafkaOptions
 	config  *sarama.Config
+	// led waits until each partition of a topic has a leader: Watermill's subscriber fails where one hasn't yet.
+	led func(topic string) error
 
 	mu          sync.Mutex
 	closed      bool
@@ -111,7 +113,11 @@ func (s *kafkaSubscriber) Subscribe(ctx context.Context, topic string) (<-chan *
 	if err != nil {
 		return nil, err
 	}
-	return inner.Subscribe(ctx, s.views.options.Prefix+topic)
+	topic = s.views.options.Prefix + topic
+	if err := s.views.led(topic); err != nil {
+		return nil, fmt.Errorf("bus: subscribe to %s: %w", topic, err)
+	}
+	return inner.Subscribe(ctx, topic)
 }
 
 func (s *kafkaSubscriber) connect() (*kafka.Subscriber, error) {
