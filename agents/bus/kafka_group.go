@@ -131,13 +131,11 @@ func (g *kafkaGroup) leave() {
 	if g.kafka.options.Member == "" || g.away.Load() {
 		return
 	}
-	admin, err := sarama.NewClusterAdmin(g.kafka.options.Brokers, g.kafka.config)
-	if err != nil {
-		return // the session's end does it
+	admin, err := sarama.NewClusterAdminFromClient(g.kafka.client) // Close ends the client after the groups
+	if err == nil {
+		_, err = admin.RemoveMemberFromConsumerGroup(g.name, []string{g.kafka.options.Member})
 	}
-	defer admin.Close()
-	_, err = admin.RemoveMemberFromConsumerGroup(g.name, []string{g.kafka.options.Member})
-	if err != nil {
+	if err != nil { // the session's end does it
 		g.kafka.options.Logger.Debug("a consumer group was not left", "group", g.name, "err", err)
 	}
 }

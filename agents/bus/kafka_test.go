@@ -35,6 +35,7 @@ func TestKafka(t *testing.T) {
 		"Offsets":   offsetsKafka,
 		"Foreign":   foreignKafka,
 		"Handover":  handoverKafka,
+		"Leave":     leaveKafka,
 		"Topics":    topicsKafka,
 		"Lazy":      lazyKafka,
 	} {
@@ -309,6 +310,40 @@ func handoverKafka(t *testing.T, r *kafkaRig) {
 		if again[i] > 0 {
 			t.Errorf("%d was acked and came again", i)
 		}
+	}
+}
+
+// leaveKafka: a member with a lasting name that ends in order is out of its group at once; others would wait for its session's
+// end, and a group that is thrown away could not be deleted.
+func leaveKafka(t *testing.T, r *kafkaRig) {
+	o := r.options(t)
+	o.Member = "member-1"
+	group := o.Prefix + "g"
+	k := openKafka(t, o)
+	box, err := k.Mailbox(bus.MailboxOptions{Topic: event.ConfigUpdates, Group: "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Publish(t.Context(), setting("key", 1)); err != nil {
+		t.Fatal(err)
+	}
+	readAll(t, box, 1)
+	members := func() int {
+		t.Helper()
+		groups, err := r.admin.DescribeConsumerGroups([]string{group})
+		if err != nil || len(groups) != 1 {
+			t.Fatalf("%d groups, %v", len(groups), err)
+		}
+		return len(groups[0].Members)
+	}
+	if n := members(); n != 1 {
+		t.Errorf("%d members at work", n)
+	}
+	if err := k.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := members(); n != 0 {
+		t.Errorf("%d members are left", n)
 	}
 }
 
