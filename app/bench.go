@@ -98,7 +98,7 @@ const benchWarmUp = time.Second
 
 // Bench is the body of `aura bench`: the whole process, driven by clients, every decision read back.
 func Bench(ctx context.Context, loaded config.Loaded, r cli.BenchRequest) (report cli.Report, err error) {
-	cfg := withSeed(ownDatabase(loaded).Config)
+	cfg := withSeed(ownServers(loaded).Config)
 	cfg.Simulate.Rate, cfg.Source.File, cfg.HTTP.Addr = 0, "", "127.0.0.1:0"
 	if !r.Keep {
 		dir, err := os.MkdirTemp("", "aura-bench-")

@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"aura/agents/fault"
 	"aura/app/cli"
 	"aura/app/config"
 	"aura/app/drill"
+	"aura/web/api"
 )
 
 // NotHealed is drills that did not heal as they should: exit code 99.
@@ -34,7 +36,7 @@ func (*NotHealed) ExitCode() int { return cli.ExitMissed }
 
 // Demo is the body of `aura demo`: each drill in an instance of its own.
 func Demo(ctx context.Context, loaded config.Loaded, r cli.DemoRequest) (cli.Report, error) {
-	loaded = ownDatabase(loaded)
+	loaded = ownServers(loaded)
 	cfg := withSeed(loaded.Config)
 	if !cfg.Faults.Enabled {
 		return nil, refuse("faults.enabled: false; a drill injects faults: set it to true")
@@ -172,11 +174,28 @@ func (d *demo) run(ctx context.Context, x drill.Drill, seed uint64) (err error) 
 		return err
 	}
 	run := demoRun{Seed: seed, Result: out}
+	if run.Mirror, err = mirrored(ctx, a.parts.Mirror); err != nil {
+		return err
+	}
 	if d.request.Keep {
 		run.Data = dir
 	}
 	d.add(run)
 	return nil
+}
+
+// mirrorWithin is how long MLflow may take to have what a drill brought about.
+const mirrorWithin = 30 * time.Second
+
+// mirrored waits until MLflow, where there is one, has the models and aliases that the drill ended with.
+func mirrored(ctx context.Context, m *mirror) (*api.Mirror, error) {
+	ctx, cancel := context.WithTimeout(ctx, mirrorWithin)
+	defer cancel()
+	s := m.settled(ctx)
+	if s != nil && !s.Equal {
+		return s, fmt.Errorf("MLflow didn't follow within %s: %s", mirrorWithin, s.Problem)
+	}
+	return s, nil
 }
 
 // log is nowhere, or beside the data that is kept.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"runtime"
 	"slices"
@@ -15,12 +16,14 @@ import (
 	"aura/app/cli"
 	"aura/app/config"
 	"aura/app/drill"
+	"aura/web/api"
 )
 
 // demoReport is what `aura demo` found. A single run stands at the top of its JSON, several under runs.
 type demoReport struct {
 	Build         cli.Build     `json:"build"`
 	Machine       string        `json:"machine"`
+	Stack         string        `json:"stack"` // what the instances ran on
 	Configuration demoConfig    `json:"configuration"`
 	Seed          uint64        `json:"seed"` // of the first
 	Runs          []demoRun     `json:"runs"`
@@ -36,9 +39,10 @@ func (r *demoReport) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Build         cli.Build  `json:"build"`
 		Machine       string     `json:"machine"`
+		Stack         string     `json:"stack"`
 		Configuration demoConfig `json:"configuration"`
 		*demoRun
-	}{r.Build, r.Machine, r.Configuration, &r.Runs[0]})
+	}{r.Build, r.Machine, r.Stack, r.Configuration, &r.Runs[0]})
 }
 
 // demoConfig is the effective configuration, as `aura config show` gives it: secrets are hidden.
@@ -52,6 +56,7 @@ type demoRun struct {
 	Seed uint64 `json:"seed"`
 	Data string `json:"data,omitempty"` // the directory, where it was kept
 	drill.Result
+	Mirror *api.Mirror `json:"mlflow,omitempty"` // as it followed
 }
 
 // demoSummary is one drill over all seeds.
@@ -59,6 +64,8 @@ type demoSummary struct {
 	Drill  string `json:"drill"`
 	Healed int    `json:"healed"`
 	Runs   int    `json:"runs"`
+	// FirstEffective counts the runs by the first action that was executed in the expected incident and not taken back.
+	FirstEffective map[string]int `json:"first_effective_actions"`
 	// Needless counts actions executed in incidents beside the expected ones.
 	Needless int `json:"needless_actions"`
 	// Steps are from onset; the last is from the fault's end until everything was as before.
@@ -85,8 +92,23 @@ func newDemoReport(loaded config.Loaded, cfg config.Config, r cli.DemoRequest) *
 	}
 	return &demoReport{
 		Build: cli.ReadBuild(), Machine: fmt.Sprintf("%d CPUs, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version()),
-		Configuration: demoConfig{loaded.File, loaded.With(shown, "aura demo", keys...).Values()}, Seed: cfg.Seed,
+		Stack: stackOf(cfg), Configuration: demoConfig{loaded.File, loaded.With(shown, "aura demo", keys...).Values()}, Seed: cfg.Seed,
 	}
+}
+
+// stackOf names what an instance runs on.
+func stackOf(cfg config.Config) string {
+	bus, db, mirror := cfg.Bus.Kind, "SQLite", ""
+	if cfg.Bus.Kind == kafkaBus {
+		bus = "Kafka"
+	}
+	if cfg.Store.URL != "" {
+		db = "PostgreSQL"
+	}
+	if cfg.MLflow.URL != "" {
+		mirror = ", MLflow"
+	}
+	return bus + ", " + db + mirror
 }
 
 // verdict is an error unless every drill healed.
@@ -123,7 +145,7 @@ func (r *demoReport) summarize(list []drill.Drill, cfg config.Config) {
 		return cmp.Or(at(a.Drill)-at(b.Drill), cmp.Compare(a.Seed, b.Seed))
 	})
 	for _, d := range list {
-		s := demoSummary{Drill: d.Name, TargetS: d.Aim.Seconds()}
+		s := demoSummary{Drill: d.Name, FirstEffective: map[string]int{}, TargetS: d.Aim.Seconds()}
 		if d.LabelLag {
 			s.TargetS += cfg.Simulate.OutcomeDelay.Seconds()
 		}
@@ -135,6 +157,9 @@ func (r *demoReport) summarize(list []drill.Drill, cfg config.Config) {
 			s.Runs++
 			if run.Healed {
 				s.Healed++
+			}
+			if run.FirstEffective != "" {
+				s.FirstEffective[run.FirstEffective]++
 			}
 			for _, o := range run.Others {
 				s.Needless += len(o.Actions)
@@ -170,7 +195,12 @@ func (r *demoReport) WriteTable(w io.Writer) error {
 		return r.writeRun(w, &r.Runs[0])
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "build\t%s\nmachine\t%s\nseeds\t%d from %d on\n\n", r.Build, r.Machine, len(r.Runs)/max(len(r.Summary), 1), r.Seed)
+	fmt.Fprintf(t, "build\t%s\nmachine\t%s\nstack\t%s\nseeds\t%d from %d on\n\n", r.Build, r.Machine, r.Stack, len(r.Runs)/max(len(r.Summary), 1), r.Seed)
+	fmt.Fprintln(t, "DRILL\tHEALED\tFIRST EFFECTIVE ACTION\tNEEDLESS ACTIONS")
+	for _, s := range r.Summary {
+		fmt.Fprintf(t, "%s\t%d of %d\t%s\t%d\n", s.Drill, s.Healed, s.Runs, s.firstEffective(), s.Needless)
+	}
+	fmt.Fprintln(t)
 	fmt.Fprintln(t, "DRILL\tFROM ONSET TO\tP50\tP95\tMAX\tTARGET P95\tN")
 	for _, s := range r.Summary {
 		for _, q := range s.Steps {
@@ -180,7 +210,6 @@ func (r *demoReport) WriteTable(w io.Writer) error {
 			}
 			fmt.Fprintf(t, "%s\t%s\t%.2f s\t%.2f s\t%.2f s\t%s\t%d\n", s.Drill, q.Step, q.P50, q.P95, q.Max, target, q.N)
 		}
-		fmt.Fprintf(t, "%s\t%d of %d healed, %d needless actions\t\t\t\t\t\n", s.Drill, s.Healed, s.Runs, s.Needless)
 	}
 	for _, run := range r.Runs {
 		if !run.Healed {
@@ -188,6 +217,18 @@ func (r *demoReport) WriteTable(w io.Writer) error {
 		}
 	}
 	return t.Flush()
+}
+
+// firstEffective names the actions, with how often if there are several.
+func (s *demoSummary) firstEffective() string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(s.FirstEffective)) {
+		if n := s.FirstEffective[name]; n < s.Runs {
+			name += fmt.Sprintf(" (%d)", n)
+		}
+		names = append(names, name)
+	}
+	return cmp.Or(strings.Join(names, ", "), "-")
 }
 
 func metOrMissed(met bool) string {
@@ -240,6 +281,9 @@ func (run *demoRun) notes() []string {
 	}
 	for _, o := range run.Others {
 		out = append(out, fmt.Sprintf("beside    %s %s of %s: %s, executed: %s", o.IncidentID, o.Kind, o.Target, o.State, cmp.Or(strings.Join(o.Actions, ", "), "nothing")))
+	}
+	if m := run.Mirror; m != nil {
+		out = append(out, fmt.Sprintf("mlflow    %d versions and their aliases, as here", m.Versions))
 	}
 	if run.Data != "" {
 		out = append(out, "data      "+run.Data)

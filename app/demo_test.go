@@ -16,6 +16,7 @@ import (
 	"aura/app/config"
 	"aura/app/drill"
 	"aura/healing/incident"
+	"aura/mlops/registry/mlflow/mlflowtest"
 	"aura/web/api"
 )
 
@@ -38,8 +39,14 @@ func demonstrate(t *testing.T, args ...string) (code int, out, errs string) {
 // TestACrashHealsForReal is the whole command on the shortest drill.
 func TestACrashHealsForReal(t *testing.T) {
 	t.Setenv("AURA_TOKEN", "hush-hush-hush-hush")
-	code, out, errs := demonstrate(t, "agent-down", "-o", "json")
+	f := mlflowtest.NewFake(t)
+	code, out, errs := demonstrate(t, "agent-down", "-o", "json", "--mlflow", f.URL)
 	var r struct {
+		Stack  string
+		MLflow struct {
+			Equal    bool
+			Versions int
+		}
 		Configuration struct{ Items []config.Value }
 		Seed          uint64
 		Drill         string
@@ -55,6 +62,9 @@ func TestACrashHealsForReal(t *testing.T) {
 	}
 	if r.Seed != 1 || r.Drill != "agent-down" || r.Outcome != drill.Healed || len(r.Configuration.Items) != len(config.Keys()) || strings.Contains(out+errs, "hush") {
 		t.Errorf("%s", out)
+	}
+	if left := f.Left(); r.Stack != "memory, SQLite, MLflow" || !r.MLflow.Equal || r.MLflow.Versions != 1 || f.Runs()["FINISHED"] != 1 || len(left) != 0 {
+		t.Errorf("on %s; MLflow: %+v, runs %v, left %v", r.Stack, r.MLflow, f.Runs(), left)
 	}
 	seen := map[string]bool{}
 	for i, s := range r.Timeline {
@@ -72,6 +82,13 @@ func TestACrashHealsForReal(t *testing.T) {
 
 // TestWhatADemoDoesNotCallHealed: governance denies, or nobody heals.
 func TestWhatADemoDoesNotCallHealed(t *testing.T) {
+	f := mlflowtest.NewFake(t)
+	t.Setenv("AURA_MLFLOW", f.URL) // a server's: no drill goes there
+	defer func() {
+		if n := f.Calls(); n > 0 {
+			t.Errorf("%d calls of a server's MLflow", n)
+		}
+	}()
 	for set, want := range map[string]string{
 		"governance.profile=off": "RESTART_AGENT was denied by off",
 		"healing.enabled=false":  "healing is OFF",
@@ -115,9 +132,10 @@ func TestDemoJSON(t *testing.T) {
 	run := func(seed uint64, verified float64) demoRun {
 		return demoRun{Seed: seed, Result: drill.Result{
 			Drill: drill.NameLatency, Outcome: drill.Healed, Healed: true, IncidentID: "INC", Kind: incident.LatencySLOBreach, Target: "service", HealWithin: 60,
-			Faults:    []drill.Injected{{Kind: "latency", Target: "model", Delay: "2s", Share: 1, At: at, EndedAt: at.Add(time.Minute)}},
-			Timeline:  []drill.Step{{Name: "onset", At: at, Text: "2s into the model agent"}, {Name: "executed", At: at, SinceOnset: 1, Took: 1, IncidentID: "INC", Action: "ENABLE_SAFE_MODE"}},
-			Durations: map[string]float64{"detected": 1, "verified": verified}, Phases: []drill.Phase{phase},
+			FirstEffective: incident.EnableSafeMode,
+			Faults:         []drill.Injected{{Kind: "latency", Target: "model", Delay: "2s", Share: 1, At: at, EndedAt: at.Add(time.Minute)}},
+			Timeline:       []drill.Step{{Name: "onset", At: at, Text: "2s into the model agent"}, {Name: "executed", At: at, SinceOnset: 1, Took: 1, IncidentID: "INC", Action: "ENABLE_SAFE_MODE"}},
+			Durations:      map[string]float64{"detected": 1, "verified": verified}, Phases: []drill.Phase{phase},
 			Gate:   &drill.Gate{Outcome: "keep", Reason: "as good", Numbers: map[string]float64{"champion_auc": .9}},
 			Rival:  &drill.Rival{Rows: 5000, Champion: .9, Trained: .91, ChampionAccuracy: .83, TrainedAccuracy: .84, Limit: .02},
 			Others: []drill.Other{{IncidentID: "INC-2", Kind: incident.PerfDrop, Target: "model", State: "RESOLVED", Actions: []string{"ROLLBACK_MODEL"}}},
@@ -125,7 +143,7 @@ func TestDemoJSON(t *testing.T) {
 	}
 	list := []drill.Drill{drill.Latency(time.Second, 1)}
 	for name, runs := range map[string][]demoRun{"demo-one": {run(1, 4)}, "demo-seeds": {run(2, 6), run(1, 4)}} {
-		r := &demoReport{Machine: "m", Seed: 1, Configuration: demoConfig{Items: []config.Value{{Key: "seed", Any: 1, Origin: "default"}}}, Runs: runs}
+		r := &demoReport{Machine: "m", Stack: "memory, SQLite", Seed: 1, Configuration: demoConfig{Items: []config.Value{{Key: "seed", Any: 1, Origin: "default"}}}, Runs: runs}
 		r.summarize(list, config.Default())
 		got, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {

@@ -46,9 +46,9 @@ func newMirror(cfg config.Config, r *registry.Registry, models *modelsBackend, s
 	}
 	m.leads = lead.of(leadMirror)
 	m.leading.Store(m.leads == nil)
-	c, err := mlflow.NewClient(cfg.MLflow.URL, mlflow.Credentials{Username: cfg.MLflow.Username, Password: cfg.MLflow.Password, Token: cfg.MLflow.Token}, 0)
+	c, err := newMLflow(cfg)
 	if err != nil {
-		return nil, refuse("mlflow.url: %v", err)
+		return nil, err
 	}
 	m.Mirror = mlflow.NewMirror(mlflow.Options{
 		Client: c, Registry: r, Model: cmp.Or(cfg.MLflow.Model, sch.Name), Experiment: cfg.MLflow.Experiment, Now: now, Log: log,
@@ -71,6 +71,14 @@ func newMirror(cfg config.Config, r *registry.Registry, models *modelsBackend, s
 		}
 	})
 	return m, nil
+}
+
+func newMLflow(cfg config.Config) (*mlflow.Client, error) {
+	c, err := mlflow.NewClient(cfg.MLflow.URL, mlflow.Credentials{Username: cfg.MLflow.Username, Password: cfg.MLflow.Password, Token: cfg.MLflow.Token}, 0)
+	if err != nil {
+		return nil, refuse("mlflow.url: %v", err)
+	}
+	return c, nil
 }
 
 // syncWithin bounds one Sync: a first one uploads every version.
@@ -104,6 +112,36 @@ func (m *mirror) once(ctx context.Context) {
 	defer cancel()
 	if err := m.Sync(ctx); err != nil && ctx.Err() == nil {
 		m.failing.Say(m.log, slog.LevelWarn, "MLflow doesn't have all of the registry; decisions don't need it, and it is tried again", "err", err)
+	}
+}
+
+// settled asks for comparisons and waits until one that began after the call has found the server equal, or ctx ends. It
+// returns what is known then.
+func (m *mirror) settled(ctx context.Context) *api.Mirror {
+	if m.Mirror == nil {
+		return nil
+	}
+	t := time.NewTicker(100 * time.Millisecond)
+	defer t.Stop()
+	first := m.Status().At
+	second := first
+	for {
+		select {
+		case m.kick <- struct{}{}:
+		default: // it is kicked already
+		}
+		select {
+		case <-ctx.Done():
+			return m.status()
+		case <-t.C: // a comparison tells nobody that it has ended
+		}
+		switch s := m.Status(); {
+		case s.At.Equal(first):
+		case second.Equal(first):
+			second = s.At // it may have begun before
+		case !s.At.Equal(second) && s.Problem == "":
+			return m.status()
+		}
 	}
 }
 

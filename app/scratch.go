@@ -11,26 +11,45 @@ import (
 	"aura/store"
 )
 
-// ownDatabase keeps a database of the file or the environment out of a benchmark or drill: it has a server's rows. One of
-// the command line (--db, --set) is meant.
-func ownDatabase(loaded config.Loaded) config.Loaded {
-	cfg := loaded.Config
-	if cfg.Store.URL == "" || strings.HasPrefix(loaded.Origin("store.url"), "flag ") {
-		return loaded
+// ownServers keeps a database and an MLflow server of the file or the environment out of a benchmark or drill: they have a
+// server's rows and models. Those of the command line (--db, --mlflow, --set) are meant.
+func ownServers(loaded config.Loaded) config.Loaded {
+	meant := func(key string) bool { return strings.HasPrefix(loaded.Origin(key), "flag ") }
+	if cfg := loaded.Config; cfg.Store.URL != "" && !meant("store.url") {
+		cfg.Store.URL = ""
+		loaded = loaded.With(cfg, "off: it has a server's rows", "store.url")
 	}
-	cfg.Store.URL = ""
-	return loaded.With(cfg, "off: it has a server's rows", "store.url")
+	if cfg := loaded.Config; cfg.MLflow.URL != "" && !meant("mlflow.url") {
+		cfg.MLflow.URL = ""
+		loaded = loaded.With(cfg, "off: it has a server's models", "mlflow.url")
+	}
+	return loaded
 }
 
-// scratch gives an instance that is thrown away a key of its own, and puts it into a schema of its own, and on topics of its own, if it is on servers at all.
-// remove takes them away.
+// scratch gives an instance that is thrown away a key of its own and puts it into a schema of its own, on topics of its own, and
+// its models under names of their own, if it is on servers at all. remove takes them away.
 func scratch(ctx context.Context, cfg *config.Config) (remove func(context.Context) error, err error) {
 	cfg.Governance.KeyFile = "" // its own
-	remove = func(context.Context) error { return nil }
+	var removals []func(context.Context) error
+	remove = func(ctx context.Context) (err error) {
+		for _, r := range removals {
+			err = errors.Join(err, r(ctx))
+		}
+		return err
+	}
+	name := "scratch-" + randomName()
 	if cfg.Bus.Kind == kafkaBus {
-		cfg.Kafka.Prefix += "scratch-" + randomName() + "-"
+		cfg.Kafka.Prefix += name + "-"
 		topics := kafkaOptions(*cfg, slog.New(slog.DiscardHandler))
-		remove = func(context.Context) error { return bus.RemoveTopics(topics) }
+		removals = append(removals, func(context.Context) error { return bus.RemoveTopics(topics) })
+	}
+	if cfg.MLflow.URL != "" {
+		cfg.MLflow.Model, cfg.MLflow.Experiment = name, cfg.MLflow.Experiment+"-"+name
+		c, err := newMLflow(*cfg)
+		if err != nil {
+			return nil, err
+		}
+		removals = append(removals, func(ctx context.Context) error { return c.Remove(ctx, cfg.MLflow.Model, cfg.MLflow.Experiment) })
 	}
 	if cfg.Store.URL == "" {
 		return remove, nil
@@ -44,6 +63,6 @@ func scratch(ctx context.Context, cfg *config.Config) (remove func(context.Conte
 		return nil, err
 	}
 	cfg.Store.URL = place
-	topics := remove
-	return func(ctx context.Context) error { return errors.Join(drop(ctx), topics(ctx)) }, nil
+	removals = append(removals, drop)
+	return remove, nil
 }

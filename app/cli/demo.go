@@ -67,14 +67,17 @@ func drillNames() []string {
 	return names
 }
 
-// scratchFlag is for commands whose rows go when they end. They take no database from file or environment: that one has
-// a server's rows.
+// scratchFlag and scratchMLflowFlag are for commands whose rows and models go when they end. They take no database and no
+// MLflow server from file or environment: those have a server's.
+var scratchMLflowFlag = keyFlag{"mlflow", "mlflow.url", "MLflow server to mirror the models in under a name of their own, removed at the end"}
+
 var scratchFlag = keyFlag{"db", "store.url", "PostgreSQL database to use a schema of its own in, removed at the end"}
 
 var demoFlags = []keyFlag{
 	scratchFlag,
 	busFlag,
 	brokersFlag,
+	scratchMLflowFlag,
 	{"seed", "seed", "seed of applications, training and draws; 0 = a random one, printed"},
 	{"rate", "simulate.rate", "simulated applications a second"},
 }
@@ -98,10 +101,13 @@ server is touched; the directory is removed at the end unless --keep is given.
 
 Exit code 0 only if it is verified healed within 60, 120, 300, 60 and 60 s of detection, is well under the fault, and as
 before after it; else 99, also when a policy denies, healing is paused or off, or a person would be needed.
-With --seeds each drill is run once a seed, and the quantiles of onset to each step are shown beside their targets.`,
+With all, or with --seeds, which runs each drill once a seed, a table shows what healed by which action, and the quantiles of
+onset to each step beside their targets. On servers an instance has topics, a schema and a registered model of its own, which
+are removed at the end.`,
 		Example: `  aura demo latency
   aura demo drift --feature income --scale 0.5
   aura demo all --seeds 20 -o json
+  aura demo all --bus kafka --brokers 127.0.0.1:9092 --db postgres://aura_user@127.0.0.1/aura_db --mlflow http://127.0.0.1:5000
   aura demo latency --set governance.profile=off     # denied: exit code 99`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("mean") {

@@ -187,7 +187,7 @@ func (x *run) conclude(ctx context.Context) error {
 	}
 	x.out.IncidentID = x.own.ID
 	if x.own.ID != "" {
-		x.out.Target = x.own.Target
+		x.out.Target, x.out.FirstEffective = x.own.Target, effective(x.own.Incident)
 	}
 	if !x.onset.IsZero() && x.out.Phase(PhaseFault) == nil {
 		if err := x.phase(context.WithoutCancel(ctx), PhaseFault, x.onset, x.ended); err != nil {

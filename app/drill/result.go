@@ -20,6 +20,8 @@ type Result struct {
 	IncidentID string     `json:"incident_id,omitempty"`
 	Kind       string     `json:"incident_type"`
 	Target     string     `json:"target,omitempty"`
+	// FirstEffective is the first action that was executed in the expected incident and not taken back.
+	FirstEffective string `json:"first_effective_action,omitempty"`
 	// ReturnID is the incident in which the kept reference was restored.
 	ReturnID string `json:"return_incident_id,omitempty"`
 	Timeline []Step `json:"timeline"`
@@ -130,6 +132,17 @@ func executed(in incident.Incident) (last time.Time) {
 		}
 	}
 	return last
+}
+
+// effective is the first action of the system that was executed and not taken back, "" for none.
+func effective(in incident.Incident) string {
+	var first incident.Action
+	for _, a := range in.Actions {
+		if a.Purpose == incident.Forward && !a.ExecutedAt.IsZero() && a.Undo == nil && (first.ID == "" || a.ExecutedAt.Before(first.ExecutedAt)) {
+			first = a
+		}
+	}
+	return first.Type
 }
 
 // verified reports whether an action of the system healed the incident, without a person.

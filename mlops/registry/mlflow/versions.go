@@ -2,6 +2,7 @@ package mlflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -147,6 +148,28 @@ func (c *Client) experiment(ctx context.Context, name string) (string, error) {
 		return "", fmt.Errorf("mlflow: the experiment %s is deleted, and its name is kept; restore it, or name another one (mlflow.experiment)", name)
 	}
 	return a.Experiment.ID, nil
+}
+
+// Remove deletes a registered model and an experiment, those of an instance that is thrown away. What isn't there is no error.
+// MLflow keeps the runs of a deleted experiment until `mlflow gc`.
+func (c *Client) Remove(ctx context.Context, model, experiment string) error {
+	err := c.api(ctx, http.MethodDelete, "registered-models/delete", map[string]string{"name": model}, nil)
+	if code(err, "RESOURCE_DOES_NOT_EXIST") {
+		err = nil
+	}
+	var a struct {
+		Experiment struct {
+			ID string `json:"experiment_id"`
+		} `json:"experiment"`
+	}
+	got := c.api(ctx, http.MethodGet, "experiments/get-by-name", url.Values{"experiment_name": {experiment}}, &a)
+	if got == nil {
+		got = c.api(ctx, http.MethodPost, "experiments/delete", map[string]string{"experiment_id": a.Experiment.ID}, nil)
+	}
+	if code(got, "RESOURCE_DOES_NOT_EXIST") {
+		got = nil
+	}
+	return errors.Join(err, got)
 }
 
 // failLeftovers marks runs of a version that were begun and never ended.

@@ -9,9 +9,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -96,6 +98,16 @@ func (f *Fake) Move(alias, version string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.aliases[alias] = version
+}
+
+// Left names the registered model and the experiments that are there.
+func (f *Fake) Left() (names []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.model != "" {
+		names = append(names, f.model)
+	}
+	return slices.AppendSeq(names, maps.Keys(f.experiments))
 }
 
 // Calls is how many calls there were.
@@ -207,6 +219,14 @@ func (f *Fake) answer(method, path string, in map[string]any) (out any, status i
 		id := strconv.Itoa(len(f.experiments) + 1)
 		f.experiments[text("name")] = id
 		return map[string]any{"experiment_id": id}, 0, ""
+	case "POST experiments/delete":
+		for name, id := range f.experiments {
+			if id == text("experiment_id") {
+				delete(f.experiments, name)
+				return map[string]any{}, 0, ""
+			}
+		}
+		return missing()
 	case "POST runs/create":
 		id := fmt.Sprintf("run%d", len(f.runs)+1)
 		f.runs[id] = &fakeRun{status: "RUNNING", tags: tagsOf(in["tags"]), params: map[string]string{}}
@@ -282,6 +302,9 @@ func (f *Fake) registered(call string, text func(string) string, tags any) (out 
 		return map[string]any{}, 0, ""
 	case "DELETE registered-models/alias":
 		delete(f.aliases, text("alias"))
+		return map[string]any{}, 0, ""
+	case "DELETE registered-models/delete":
+		f.model, f.versions, f.aliases, f.tags = "", nil, map[string]string{}, map[string]string{}
 		return map[string]any{}, 0, ""
 	case "POST registered-models/set-tag":
 		f.tags[text("key")] = text("value")
