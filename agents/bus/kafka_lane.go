@@ -118,8 +118,9 @@ func (k *Kafka) newReader(topic string, lanes []*kafkaLane) (*kafkaReader, error
 	return r, nil
 }
 
-// leaderWithin is how long a partition may be without a leader before that is an error: one that was just created has none.
-const leaderWithin = 10 * time.Second
+// leaderWithin is how long a partition may be without a leader before that is an error: one that was just created has none, on a
+// busy broker for many seconds.
+const leaderWithin = 30 * time.Second
 
 // endOf asks where a partition ends, while the transport is open.
 func (k *Kafka) endOf(client sarama.Client, topic string, partition int32) (int64, error) {
