@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"aura/agents/decision"
 	"aura/agents/desired"
 	"aura/agents/event"
 	"aura/agents/ingestion"
@@ -225,6 +226,7 @@ type modes struct {
 	store   *store.Store
 	view    *desired.View
 	publish announcer
+	fleet   *fleet
 }
 
 // Mode implements api.Modes.
@@ -243,7 +245,7 @@ func modeOf(s store.State) api.Mode {
 	}
 }
 
-// SetMode implements api.Modes: the row first, then everything in this process, then the others.
+// SetMode implements api.Modes: the row first, then everything in this process, then the others, which are waited for a little.
 func (m *modes) SetMode(ctx context.Context, mode string, by api.Change) (api.Mode, error) {
 	if _, err := m.store.SetMode(ctx, store.Mode(mode), by.By, by.Reason); err != nil {
 		return api.Mode{}, refusal(err)
@@ -251,7 +253,9 @@ func (m *modes) SetMode(ctx context.Context, mode string, by api.Change) (api.Mo
 	if err := m.view.Refresh(ctx); err != nil {
 		return api.Mode{}, refusal(err)
 	}
-	m.publish(ctx, "mode", m.view.Current().ModeGeneration)
+	generation := m.view.Current().ModeGeneration
+	m.publish(ctx, "mode", generation)
+	m.fleet.followed(ctx, decision.Name, generation)
 	return m.Mode(ctx)
 }
 

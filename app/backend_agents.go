@@ -28,6 +28,8 @@ type agentsBackend struct {
 	store      *store.Store
 	instance   instance
 	shared     bool // there may be others
+	fleet      *fleet
+	announce   announcer
 }
 
 const (
@@ -78,28 +80,49 @@ func elsewhere(h store.AgentHealth, at time.Time) (api.Agent, bool) {
 	return out, true
 }
 
-// Restart implements api.Agents: the wish is a row first, with who and why, so that healing and the audit know of it.
+// restartWithin bounds how long a person waits for the next life of an agent of another process.
+const restartWithin = 10 * time.Second
+
+// Restart implements api.Agents: the wish is a row first, with who and why, so that healing and the audit know of it, and the
+// process that has the agent follows it. Of several instances it is the one here, or else the worst.
 func (b *agentsBackend) Restart(ctx context.Context, name string, by api.Change) (api.Agent, error) {
-	i := slices.IndexFunc(b.supervisor.Statuses(), func(s agents.Status) bool { return s.Agent == name })
-	if i < 0 {
-		return api.Agent{}, agentRefusal(agents.ErrUnknownAgent)
+	instance := ""
+	if slices.ContainsFunc(b.supervisor.Statuses(), func(s agents.Status) bool { return s.Agent == name }) {
+		instance = string(b.instance)
 	}
-	s := b.supervisor.Statuses()[i]
-	if s.Stuck {
+	h, err := b.fleet.find(ctx, name, instance)
+	var unknown *healing.Refused
+	switch {
+	case errors.As(err, &unknown):
+		return api.Agent{}, agentRefusal(agents.ErrUnknownAgent)
+	case err != nil:
+		return api.Agent{}, refusal(err)
+	case h.Stuck:
 		return api.Agent{}, agentRefusal(agents.ErrQuarantined)
 	}
-	_, err := b.store.Set(ctx, store.Change{
-		Setting: store.AgentSetting(name), Value: strconv.FormatInt(s.Incarnation+1, 10), By: by.By, Reason: by.Reason, Person: true,
+	least := h.Incarnation + 1
+	v, err := b.store.Set(ctx, store.Change{
+		Setting: store.AgentSetting(name, h.Instance), Value: strconv.FormatInt(least, 10), By: by.By, Reason: by.Reason, Person: true,
 	})
 	if err != nil {
 		return api.Agent{}, refusal(err)
 	}
-	if _, err := b.supervisor.Restart(ctx, name, by.Reason); err != nil {
+	b.announce(ctx, v.Setting, v.Generation)
+	ctx, cancel := context.WithTimeout(ctx, restartWithin)
+	defer cancel()
+	if err := b.fleet.ensure(ctx, name, h.Instance, least, by.Reason); err != nil {
+		if errors.As(err, &unknown) {
+			err = agents.ErrQuarantined
+		}
 		return api.Agent{}, agentRefusal(err)
 	}
-	for _, s := range b.supervisor.Statuses() {
-		if s.Agent == name {
-			return agentOf(s), nil
+	list, err := b.Agents(ctx)
+	if err != nil {
+		return api.Agent{}, err
+	}
+	for _, a := range list {
+		if a.Name == name && a.Instance == h.Instance {
+			return a, nil
 		}
 	}
 	return api.Agent{}, agentRefusal(agents.ErrUnknownAgent)

@@ -28,10 +28,11 @@ type modelsBackend struct {
 	mirror   *mirror // set before anybody asks
 
 	oneImport sync.Mutex
+	fleet     *fleet
 }
 
-func newModels(r *registry.Registry, view *desired.View, c *model.Champion, ctl *control, s *store.Store) *modelsBackend {
-	return &modelsBackend{registry: r, view: view, champion: c, announce: ctl.announce, store: s}
+func newModels(r *registry.Registry, view *desired.View, c *model.Champion, ctl *control, s *store.Store, fl *fleet) *modelsBackend {
+	return &modelsBackend{registry: r, view: view, champion: c, announce: ctl.announce, store: s, fleet: fl}
 }
 
 // Mirror implements api.Models.
@@ -161,7 +162,8 @@ func (b *modelsBackend) takenAway(ctx context.Context, version int) (string, err
 		version, c.ChangedAt.UTC().Format("2006-01-02 15:04:05 UTC"), a.Type, a.IncidentID, version), nil
 }
 
-// switched sees to it that the live model agent has the new champion before the change is answered.
+// switched sees to it that the live model agents have the new champion before the change is answered: here in any case, in other
+// processes unless they take too long.
 func (b *modelsBackend) switched(ctx context.Context, generation int64) (api.Switch, error) {
 	if err := b.view.Refresh(ctx); err != nil {
 		return api.Switch{}, refusal(err)
@@ -170,6 +172,7 @@ func (b *modelsBackend) switched(ctx context.Context, generation int64) (api.Swi
 		return api.Switch{}, refusal(err)
 	}
 	b.announce(ctx, "champion", generation)
+	b.fleet.followed(ctx, model.Name, generation)
 	aliases, err := b.registry.Aliases(ctx)
 	if err != nil {
 		return api.Switch{}, refusal(err)

@@ -10,7 +10,6 @@ import (
 	"aura/agents/ingestion"
 	"aura/app/config"
 	"aura/store"
-	"aura/store/complaint"
 )
 
 // listen is the window's ear on the decisions. Its mailbox is opened here, before anything is published.
@@ -87,34 +86,6 @@ func (p parts) purge(cfg config.Config, log *slog.Logger) func(context.Context) 
 			more = purged.More
 		}
 	})
-}
-
-// health keeps the last that is known of each agent, for who looks after a crash and for the other processes. stopped, which
-// ends after the agents have, leaves no word of agents that were stopped in order.
-func (p parts) health(log *slog.Logger) (saved, stopped Step) {
-	var failing complaint.Log
-	save := func(ctx context.Context) error {
-		statuses := p.Supervisor.Statuses()
-		rows := make([]store.AgentHealth, len(statuses))
-		for i, s := range statuses {
-			rows[i] = store.AgentHealth{
-				Agent: s.Agent, Instance: s.Instance, Incarnation: s.Incarnation, State: string(s.State), Cause: s.Cause,
-				Watermark: s.Handled, Queue: s.Queue, BeatAt: s.LastBeat,
-			}
-		}
-		return p.Store.SaveHealth(ctx, rows)
-	}
-	saved = loop("agent health", every(time.Second, func(ctx context.Context) {
-		if err := save(ctx); err != nil && ctx.Err() == nil {
-			failing.Say(log, slog.LevelWarn, "the agents' health could not be saved", "err", err)
-		}
-	}))
-	return saved, Step{Name: "the agents' last state", Stop: func(ctx context.Context) error {
-		if err := save(ctx); err != nil {
-			log.Warn("that the agents were stopped in order could not be saved", "err", err)
-		}
-		return nil
-	}}
 }
 
 // every calls f each interval until its context ends.

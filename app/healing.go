@@ -6,15 +6,12 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"aura/agents"
 	"aura/agents/bus"
+	"aura/agents/decision"
 	"aura/agents/desired"
 	"aura/agents/governance"
 	"aura/agents/healing"
@@ -74,7 +71,7 @@ func (h *healer) goBy(cfg config.Config) error {
 }
 
 func newHealer(ctx context.Context, cfg config.Config, st *store.Store, t bus.Transport, view *desired.View, c *model.Champion, reg *registry.Registry,
-	sch *schema.Schema, mon *monitoring.Monitoring, h *holders, ctl *control, tel *telemetry, tracer *tracing.Tracer, name instance, now clock, log *slog.Logger,
+	sch *schema.Schema, mon *monitoring.Monitoring, fl *fleet, ctl *control, tel *telemetry, tracer *tracing.Tracer, name instance, now clock, log *slog.Logger,
 ) (*healer, error) {
 	out := &healer{store: st, log: log.With("component", "configuration")}
 	err := out.goBy(cfg)
@@ -93,7 +90,7 @@ func newHealer(ctx context.Context, cfg config.Config, st *store.Store, t bus.Tr
 		return nil, err
 	}
 	out.calls = newCalls(cfg.Healing.Webhook, st, tel.loop, log)
-	system := &system{store: st, view: view, champion: c, registry: reg, schema: sch, holders: h, announce: ctl.announce, monitoring: mon, cfg: cfg, log: log}
+	system := &system{store: st, view: view, champion: c, registry: reg, schema: sch, fleet: fl, announce: ctl.announce, monitoring: mon, cfg: cfg, log: log}
 	out.system = system
 	out.healing, err = healing.New(healing.Options{
 		Store: st, Publisher: t, Keys: publicKeys(key), Targets: system.targets(),
@@ -104,7 +101,7 @@ func newHealer(ctx context.Context, cfg config.Config, st *store.Store, t bus.Tr
 		return nil, err
 	}
 	out.governance, err = governance.New(governance.Options{
-		Store: st, Publisher: t, Key: key, Rules: out.rules, Unhealthy: system.unhealthy, Now: now, Log: log,
+		Store: st, Publisher: t, Key: key, Rules: out.rules, Unhealthy: fl.unhealthy, Now: now, Log: log,
 	})
 	return out, err
 }
@@ -152,7 +149,7 @@ type system struct {
 	champion   *model.Champion
 	registry   *registry.Registry
 	schema     *schema.Schema
-	holders    *holders
+	fleet      *fleet
 	announce   announcer
 	monitoring *monitoring.Monitoring
 	cfg        config.Config
@@ -160,7 +157,7 @@ type system struct {
 }
 
 func (s *system) targets() healing.Targets {
-	return healing.Targets{Modes: s, Models: s, Trainer: s, References: s, Agents: &restarter{s.holders, s.store}, Settle: s.settle}
+	return healing.Targets{Modes: s, Models: s, Trainer: s, References: s, Agents: s.fleet, Settle: s.settle}
 }
 
 // SetMode implements healing.Modes.
@@ -168,7 +165,8 @@ func (s *system) SetMode(ctx context.Context, p store.ActionProof, m store.Mode,
 	return s.store.SetModeByAction(ctx, p, m, reason)
 }
 
-// settle returns when this process follows an effect: the view has it, the model agents have loaded it, the agent lives.
+// settle returns when the deployment follows an effect: this process' view has it, the model agents have loaded it, the agent
+// lives. Other processes that don't follow a change in time hold nobody up: what they decide by the old one is refused.
 func (s *system) settle(ctx context.Context, e store.Effect) error {
 	if e.Setting == "" {
 		return nil
@@ -177,96 +175,21 @@ func (s *system) settle(ctx context.Context, e store.Effect) error {
 		return err
 	}
 	s.announce(ctx, e.Setting, e.Generation)
-	if agent, is := strings.CutPrefix(e.Setting, store.AgentSetting("")); is {
+	if agent, instance, is := store.AgentOf(e.Setting); is {
 		least, err := strconv.ParseInt(e.Value, 10, 64)
 		if err != nil {
 			return err
 		}
-		return (&restarter{s.holders, s.store}).ensure(ctx, agent, least)
+		return s.fleet.ensure(ctx, agent, instance, least, "healing wants life "+e.Value+" at least")
 	}
-	if e.Setting == store.SettingChampion {
-		_, err := s.champion.Ensure(ctx, e.Generation)
-		return err
+	switch e.Setting {
+	case store.SettingChampion:
+		if _, err := s.champion.Ensure(ctx, e.Generation); err != nil {
+			return err
+		}
+		s.fleet.followed(ctx, model.Name, e.Generation)
+	case store.SettingMode:
+		s.fleet.followed(ctx, decision.Name, e.Generation)
 	}
 	return nil
-}
-
-// unhealthy is the share of the pipeline's agents that don't run.
-func (s *system) unhealthy() float64 {
-	bad := 0
-	for _, st := range s.holders.supervisor.Statuses() {
-		if slices.Contains(pipeline, st.Agent) && st.State != agents.Running && st.State != agents.Slow {
-			bad++
-		}
-	}
-	return float64(bad) / float64(len(pipeline))
-}
-
-// restarter starts lives of agents.
-type restarter struct {
-	holders *holders
-	store   *store.Store
-}
-
-func (r *restarter) status(agent string) (agents.Status, bool) {
-	for _, st := range r.holders.supervisor.Statuses() {
-		if st.Agent == agent {
-			return st, true
-		}
-	}
-	return agents.Status{}, false
-}
-
-// Slowest implements healing.Agents: the agent of the pipeline that is past its deadline or lets messages wait longest, if
-// that is long.
-func (r *restarter) Slowest(context.Context) (string, error) {
-	var worst agents.Status
-	late := func(st agents.Status) time.Duration {
-		if st.State == agents.Slow {
-			return max(st.QueueAge, st.P50) + time.Hour
-		}
-		return max(st.QueueAge, st.P50)
-	}
-	for _, st := range r.holders.supervisor.Statuses() {
-		if slices.Contains(pipeline, st.Agent) && late(st) > late(worst) {
-			worst = st
-		}
-	}
-	if late(worst) < latencyObjective/2 {
-		return "", &healing.Refused{Reason: "no agent of the pipeline stands out as slow"}
-	}
-	return worst.Agent, nil
-}
-
-// Incarnation implements healing.Agents.
-func (r *restarter) Incarnation(_ context.Context, agent string) (int64, error) {
-	st, runs := r.status(agent)
-	switch {
-	case !runs:
-		return 0, &healing.Refused{Reason: "no agent " + strconv.Quote(agent) + " runs here"}
-	case st.Stuck:
-		return 0, &healing.Refused{Reason: "too many abandoned lives of " + agent + " still run: " + st.Cause}
-	}
-	return st.Incarnation, nil
-}
-
-// Restart implements healing.Agents: the wish first, then its fulfilment by settle.
-func (r *restarter) Restart(ctx context.Context, p store.ActionProof, agent string, least int64, reason string) (store.Effect, error) {
-	if _, err := r.Incarnation(ctx, agent); err != nil {
-		return store.Effect{}, err
-	}
-	return r.store.BumpAgentByAction(ctx, p, agent, least, reason)
-}
-
-// ensure starts the next life unless the agent is in one that is new enough.
-func (r *restarter) ensure(ctx context.Context, agent string, least int64) error {
-	st, runs := r.status(agent)
-	if !runs || st.Incarnation >= least {
-		return nil
-	}
-	_, err := r.holders.supervisor.Restart(ctx, agent, "healing wants life "+strconv.FormatInt(least, 10)+" at least")
-	if errors.Is(err, agents.ErrQuarantined) {
-		return &healing.Refused{Reason: err.Error()}
-	}
-	return err
 }

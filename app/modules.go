@@ -85,7 +85,7 @@ func provide() fx.Option {
 	return fx.Provide(
 		loadSchema, loadUserData, storeOptions, openStore, newInstance, newLeaders, newTransport, newObjective, newTelemetry, newSpanExporter, newTracer, newRegistry, newFirstModel,
 		newView, newChampion, newReference, newShadow, newModels, newMirror, newBadModel, newFaults, newWindow, newIntake, newTopics, newHolders, newSweeper,
-		newTechnical, newMonitoring, newControl, newHealer, newSupervisor, newHub, newServer, newSource,
+		newTechnical, newMonitoring, newControl, newFleet, newHealer, newSupervisor, newHub, newServer, newSource,
 	)
 }
 
@@ -114,6 +114,7 @@ type parts struct {
 	Monitoring *monitoring.Monitoring
 	Healer     *healer
 	Control    *control
+	Fleet      *fleet
 	Hub        *web.Hub
 	Mirror     *mirror
 	Server     *web.Server `optional:"true"`
@@ -127,7 +128,7 @@ type parts struct {
 // accepted is decided before the agents stop, and written before the store closes.
 func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 	drain, left := p.drain(cfg, log)
-	health, stopped := p.health(log)
+	health, lives, stopped := p.Fleet.steps()
 	var listener, outcomes, sweeper Step // of what this process takes in
 	if selected(cfg, ingestion.Name) {
 		listener, outcomes, sweeper = loop("decision listener", p.listen(log)), loop("outcomes", p.announceOutcomes(log)), loop("sweeper", p.Sweeper.Run)
@@ -164,6 +165,7 @@ func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
 		loop("monitoring watch", p.lookAtMonitoring(log)),
 		growth(newGrower(p, log)),
 		health,
+		lives,
 		loop("mlflow", p.Mirror.run),
 		loop("live events", (&feed{hub: p.Hub, view: p.View, supervisor: p.Supervisor, faults: p.Faults}).run),
 		loop("live incidents", followLoop(p.Transport, p.Hub, p.Monitoring.Hear, log)),

@@ -333,7 +333,7 @@ type serverNeeds struct {
 // newServer returns nil where nothing is served.
 func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store.Store, r *registry.Registry, view *desired.View,
 	c *model.Champion, f *fault.Registry, w *ingestion.Window, in *ingestion.Intake, sup *agents.Supervisor, tel *telemetry,
-	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, topics *ingestion.Topics, front *door, tracer *tracing.Tracer, name instance,
+	ctl *control, models *modelsBackend, hub *web.Hub, mon *monitoring.Monitoring, heal *healer, topics *ingestion.Topics, front *door, tracer *tracing.Tracer, name instance, fl *fleet,
 ) (*web.Server, error) {
 	tel.registry.MustRegister(&live{
 		supervisor: sup, topics: topics, window: w, capacity: cfg.Admission.Window, faults: f, store: s,
@@ -343,8 +343,8 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 		return nil, nil
 	}
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch, mon, name}
-	ag := &agentsBackend{supervisor: sup, store: s, instance: name, shared: shared(cfg)}
-	md := &modes{store: s, view: view, publish: ctl.announce}
+	ag := &agentsBackend{supervisor: sup, store: s, instance: name, shared: shared(cfg), fleet: fl, announce: ctl.announce}
+	md := &modes{store: s, view: view, publish: ctl.announce, fleet: fl}
 	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal, heal.agents(cfg))
 	tel.registry.MustRegister(&deploymentTelemetry{store: s, report: mon.Report, healing: loop.healing.state})
 	backend := api.Backend{

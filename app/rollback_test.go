@@ -16,7 +16,7 @@ import (
 func TestNobodyRollsBackToWhatHealingTookAway(t *testing.T) {
 	virtually(t, nil, func(w *world) {
 		t, ctx := w.t, w.t.Context()
-		models := newModels(w.parts.Registry, w.parts.View, w.parts.Champion, w.parts.Control, w.parts.Store)
+		models := newModels(w.parts.Registry, w.parts.View, w.parts.Champion, w.parts.Control, w.parts.Store, w.parts.Fleet)
 		w.inject(fault.Fault{Target: "model", Kind: fault.BadModel, Share: 1, TTL: 5 * time.Minute})
 		if _, none, err := models.champions(ctx); err != nil || none.Refused != "" {
 			t.Errorf("a rollback from the bad model is refused: %+v, %v", none, err)

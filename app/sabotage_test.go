@@ -144,7 +144,7 @@ func TestACrashLoopEnds(t *testing.T) {
 		time.Sleep(3 * time.Second) // restarts may not go on
 		restarts := 0
 		for _, c := range changesByActions(t, a) {
-			if strings.HasPrefix(c, store.AgentSetting("model")) {
+			if strings.HasPrefix(c, store.AgentSetting("model", "")) {
 				restarts++
 			}
 		}

@@ -25,14 +25,29 @@ func (s *Store) SaveHealth(ctx context.Context, hs []AgentHealth) error {
 	}
 	rows := make([]storedHealth, len(hs))
 	for i, h := range hs {
-		rows[i] = storedHealth{h.Agent, h.Instance, h.Incarnation, h.State, h.Cause, h.Watermark, h.Queue, micros(h.BeatAt)}
+		rows[i] = storedHealth{
+			Agent: h.Agent, Instance: h.Instance, Incarnation: h.Incarnation, State: h.State, Cause: h.Cause, Watermark: h.Watermark,
+			Queue: h.Queue, BeatAt: micros(h.BeatAt), QueueAgeUS: h.QueueAge.Microseconds(), P50US: h.P50.Microseconds(), Generation: h.Generation,
+		}
+		if h.Stuck {
+			rows[i].Stuck = 1
+		}
 	}
 	return s.w.do(ctx, func(t *tx) error {
+		now, err := t.clock()
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			rows[i].SavedAt = micros(now)
+		}
 		newer := clause.Where{Exprs: []clause.Expression{clause.Expr{SQL: "excluded.incarnation >= agent_health.incarnation"}}}
 		return t.db.Clauses(clause.OnConflict{
-			Columns:   []clause.Column{{Name: "agent"}, {Name: "instance"}},
-			DoUpdates: clause.AssignmentColumns([]string{"incarnation", "state", "cause", "watermark", "queue", "beat_at"}),
-			Where:     newer,
+			Columns: []clause.Column{{Name: "agent"}, {Name: "instance"}},
+			DoUpdates: clause.AssignmentColumns([]string{
+				"incarnation", "state", "cause", "watermark", "queue", "beat_at", "queue_age_us", "p50_us", "stuck", "generation", "saved_at",
+			}),
+			Where: newer,
 		}).Create(&rows).Error
 	})
 }
@@ -43,9 +58,17 @@ func (s *Store) Health(ctx context.Context) ([]AgentHealth, error) {
 	if err := s.read(ctx).Order("agent, instance").Find(&rows).Error; err != nil {
 		return nil, readErr("read agent health", err)
 	}
+	now, err := s.clock(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]AgentHealth, len(rows))
 	for i, r := range rows {
-		out[i] = AgentHealth{r.Agent, r.Instance, r.Incarnation, r.State, r.Cause, r.Watermark, r.Queue, fromMicros(r.BeatAt)}
+		out[i] = AgentHealth{
+			Agent: r.Agent, Instance: r.Instance, Incarnation: r.Incarnation, State: r.State, Cause: r.Cause, Watermark: r.Watermark,
+			Queue: r.Queue, BeatAt: fromMicros(r.BeatAt), QueueAge: time.Duration(r.QueueAgeUS) * time.Microsecond,
+			P50: time.Duration(r.P50US) * time.Microsecond, Stuck: r.Stuck != 0, Generation: r.Generation, Age: now.Sub(fromMicros(r.SavedAt)),
+		}
 	}
 	return out, nil
 }

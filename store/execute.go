@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"aura/mlops/registry"
@@ -42,10 +43,18 @@ type Effect struct {
 	Repeated bool `json:"-"`
 }
 
-// AgentSetting is the setting that holds the least incarnation an agent must be in.
-func AgentSetting(agent string) string { return agentPrefix + agent }
+// AgentSetting is the setting that holds the least incarnation that an instance of an agent must be in.
+func AgentSetting(agent, instance string) string { return agentPrefix + agent + "/" + instance }
 
 const agentPrefix = "agent."
+
+// AgentOf is the agent, and the instance of it, whose least incarnation a setting holds. Before there were several, the setting
+// named none.
+func AgentOf(setting string) (agent, instance string, is bool) {
+	name, is := strings.CutPrefix(setting, agentPrefix)
+	agent, instance, _ = strings.Cut(name, "/")
+	return agent, instance, is
+}
 
 // SetModeByAction changes the mode. Like the other ...ByAction it is one transaction: it checks the epoch, returns the
 // recorded effect if the action had taken effect before, consumes the nonce, changes desired state, records the effect and
@@ -66,20 +75,20 @@ func (s *Store) SetReferenceByAction(ctx context.Context, p ActionProof, id, rea
 	})
 }
 
-// BumpAgentByAction raises the least incarnation of an agent to least, or leaves a higher one. *Refused as SetModeByAction.
-func (s *Store) BumpAgentByAction(ctx context.Context, p ActionProof, agent string, least int64, reason string) (Effect, error) {
-	if agent == "" || least <= 0 {
-		return Effect{}, refuse(CodeInvalid, "an agent's least incarnation needs a name and a positive number")
+// BumpAgentByAction raises the least incarnation of an agent's instance to least, or leaves a higher one. *Refused as SetModeByAction.
+func (s *Store) BumpAgentByAction(ctx context.Context, p ActionProof, agent, instance string, least int64, reason string) (Effect, error) {
+	if agent == "" || instance == "" || least <= 0 {
+		return Effect{}, refuse(CodeInvalid, "an agent's least incarnation needs agent, instance and a positive number")
 	}
 	return s.act(ctx, p, func(t *tx, at time.Time) (Effect, error) {
-		row, err := t.setting(AgentSetting(agent))
+		row, err := t.setting(AgentSetting(agent, instance))
 		if err != nil {
 			return Effect{}, err
 		}
 		if now, err := strconv.ParseInt(row.Value, 10, 64); err == nil && now > least {
 			least = now
 		}
-		return t.setByAction(p, AgentSetting(agent), strconv.FormatInt(least, 10), reason, at)
+		return t.setByAction(p, AgentSetting(agent, instance), strconv.FormatInt(least, 10), reason, at)
 	})
 }
 

@@ -73,10 +73,10 @@ func testActionsOfEachKind(t *testing.T, s *Store) {
 	_, err = s.SetReferenceByAction(ctx, proof("a4", epoch), "ref2", "")
 	code(t, err, CodeUnknownReference)
 
-	e, err = s.BumpAgentByAction(ctx, proof("a5", epoch), "model", 4, "hung")
+	e, err = s.BumpAgentByAction(ctx, proof("a5", epoch), "model", "p1", 4, "hung")
 	must(t, err)
-	equal(t, "agent", []any{e.Setting, e.Value}, []any{"agent.model", "4"})
-	e, err = s.BumpAgentByAction(ctx, proof("a6", epoch), "model", 3, "hung")
+	equal(t, "agent", []any{e.Setting, e.Value}, []any{"agent.model/p1", "4"})
+	e, err = s.BumpAgentByAction(ctx, proof("a6", epoch), "model", "p1", 3, "hung")
 	must(t, err)
 	equal(t, "never lower", []any{e.Value, e.Generation}, []any{"4", int64(1)})
 
@@ -138,7 +138,7 @@ func testSuperseded(t *testing.T, s *Store) {
 	}
 	_, err := s.SetModeByAction(ctx, proof("a1", epoch), ModeSafe, "")
 	must(t, err)
-	_, err = s.BumpAgentByAction(ctx, proof("a2", epoch), "model", 2, "")
+	_, err = s.BumpAgentByAction(ctx, proof("a2", epoch), "model", "p1", 2, "")
 	must(t, err)
 	c, err := s.Superseded(ctx, "a1")
 	must(t, err)

@@ -126,14 +126,23 @@ func (s *Store) LeaseOf(ctx context.Context, name string) (Lease, error) {
 	if len(rows) == 0 {
 		return Lease{Name: name, Free: true}, nil
 	}
+	now, err := s.clock(ctx)
+	if err != nil {
+		return Lease{}, err
+	}
+	return s.lease(&rows[0], now), nil
+}
+
+// clock is the database's, or this machine's where the database is a file of it.
+func (s *Store) clock(ctx context.Context) (time.Time, error) {
 	if s.dialect.alone() {
-		return s.lease(&rows[0], time.Now()), nil
+		return time.Now(), nil
 	}
 	var us int64
 	if err := s.read(ctx).Raw(sqlClock).Scan(&us).Error; err != nil {
-		return Lease{}, readErr("read the clock", err)
+		return time.Time{}, readErr("read the clock", err)
 	}
-	return s.lease(&rows[0], fromMicros(us)), nil
+	return fromMicros(us), nil
 }
 
 // holds refuses unless epoch is the lease's present one and was taken in this process. Expiry alone doesn't matter: as

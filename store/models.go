@@ -137,6 +137,11 @@ type storedHealth struct {
 	Watermark   int64
 	Queue       int
 	BeatAt      int64
+	QueueAgeUS  int64 `gorm:"column:queue_age_us"`
+	P50US       int64 `gorm:"column:p50_us"`
+	Stuck       int64
+	Generation  int64
+	SavedAt     int64
 }
 
 func (storedHealth) TableName() string { return "agent_health" }

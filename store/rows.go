@@ -224,6 +224,15 @@ type AgentHealth struct {
 	Watermark       int64
 	Queue           int
 	BeatAt          time.Time
+	// QueueAge is how long the oldest message waits, P50 the usual handling time.
+	QueueAge, P50 time.Duration
+	// Stuck says that no further life can be started: too many abandoned ones still run.
+	Stuck bool
+	// Generation is that of the setting that the agent follows (the model agent the champion, the decision agent the mode), as it
+	// has it in force; 0 for none.
+	Generation int64
+	// Age is, as read, how long ago its process saved this, by the database's clock. A dead agent's process goes on saving.
+	Age time.Duration
 }
 
 // Counts are rows in the tables, by a scan.

@@ -299,11 +299,19 @@ func testIncarnations(t *testing.T, s *Store) {
 
 func testHealth(t *testing.T, s *Store) {
 	at := time.UnixMicro(1e15).UTC()
-	newer := AgentHealth{"model", "i", 2, "RUNNING", "", 9, 1, at}
-	must(t, s.SaveHealth(t.Context(), []AgentHealth{newer, {"feature", "i", 1, "HUNG", "late", 3, 2, at}}))
-	must(t, s.SaveHealth(t.Context(), []AgentHealth{{"model", "i", 1, "CRASHED", "", 8, 0, at}}))
+	newer := AgentHealth{
+		Agent: "model", Instance: "i", Incarnation: 2, State: "RUNNING", Watermark: 9, Queue: 1, BeatAt: at, QueueAge: time.Second,
+		P50: 3 * time.Microsecond, Stuck: true, Generation: 7,
+	}
+	hung := AgentHealth{Agent: "feature", Instance: "i", Incarnation: 1, State: "HUNG", Cause: "late", Watermark: 3, Queue: 2, BeatAt: at}
+	must(t, s.SaveHealth(t.Context(), []AgentHealth{newer, hung}))
+	must(t, s.SaveHealth(t.Context(), []AgentHealth{{Agent: "model", Instance: "i", Incarnation: 1, State: "CRASHED", Watermark: 8, BeatAt: at}}))
 	h, err := s.Health(t.Context())
 	must(t, err)
 	equal(t, "rows", len(h), 2)
+	if age := h[1].Age; age < 0 || age > time.Minute {
+		t.Errorf("saved %v ago", age)
+	}
+	h[1].Age = 0
 	equal(t, "an older life doesn't overwrite", h[1], newer)
 }

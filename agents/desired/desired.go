@@ -47,6 +47,7 @@ type View struct {
 
 	mu    sync.Mutex
 	hooks []Hook
+	reads []func(map[string]store.Setting)
 
 	state atomic.Pointer[State]
 }
@@ -70,6 +71,13 @@ func (v *View) OnChange(h Hook) {
 	v.hooks = append(v.hooks, h)
 }
 
+// OnRead registers who hears of all settings each time that they were read. It must not block. Register before the first Run.
+func (v *View) OnRead(f func(map[string]store.Setting)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.reads = append(v.reads, f)
+}
+
 // Refresh reads the rows and, if a generation moved, shows the new state and runs the hooks.
 func (v *View) Refresh(ctx context.Context) error {
 	v.mu.Lock()
@@ -77,6 +85,9 @@ func (v *View) Refresh(ctx context.Context) error {
 	row, err := v.reader.Desired(ctx)
 	if err != nil {
 		return fmt.Errorf("desired: read the state: %w", err)
+	}
+	for _, f := range v.reads {
+		f(row.Settings)
 	}
 	after := State{
 		Mode: event.Mode(row.Mode), ModeGeneration: row.ModeGeneration,

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"aura/healing/incident"
@@ -177,7 +176,7 @@ func holds(state store.State) (out []string) {
 		if s.HeldBy == "" {
 			continue
 		}
-		if agent, is := strings.CutPrefix(name, store.AgentSetting("")); is {
+		if agent, _, is := store.AgentOf(name); is {
 			name = "agent:" + agent
 		}
 		out = append(out, name)

@@ -165,7 +165,7 @@ func (x *Executor) run(ctx context.Context, p store.ActionProof, o Order) (store
 		if err != nil {
 			return store.Effect{}, &Refused{Reason: "no least incarnation: " + err.Error()}
 		}
-		return t.Agents.Restart(ctx, p, a.Params[paramAgent], least, o.Reason)
+		return t.Agents.Restart(ctx, p, a.Params[paramAgent], a.Params[paramInstance], least, o.Reason)
 	}
 	return store.Effect{}, &Refused{Reason: "there is no action " + a.Type}
 }

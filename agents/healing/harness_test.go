@@ -1,6 +1,7 @@
 package healing
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
@@ -164,10 +165,16 @@ func (w *world) SetMode(ctx context.Context, p store.ActionProof, m store.Mode, 
 }
 
 // Restarts change nothing that anybody could see.
-func (w *world) Slowest(context.Context) (string, error)            { return "feature", nil }
-func (w *world) Incarnation(context.Context, string) (int64, error) { return 1, nil }
-func (w *world) Restart(ctx context.Context, p store.ActionProof, agent string, least int64, reason string) (store.Effect, error) {
-	e, err := w.store.BumpAgentByAction(ctx, p, agent, least, reason)
+func (w *world) Slowest(context.Context) (agent, instance string, err error) {
+	return "feature", "p1", nil
+}
+
+func (w *world) Incarnation(_ context.Context, _, instance string) (string, int64, error) {
+	return cmp.Or(instance, "p1"), 1, nil
+}
+
+func (w *world) Restart(ctx context.Context, p store.ActionProof, agent, instance string, least int64, reason string) (store.Effect, error) {
+	e, err := w.store.BumpAgentByAction(ctx, p, agent, instance, least, reason)
 	if err == nil && w.mends {
 		w.mu.Lock()
 		w.hard = false

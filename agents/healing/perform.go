@@ -75,7 +75,7 @@ func (c *core) watch(ctx context.Context, in incident.Incident, f incident.Effec
 	switch f.Action.Type {
 	case incident.RestartAgent:
 		if least, err := strconv.ParseInt(f.Action.Params[paramLeast], 10, 64); err == nil {
-			w.Incarnation = least - 1
+			w.Incarnation, w.Instance = least-1, f.Action.Params[paramInstance]
 		}
 	case incident.AcceptReference, incident.RestoreReference:
 		w.Reference = f.Action.Params[paramReference]

@@ -14,6 +14,7 @@ import (
 // Names of actions' parameters.
 const (
 	paramAgent     = "agent"
+	paramInstance  = "instance"
 	paramLeast     = "least_incarnation"
 	paramVersion   = "version"
 	paramDigest    = "digest"
@@ -54,7 +55,7 @@ func (r *resolver) resolve(ctx context.Context, in incident.Incident, a incident
 	case incident.RestoreReference:
 		return r.earlier(ctx, params, Since(in))
 	case incident.RestartAgent:
-		return r.restart(ctx, params)
+		return r.restart(ctx, in, params)
 	}
 	return nil, nil, &Refused{Reason: "there is no action " + a.Type}
 }
@@ -180,19 +181,23 @@ func (r *resolver) earlier(ctx context.Context, params map[string]string, since 
 	return params, &incident.Inverse{Type: incident.RestoreReference, Params: back}, nil
 }
 
-// restart resolves to the next life of the agent that is named, or that makes decisions late.
-func (r *resolver) restart(ctx context.Context, params map[string]string) (map[string]string, *incident.Inverse, error) {
-	if params[paramAgent] == "" {
-		agent, err := r.targets.Agents.Slowest(ctx)
-		if err != nil {
+// restart resolves to the next life of the agent that is named, or that makes decisions late: of the instance that the signal
+// names, or else of the one that is worst.
+func (r *resolver) restart(ctx context.Context, in incident.Incident, params map[string]string) (map[string]string, *incident.Inverse, error) {
+	agent, instance := params[paramAgent], ""
+	switch {
+	case agent == "":
+		var err error
+		if agent, instance, err = r.targets.Agents.Slowest(ctx); err != nil {
 			return nil, nil, err
 		}
-		params[paramAgent] = agent
+	case in.Kind == incident.AgentDown && agent == in.Target:
+		instance = in.Signal.Instance
 	}
-	now, err := r.targets.Agents.Incarnation(ctx, params[paramAgent])
+	instance, now, err := r.targets.Agents.Incarnation(ctx, agent, instance)
 	if err != nil {
 		return nil, nil, err
 	}
-	params[paramLeast] = strconv.FormatInt(now+1, 10)
+	params[paramAgent], params[paramInstance], params[paramLeast] = agent, instance, strconv.FormatInt(now+1, 10)
 	return params, nil, nil
 }

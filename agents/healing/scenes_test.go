@@ -41,7 +41,7 @@ var promoted = Trained{Outcome: "promote", Params: map[string]string{paramVersio
 var scenes = []*scene{
 	{
 		name: "crashed or hung agent: restart", kind: detect.AgentDown, target: "model",
-		ill: func(w *world) bool { return w.least("model") < 2 }, end: incident.Resolved, effects: []string{"agent.model=2"},
+		ill: func(w *world) bool { return w.least("model") < 2 }, end: incident.Resolved, effects: []string{"agent.model/p1=2"},
 	},
 	{
 		name: "worse model: rollback", kind: detect.PerfDrop, target: detect.TargetService, facts: map[string]bool{"previous_better": true},
@@ -81,7 +81,7 @@ var scenes = []*scene{
 	{
 		name: "late feature agent: safe mode undone, restart", kind: detect.LatencyBreach, target: detect.TargetService,
 		ill: func(w *world) bool { return w.least("feature") < 2 }, end: incident.Resolved,
-		effects: []string{"mode=SAFE_MODE", "mode=MODEL", "agent.feature=2"},
+		effects: []string{"mode=SAFE_MODE", "mode=MODEL", "agent.feature/p1=2"},
 	},
 }
 
@@ -181,7 +181,7 @@ func (w *world) desired() store.State {
 func (w *world) champion() int     { return w.desired().Champion }
 func (w *world) reference() string { return w.desired().Reference }
 func (w *world) least(agent string) int {
-	n, _ := strconv.Atoi(w.desired().Settings[store.AgentSetting(agent)].Value)
+	n, _ := strconv.Atoi(w.desired().Settings[store.AgentSetting(agent, "p1")].Value)
 	return max(n, 1)
 }
 

@@ -100,12 +100,13 @@ type References interface {
 
 // Agents restarts agents.
 type Agents interface {
-	// Slowest names the agent that makes decisions late; *Refused where none stands out.
-	Slowest(ctx context.Context) (string, error)
-	// Incarnation is the life that an agent is in; *Refused where it can't be restarted.
-	Incarnation(ctx context.Context, agent string) (int64, error)
-	// Restart raises the agent's least incarnation.
-	Restart(ctx context.Context, p store.ActionProof, agent string, least int64, reason string) (store.Effect, error)
+	// Slowest names the agent, and the instance of it, that makes decisions late; *Refused where none stands out.
+	Slowest(ctx context.Context) (agent, instance string, err error)
+	// Incarnation is the life that an instance of an agent is in, the worst where none is named; *Refused where it can't be
+	// restarted.
+	Incarnation(ctx context.Context, agent, instance string) (of string, n int64, err error)
+	// Restart raises the least incarnation of an agent's instance; none: of the one that is worst.
+	Restart(ctx context.Context, p store.ActionProof, agent, instance string, least int64, reason string) (store.Effect, error)
 }
 
 // Facts tests what a rung requires, beyond what the signal knows.

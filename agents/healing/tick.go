@@ -112,19 +112,10 @@ func (c *core) people(ctx context.Context, era int64) error {
 
 func personChanged(h store.ConfigChange) incident.Event {
 	setting := h.Setting.Setting
-	if agent, is := agentOf(setting); is {
+	if agent, _, is := store.AgentOf(setting); is {
 		setting = "agent:" + agent
 	}
 	return incident.Event{Type: incident.EvPerson, At: h.ChangedAt, Setting: setting, Value: h.Value, By: h.Owner}
-}
-
-// agentOf is the agent whose least incarnation a setting holds.
-func agentOf(setting string) (string, bool) {
-	prefix := store.AgentSetting("")
-	if len(setting) > len(prefix) && setting[:len(prefix)] == prefix {
-		return setting[len(prefix):], true
-	}
-	return "", false
 }
 
 // superseded looks, after a restart, for persons' changes of what the incident's actions had set.

@@ -33,6 +33,7 @@ func signalOf(r detect.Report, s detect.Signal, of string) incident.Signal {
 		Facts: map[string]bool{}, Numbers: shareOf(s, numbers(s.Evidence)), Evidence: encode(s.Evidence),
 	}
 	if s.Kind == detect.AgentDown {
+		out.Instance, _ = s.Evidence["instance"].(string)
 		out.Facts["model_agent"] = s.Target == "model"
 		out.Facts[incident.FactGone] = s.Evidence["cause"] == detect.AgentGone
 		_, out.Facts[incident.FactProcess] = detect.ProcessOf(s.Target)

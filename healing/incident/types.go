@@ -190,6 +190,7 @@ type UndoRecord struct {
 type Signal struct {
 	Kind        string             `json:"kind"`
 	Target      string             `json:"target"`
+	Instance    string             `json:"instance,omitempty"` // of an agent: the one that is worst
 	Fingerprint string             `json:"fingerprint"`
 	State       SignalState        `json:"state"`
 	Value       float64            `json:"value"`

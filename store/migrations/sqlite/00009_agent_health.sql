@@ -1,0 +1,15 @@
+-- +goose Up
+-- What other processes need to know of an agent: how late it is, whether it can be restarted, the generation of the setting that
+-- it follows, and when its process last said so, by the database's clock.
+ALTER TABLE agent_health ADD COLUMN queue_age_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agent_health ADD COLUMN p50_us INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agent_health ADD COLUMN stuck INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agent_health ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agent_health ADD COLUMN saved_at INTEGER NOT NULL DEFAULT 0;
+
+-- +goose Down
+ALTER TABLE agent_health DROP COLUMN queue_age_us;
+ALTER TABLE agent_health DROP COLUMN p50_us;
+ALTER TABLE agent_health DROP COLUMN stuck;
+ALTER TABLE agent_health DROP COLUMN generation;
+ALTER TABLE agent_health DROP COLUMN saved_at;
