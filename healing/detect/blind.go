@@ -14,7 +14,7 @@ func (m *Monitor) notice(now time.Time, s Slot) {
 		st.Started, st.Settle = now, now
 		// The first beats are still on their way.
 		st.OwnBeat, st.StoreBeat = now, time.Time{}
-		st.Latency.restart(now)
+		st.Latency.restart(now, false)
 	case gap > m.config.Pause || gap < 0:
 		st.Settle = now.Add(m.config.Agent.Missing)
 		st.BlindOf, st.BlindWhy = TargetMonitoring, pausedText(gap, m.config.Pause)
@@ -79,8 +79,8 @@ func (m *Monitor) settle(now time.Time, code string) {
 func (m *Monitor) restartClocks(now time.Time) {
 	st := &m.state
 	st.Ring = nil
-	// Applications that waited meanwhile are late for a reason that is over.
-	st.Latency.restart(now)
+	// Applications that waited meanwhile are late for a reason that is over. While monitoring alone paused, none had to.
+	st.Latency.restart(now, st.BlindOf != TargetMonitoring)
 	st.OwnBeat = now
 	if !st.StoreBeat.IsZero() {
 		st.StoreBeat = now

@@ -24,26 +24,30 @@ type latencyState struct {
 	Held   time.Time `json:"held"`
 	// Overdue is the gauge of the last slot.
 	Overdue int64 `json:"overdue"`
-	// After is the time of acceptance from which decisions count; Drained is whether what waited before it is done, and what
-	// queued behind that. Until then nothing counts.
+	// After is the time of acceptance from which decisions count; Drained is whether what waited before it is done, so that the
+	// gauge can be believed.
 	After   time.Time `json:"after"`
 	Drained bool      `json:"drained"`
-	// Blind is when the blind time was over; Least is the lowest that the gauge has been since, at LeastAt.
+	// Behind: nothing could be decided in the blind time, which was over at Blind. Until the backlog is drained nothing counts;
+	// Least is the lowest that the gauge has been since, at LeastAt.
+	Behind  bool      `json:"behind"`
 	Blind   time.Time `json:"blind"`
 	Least   int64     `json:"least"`
 	LeastAt time.Time `json:"least_at"`
 }
 
-// A backlog that hasn't become less for stuckTime is no backlog: something is slow now. None is waited for longer than drainTime.
+// A backlog that hasn't become less for stuckTime is no backlog: something is slow now. None is waited for longer than drainTime;
+// the gauge alone is left out for no longer than gaugeTime.
 const (
+	gaugeTime = 10 * time.Second
 	stuckTime = 3 * time.Second
 	drainTime = time.Minute
 )
 
-// restart leaves out what was accepted before now, and what queues behind it.
-func (l *latencyState) restart(now time.Time) {
+// restart leaves out what was accepted before now; behind tells that it has become a backlog, and leaves out what queues behind it.
+func (l *latencyState) restart(now time.Time, behind bool) {
 	l.Breach, l.Held = time.Time{}, time.Time{}
-	l.After, l.Blind, l.Drained = now, now, false
+	l.After, l.Blind, l.Drained, l.Behind = now, now, false, behind
 	l.Least, l.LeastAt = math.MaxInt64, now
 }
 
@@ -59,7 +63,12 @@ func (l *latencyState) drain(now time.Time, s Slot) {
 	if told && s.Overdue < l.Least {
 		l.Least, l.LeastAt = s.Overdue, now
 	}
-	l.Drained = told && s.Overdue == 0 || now.Sub(l.LeastAt) > stuckTime || now.Sub(l.Blind) > drainTime
+	l.Drained = told && s.Overdue == 0
+	if !l.Behind {
+		l.Drained = l.Drained || now.Sub(l.Blind) > gaugeTime
+		return
+	}
+	l.Drained = l.Drained || now.Sub(l.LeastAt) > stuckTime || now.Sub(l.Blind) > drainTime
 	if !l.Drained {
 		l.After = now
 	}
