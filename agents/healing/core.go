@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +31,7 @@ type core struct {
 	stopped  atomic.Bool  // as paused, for who doesn't want to wait
 	lost     atomic.Bool  // the epoch is over, or what is in memory can't be trusted: begin anew
 
-	mu        sync.Mutex
+	mu        turn
 	lease     store.Lease
 	incidents map[string]*entry
 	running   map[string]*execution // by action id
@@ -66,7 +65,7 @@ func (a *Agent) begin(ctx context.Context, life agents.Life) (*core, error) {
 	}
 	c := &core{
 		Agent: a, life: life, epoch: lease.Epoch, lease: lease, incidents: map[string]*entry{}, running: map[string]*execution{},
-		notified: map[string]bool{}, resolver: resolver{a.o.Store, a.o.Targets, a.o.Now},
+		notified: map[string]bool{}, resolver: resolver{a.o.Store, a.o.Targets, a.o.Now}, mu: newTurn(),
 	}
 	c.ctx, c.cancel = context.WithCancel(a.closed)
 	c.renewed.Store(a.o.Now().UnixMicro())

@@ -81,7 +81,7 @@ type Agent struct {
 	closed   context.Context
 	close    context.CancelFunc
 
-	mu    sync.Mutex
+	mu    turn
 	core  *core     // of the present life; nil for a standby
 	asked time.Time // when a standby last asked whether the lease is free
 	tasks sync.WaitGroup
@@ -109,7 +109,7 @@ func New(o Options) (*Agent, error) {
 	if o.Observe == nil {
 		o.Observe = func(incident.Incident, incident.Incident) {}
 	}
-	a := &Agent{o: o, executor: NewExecutor(o.Store, o.Keys, o.Targets, o.Now)}
+	a := &Agent{o: o, executor: NewExecutor(o.Store, o.Keys, o.Targets, o.Now), mu: newTurn()}
 	a.closed, a.close = context.WithCancel(context.Background())
 	return a, nil
 }
@@ -266,7 +266,9 @@ func notReady(err error) error {
 // nil without an error: another process' agent holds the lease. It hears the same and everything it does is a row, so nothing
 // of what comes meanwhile needs to be kept.
 func (a *Agent) enter(ctx context.Context, life agents.Life) (*core, error) {
-	a.mu.Lock()
+	if err := a.mu.take(ctx); err != nil {
+		return nil, err
+	}
 	defer a.mu.Unlock()
 	if a.closed.Err() != nil {
 		return nil, errors.New("healing: closed")

@@ -16,7 +16,9 @@ var ErrIdle = errors.New("healing: no life of the agent is at work here")
 // saved, with who and why in the audit. Errors: ErrIdle; *Refused where it doesn't fit the incident as it is, and nothing
 // has changed; what the store says.
 func (a *Agent) Tell(ctx context.Context, id string, want incident.EventType, by, reason string) error {
-	a.mu.Lock()
+	if err := a.mu.take(ctx); err != nil {
+		return err
+	}
 	c := a.core
 	a.mu.Unlock()
 	if c == nil || c.lost.Load() || c.ctx.Err() != nil {
@@ -26,7 +28,9 @@ func (a *Agent) Tell(ctx context.Context, id string, want incident.EventType, by
 }
 
 func (c *core) tell(ctx context.Context, id string, ev incident.Event) error {
-	c.mu.Lock()
+	if err := c.mu.take(ctx); err != nil {
+		return err
+	}
 	defer c.mu.Unlock()
 	e := c.incidents[id]
 	if e == nil {

@@ -16,7 +16,9 @@ import (
 
 // report feeds what monitoring says to the incidents that it concerns, and opens those that are missing.
 func (c *core) report(ctx context.Context, r detect.Report) error {
-	c.mu.Lock()
+	if err := c.mu.take(ctx); err != nil {
+		return err
+	}
 	defer c.mu.Unlock()
 	if !c.believes(r) { // the lock may have taken long
 		return nil

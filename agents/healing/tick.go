@@ -13,7 +13,9 @@ import (
 
 // tick renews the lease and lets time pass for every incident.
 func (c *core) tick(ctx context.Context) error {
-	c.mu.Lock()
+	if err := c.mu.take(ctx); err != nil {
+		return err
+	}
 	defer c.mu.Unlock()
 	if err := c.pass(ctx); err != nil {
 		return err
@@ -153,7 +155,9 @@ func (c *core) sweep(ctx context.Context) error {
 
 // answered hears that governance decided something of an incident.
 func (c *core) answered(ctx context.Context, id string) error {
-	c.mu.Lock()
+	if err := c.mu.take(ctx); err != nil {
+		return err
+	}
 	defer c.mu.Unlock()
 	e := c.incidents[id]
 	if e == nil {
