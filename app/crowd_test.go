@@ -42,14 +42,8 @@ const answersWithin = 13 * time.Second
 
 func newCrowd(base string) *crowd {
 	c := &crowd{base: base, book: newBook()}
-	c.reset()
-	return c
-}
-
-func (c *crowd) reset() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.counts, c.slowest = map[int]int{}, map[int]time.Duration{}
+	return c
 }
 
 // come has applicants come until ctx ends; then it waits for all answers.
@@ -132,20 +126,15 @@ func (c *crowd) again(t *testing.T) int {
 	return len(list)
 }
 
-// told says what the answers since the last reset were.
-func (c *crowd) told() string {
+// told are the answers since this was last asked: how many of each status, and that in words, with the slowest of each.
+func (c *crowd) told() (answers map[int]int, words string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var parts []string
 	for _, status := range slices.Sorted(maps.Keys(c.counts)) {
 		parts = append(parts, fmt.Sprintf("%d of %d (at most %v)", c.counts[status], status, c.slowest[status].Round(time.Millisecond)))
 	}
-	return strings.Join(parts, ", ")
-}
-
-// count says how many answers of a status there were since the last reset.
-func (c *crowd) count(status int) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.counts[status]
+	answers = c.counts
+	c.counts, c.slowest = map[int]int{}, map[int]time.Duration{}
+	return answers, strings.Join(parts, ", ")
 }

@@ -3,11 +3,15 @@
 package app_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -58,43 +62,45 @@ func newStack(t *testing.T, args ...string) *stack {
 	return s
 }
 
-// undecided counts what is committed and not decided.
+// undecided counts what is committed and not decided; -1 while the server is away.
 func (s *stack) undecided() (n int) {
-	s.t.Helper()
-	if err := s.db.QueryRow("SELECT COUNT(*) FROM applications a WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.id = a.id)").Scan(&n); err != nil {
-		s.t.Fatal(err)
+	if s.db.QueryRow("SELECT COUNT(*) FROM applications a WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.id = a.id)").Scan(&n) != nil {
+		return -1
 	}
 	return n
 }
 
 // outage lets something fail, for a while, and measures how the service comes back by itself: within so much time somebody must
-// be told a decision at once again.
-func (s *stack) outage(name string, lasts, within time.Duration, fail, mend func()) {
+// be told a decision at once again. It returns how many were answered meanwhile, by status.
+func (s *stack) outage(name string, lasts, within time.Duration, fail, mend func()) map[int]int {
 	t := s.t
 	t.Helper()
-	s.crowd.reset()
+	s.crowd.told()
 	fail()
+	begun, spent := time.Now(), s.p.spent(t)
 	time.Sleep(lasts) // the outage is what is tested
-	meanwhile, backlog := s.crowd.told(), s.undecided()
-	s.crowd.reset()
+	cores := (s.p.spent(t) - spent).Seconds() / time.Since(begun).Seconds()
+	backlog := s.undecided()
+	answers, meanwhile := s.crowd.told()
 	mend()
 	back, decided := time.Now(), s.crowd.decided.Load()
 	until(t, within, name+": somebody is told a decision at once", func() string {
 		if s.crowd.decided.Load() == decided {
-			return "nobody"
+			return fmt.Sprintf("nobody; %d are undecided", s.undecided())
 		}
 		return ""
 	})
 	first := time.Since(back)
-	until(t, time.Minute, name+": the backlog is decided", func() string {
-		if n := s.undecided(); n > crowdRate/2 {
+	until(t, within+time.Minute, name+": the backlog is decided", func() string {
+		if n := s.undecided(); n < 0 || n > crowdRate/2 {
 			return fmt.Sprint(n)
 		}
 		return ""
 	})
-	t.Logf("%s for %v: answers meanwhile %s; undecided %d; first decision %v after it was over, backlog gone after %v", name, lasts,
-		meanwhile, backlog, first.Round(time.Millisecond), time.Since(back).Round(time.Millisecond))
+	t.Logf("%s for %v: answers meanwhile %s; undecided %d; %.2f cores; first decision %v after it was over, backlog gone after %v", name, lasts,
+		meanwhile, backlog, cores, first.Round(time.Millisecond), time.Since(back).Round(time.Millisecond))
 	s.p.well(t)
+	return answers
 }
 
 // incidents says what there is and what was done about it.
@@ -107,6 +113,25 @@ func (s *stack) incidents() string {
 		s.t.Fatal(err)
 	}
 	return strings.Join(list, "; ")
+}
+
+// spent is the CPU time that the process has used.
+func (p *process) spent(t *testing.T) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // from the third on; the name may hold anything
+	var ticks int64
+	for _, f := range fields[11:13] { // utime, stime
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * (time.Second / 100) // USER_HZ
 }
 
 // end stops the process and judges the whole run: a person was told, nothing was done, nothing is lost or decided twice.
@@ -149,12 +174,59 @@ func TestNetworkToTheBus(t *testing.T) {
 		{"silent", s.brokers.Silence},
 		{"dripping", func() { s.brokers.Slow(0, 1000) }},
 	} {
-		s.outage("broker "+c.name, lasts, soon, c.fail, s.brokers.Pass)
-		if n := s.crowd.count(http.StatusServiceUnavailable); n > 0 {
+		answers := s.outage("broker "+c.name, lasts, soon, c.fail, s.brokers.Pass)
+		if n := answers[http.StatusServiceUnavailable]; n > 0 {
 			t.Errorf("%s: %d were answered 503 although the database was there", c.name, n)
 		}
 	}
 	// Nothing tells that these connections are dead but that they don't answer.
 	s.outage("broker forgotten", 0, 20*time.Second, s.brokers.Forget, s.brokers.Pass)
+	s.end()
+}
+
+// TestNetworkToTheDatabase does the same between the process and its database server, and kills that: nobody is told to be accepted
+// who isn't, and nobody waits for long.
+func TestNetworkToTheDatabase(t *testing.T) {
+	s := newStack(t)
+	for _, c := range []struct {
+		name       string
+		lasts      time.Duration
+		fail, mend func()
+	}{
+		{"cut", 10 * time.Second, s.database.Cut, s.database.Pass},
+		{"killed", 10 * time.Second, func() { s.server.Kill(t) }, func() { s.server.Restart(t) }},
+		{"silent", 20 * time.Second, s.database.Silence, s.database.Pass}, // longer than anybody waits
+		{"dripping", 10 * time.Second, func() { s.database.Slow(0, 1000) }, s.database.Pass},
+	} {
+		answers := s.outage("database "+c.name, c.lasts, 10*time.Second, c.fail, c.mend)
+		if answers[http.StatusServiceUnavailable] == 0 && c.lasts > answersWithin || answers[http.StatusOK] > crowdRate {
+			t.Errorf("%s: answered %v without a database", c.name, answers)
+		}
+		if n := answers[http.StatusAccepted]; n > 3*crowdRate { // who was committed before, and not decided any more
+			t.Errorf("%s: %d were answered 202 without a database", c.name, n)
+		}
+	}
+	// A transaction that the server waits for, and a connection of which nothing tells that it is dead.
+	s.outage("database forgotten", 0, 30*time.Second, s.database.Forget, s.database.Pass)
+	s.end()
+}
+
+// TestOutageOfTheBus kills the broker under load and leaves it away for AURA_OUTAGE (60 s): who comes is taken in until the window
+// is full, then turned away; afterwards everything goes on by itself. A minute fills a small window, ten minutes the default one.
+func TestOutageOfTheBus(t *testing.T) {
+	lasts, err := time.ParseDuration(cmp.Or(os.Getenv("AURA_OUTAGE"), "60s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	window := 10_000
+	if most := int(lasts.Seconds()) * crowdRate / 2; most < window {
+		window = most
+	}
+	s := newStack(t, "--set", fmt.Sprintf("admission.window=%d", window))
+	within := 10*time.Second + time.Duration(window)*5*time.Millisecond // who comes then stands behind the backlog
+	answers := s.outage("broker killed", lasts, within, func() { s.broker.Kill(t) }, func() { s.broker.Restart(t) })
+	if n := answers[http.StatusAccepted]; n < window/2 || n > window || answers[http.StatusTooManyRequests] == 0 || answers[http.StatusServiceUnavailable] > 0 {
+		t.Errorf("answers %v, the window has %d places", answers, window)
+	}
 	s.end()
 }

@@ -252,7 +252,7 @@ func TestEnvironmentNamesAreUnique(t *testing.T) {
 
 // What Kubernetes and the commands put there is no setting.
 func TestEnvironmentThatIsNotOurs(t *testing.T) {
-	_, err := loadText(t, "", []string{"AURA_PORT=tcp://10.0.0.1:80", "AURA_PORT_80_TCP_ADDR=10.0.0.1", "AURA_SERVICE_HOST=10.0.0.1", "AURA_SERVICE_PORT_HTTP=80", "AURA_SERVER=http://x", "AURA_TEST_AS_PROGRAM=1", "AURA_KILLS=50", "AURA_PYTHON=python3", "AURATE=1"})
+	_, err := loadText(t, "", []string{"AURA_PORT=tcp://10.0.0.1:80", "AURA_PORT_80_TCP_ADDR=10.0.0.1", "AURA_SERVICE_HOST=10.0.0.1", "AURA_SERVICE_PORT_HTTP=80", "AURA_SERVER=http://x", "AURA_TEST_AS_PROGRAM=1", "AURA_KILLS=50", "AURA_OUTAGE=10m", "AURA_PYTHON=python3", "AURATE=1"})
 	if err != nil {
 		t.Error(err)
 	}

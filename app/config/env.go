@@ -9,7 +9,7 @@ import (
 
 // notSettings are names with our prefix that mean something else: what commands and tests read, and what Kubernetes puts into
 // every container when a Service is called aura.
-var notSettings = regexp.MustCompile(`^AURA_(CONFIG|SERVER|KILLS|PYTHON|TEST_.+|SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_.+)?)$`)
+var notSettings = regexp.MustCompile(`^AURA_(CONFIG|SERVER|KILLS|OUTAGE|PYTHON|TEST_.+|SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_.+)?)$`)
 
 // environment applies what is set there. Compose files and CI pass variables on as empty, which means unset here.
 func (b *builder) environment(environ []string) {
