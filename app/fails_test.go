@@ -14,6 +14,7 @@ import (
 // TestAModelThatFailsIsHealedBySafeMode: a share of the model agent's work fails, and no restart helps. Safe mode does, since
 // it goes round the agent: that is a healing, nobody is called, and the model is back soon after the fault's end.
 func TestAModelThatFailsIsHealedBySafeMode(t *testing.T) {
+	t.Parallel()
 	for _, share := range []float64{0.6, 0.8, 1} {
 		t.Run(fmt.Sprint(share), func(t *testing.T) {
 			t.Parallel()
@@ -41,6 +42,7 @@ func TestAModelThatFailsIsHealedBySafeMode(t *testing.T) {
 // TestWhoDiesWhileNobodyWatches: the model agent dies with monitoring. Where that is back at once the loop heals as ever;
 // where it keeps dying, the supervisor restarts who died, once, and nobody waits for a loop that hears nothing.
 func TestWhoDiesWhileNobodyWatches(t *testing.T) {
+	t.Parallel()
 	for times, want := range map[int]string{1: "RESTART_AGENT of AGENT_DOWN:model", 0: ""} {
 		t.Run(fmt.Sprint(times), func(t *testing.T) {
 			t.Parallel()

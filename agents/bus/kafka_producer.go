@@ -43,6 +43,10 @@ type kafkaBatch struct {
 
 func newKafkaProducer(client sarama.Client, log *slog.Logger, joined func(context.Context) error) (*kafkaProducer, error) {
 	async, err := sarama.NewAsyncProducerFromClient(client)
+	for begun := time.Now(); errors.Is(err, sarama.ErrOffsetsLoadInProgress) && time.Since(begun) < leaderWithin; {
+		time.Sleep(100 * time.Millisecond) // a broker that has just begun reads what its coordinator keeps; nothing tells the end
+		async, err = sarama.NewAsyncProducerFromClient(client)
+	}
 	if err != nil {
 		return nil, err
 	}

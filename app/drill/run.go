@@ -13,7 +13,7 @@ import (
 )
 
 // look is how often the runner looks at the system.
-const look = 100 * time.Millisecond
+const look = 200 * time.Millisecond
 
 // Runner runs one drill on a system. Tell, if not nil, hears of each step soon after it happened.
 type Runner struct {

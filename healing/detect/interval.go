@@ -44,18 +44,30 @@ func betaFraction(x, a, b float64) float64 {
 	return h
 }
 
-// betaQuantile inverts betaCDF by bisection.
+// betaQuantile inverts betaCDF by Newton's steps, and by bisection where one leaves what is known to hold the quantile.
 func betaQuantile(p, a, b float64) float64 {
-	low, high := 0.0, 1.0
-	for range 60 {
-		mid := (low + high) / 2
-		if betaCDF(mid, a, b) < p {
-			low = mid
+	la, _ := math.Lgamma(a)
+	lb, _ := math.Lgamma(b)
+	lab, _ := math.Lgamma(a + b)
+	low, high, x := 0.0, 1.0, a/(a+b)
+	for range 100 {
+		over := betaCDF(x, a, b) - p
+		if over < 0 {
+			low = x
 		} else {
-			high = mid
+			high = x
 		}
+		density := math.Exp(lab - la - lb + (a-1)*math.Log(x) + (b-1)*math.Log1p(-x))
+		next := x - over/density
+		if !(next > low && next < high) {
+			next = (low + high) / 2
+		}
+		if math.Abs(next-x) <= 1e-14*x {
+			return next
+		}
+		x = next
 	}
-	return (low + high) / 2
+	return x
 }
 
 // UpperBound is the exact (Clopper-Pearson) one-sided upper bound, at confidence 1-alpha, of a rate with yes of n.
