@@ -101,7 +101,7 @@ func newHealer(ctx context.Context, cfg config.Config, st *store.Store, t bus.Tr
 		return nil, err
 	}
 	out.governance, err = governance.New(governance.Options{
-		Store: st, Publisher: t, Key: key, Rules: out.rules, Unhealthy: fl.unhealthy, Now: now, Log: log,
+		Store: st, Publisher: t, Key: key, Rules: out.rules, Unhealthy: fl.unhealthy, Instance: string(name), Now: now, Log: log,
 	})
 	return out, err
 }
@@ -138,7 +138,7 @@ func (h *healer) step() Step {
 		}
 		return errors.Join(h.record(ctx, h.force.Load(), found), h.calls.start(ctx))
 	}, Stop: func(ctx context.Context) error {
-		return errors.Join(h.healing.Close(ctx), h.calls.close(ctx))
+		return errors.Join(h.healing.Close(ctx), h.governance.Close(ctx), h.calls.close(ctx))
 	}}
 }
 

@@ -313,6 +313,11 @@ func testActions(t *testing.T, s *Store) {
 		as = append(as, a)
 	}
 	row = save(t, s, epoch, row, IncidentWrites{Actions: as})
+	allowed, err := s.CountActions(ctx, ActionFilter{ExecutedSince: moment(12), OrAllowed: true})
+	must(t, err)
+	executed, err := s.CountActions(ctx, ActionFilter{ExecutedSince: moment(12)})
+	must(t, err)
+	equal(t, "nothing is allowed and not executed", allowed, executed)
 	n, err := s.CountActions(ctx, ActionFilter{ExecutedSince: moment(12), ForwardOnly: true})
 	must(t, err)
 	equal(t, "budget", n, 2)

@@ -92,6 +92,8 @@ type ActionFilter struct {
 	Types                           []string
 	// ExecutedSince leaves out what was not executed, or earlier.
 	ExecutedSince time.Time
+	// OrAllowed adds those that are allowed and neither executed nor ended: they may be at any moment.
+	OrAllowed bool
 	// ForwardOnly leaves out undos.
 	ForwardOnly bool
 }

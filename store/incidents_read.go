@@ -96,7 +96,12 @@ func (f ActionFilter) where(db *gorm.DB) *gorm.DB {
 	if len(f.Types) > 0 {
 		db = db.Where("action_type IN ?", f.Types)
 	}
-	if !f.ExecutedSince.IsZero() {
+	switch {
+	case f.ExecutedSince.IsZero():
+	case f.OrAllowed:
+		db = db.Where("(executed_at >= ? OR executed_at IS NULL AND finished_at IS NULL AND agl_decision IN ?)",
+			stampOf(f.ExecutedSince), []string{AGLApproved, AGLModified})
+	default:
 		db = db.Where("executed_at >= ?", stampOf(f.ExecutedSince))
 	}
 	if f.ForwardOnly {

@@ -11,6 +11,7 @@ import (
 const (
 	LeaseMonitoring = "monitoring"
 	LeaseHealing    = "healing"
+	LeaseGovernance = "governance"
 )
 
 // Lease is the right of one holder at a time to do something. Its epoch fences whoever had it before.

@@ -126,6 +126,11 @@ func (s *Store) DecideRequest(ctx context.Context, d PolicyDecision) (PolicyDeci
 	}
 	d.Envelope = append([]byte{}, d.Envelope...)
 	return write(ctx, s, func(t *tx) (PolicyDecision, error) {
+		if d.Epoch != 0 {
+			if err := t.holds(LeaseGovernance, d.Epoch); err != nil {
+				return PolicyDecision{}, err
+			}
+		}
 		now := time.Now()
 		if d.DecidedAt.IsZero() {
 			d.DecidedAt = now

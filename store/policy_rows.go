@@ -53,6 +53,8 @@ type PolicyDecision struct {
 	// Action is what a MODIFIED verdict makes of the action's row, in the same transaction. It is not read back: the row, and
 	// Inputs, have it.
 	Action *ModifiedAction
+	// Epoch is that of governance's lease, under which rules decide; 0 for a person, who needs none. It is not read back.
+	Epoch int64
 }
 
 // ModifiedAction is an action with other parameters than were proposed.

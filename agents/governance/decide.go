@@ -10,21 +10,26 @@ import (
 	"log/slog"
 	"time"
 
+	"aura/agents"
 	"aura/healing/incident"
 	"aura/healing/policy"
 	"aura/store"
 )
 
 // decide answers a request that nobody has answered yet.
-func (a *Agent) decide(ctx context.Context, r store.PolicyRequest) error {
+func (a *Agent) decide(ctx context.Context, life agents.Life, r store.PolicyRequest) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.o.Now()
-	switch {
-	case expired(r, now):
-		return a.write(ctx, r, policy.Decision{AGL: policy.Denied, Rule: ruleExpired, Reason: "nobody decided in time", At: now}, nil)
-	case r.Status != store.RequestPending:
+	late := expired(r, now)
+	if !late && r.Status != store.RequestPending {
 		return nil // decided, or a person's
+	}
+	if leads, err := a.lead(ctx, life, now); err != nil || !leads {
+		return err
+	}
+	if late {
+		return a.write(ctx, r, policy.Decision{AGL: policy.Denied, Rule: ruleExpired, Reason: "nobody decided in time", At: now}, nil)
 	}
 	p, err := proposal(r)
 	if err != nil {
@@ -75,7 +80,7 @@ func (a *Agent) write(ctx context.Context, r store.PolicyRequest, d policy.Decis
 		return fmt.Errorf("governance: decision: %w", err)
 	}
 	row := store.PolicyDecision{
-		RequestID: r.ID, Verdict: d.AGL, Rule: d.Rule, Reason: d.Reason, By: Name, Inputs: inputs, DecidedAt: d.At,
+		RequestID: r.ID, Verdict: d.AGL, Rule: d.Rule, Reason: d.Reason, By: Name, Inputs: inputs, DecidedAt: d.At, Epoch: a.lease.Epoch,
 	}
 	if d.Modified != nil {
 		row.Action = modifiedAction(*d.Modified)
@@ -97,6 +102,11 @@ func (a *Agent) save(ctx context.Context, row store.PolicyDecision) error {
 	if refused != nil && refused.Code == store.CodeKey {
 		// The process that has the key decides it, or this one as soon as it has followed.
 		a.otherKey.Say(a.o.Log, slog.LevelWarn, "another key than this process' is in force; it decides nothing", "err", err)
+		a.yieldUntil = a.o.Now().Add(2 * leaseTTL)
+		return a.yield(ctx)
+	}
+	if refused != nil && refused.Code == store.CodeStaleEpoch {
+		a.lease = store.Lease{} // this process was stopped for long; who decides now does this too
 		return nil
 	}
 	if err != nil {
@@ -187,9 +197,9 @@ func holds(state store.State) (out []string) {
 // maxUses bounds what a day's budget is counted from; more than that is over any budget.
 const maxUses = 2000
 
-// uses are the forward actions of the last day.
+// uses are the forward actions of the last day, and those that are allowed and may be executed at any moment.
 func (a *Agent) uses(ctx context.Context, incidentID string, now time.Time) ([]policy.Use, error) {
-	rows, err := a.o.Store.Actions(ctx, store.ActionFilter{ExecutedSince: now.Add(-24 * time.Hour), ForwardOnly: true}, "", maxUses)
+	rows, err := a.o.Store.Actions(ctx, store.ActionFilter{ExecutedSince: now.Add(-24 * time.Hour), OrAllowed: true, ForwardOnly: true}, "", maxUses)
 	if err != nil {
 		return nil, err
 	}
@@ -202,6 +212,9 @@ func (a *Agent) uses(ctx context.Context, incidentID string, now time.Time) ([]p
 		u := policy.Use{
 			ActionID: row.ID, Action: row.Type, Touches: incident.Touches(row.Type, params), At: row.ExecutedAt, EndedAt: row.FinishedAt,
 			Held: row.Result != string(incident.Undone) && row.Result != string(incident.NotHeld),
+		}
+		if u.At.IsZero() {
+			u.At = row.ProposedAt
 		}
 		if row.IncidentID == incidentID && u.EndedAt.IsZero() {
 			// What its own incident has under way is what this action is a part of: it doesn't stand in its way.

@@ -3,7 +3,8 @@
 //
 // It owns the private key: nobody else can sign a decision. Requests and decisions are rows of the store; the events on
 // policy-requests and policy-decisions only announce them, and what was not heard is found once a second. One request is
-// decided at a time. What can't be evaluated, doesn't fit its digest, or comes too late is denied. Decide blocks for two
+// decided at a time, by rule in one process: under a lease that is taken when there is something to decide. People's decisions
+// need none. What can't be evaluated, doesn't fit its digest, or comes too late is denied. Decide blocks for two
 // transactions of the store and may be called by many at once.
 //
 // It imports agents, agents/bus, agents/event, healing/incident (what an action touches), healing/policy and store. Test it
@@ -37,6 +38,8 @@ const (
 	sweepLimit = 200
 	// envelopeTTL is how long a signed decision may be used.
 	envelopeTTL = time.Minute
+	// leaseTTL is how long others decide nothing after one has; another process goes on after it.
+	leaseTTL = 5 * time.Second
 	// undoTTL is longer: an undo must not fail because it waited.
 	undoTTL = policy.MaxTTL
 )
@@ -61,15 +64,22 @@ type Options struct {
 	Rules func() Rules
 	// Unhealthy is the share of agents that are not healthy, 0 to 1; nil for unknown (0).
 	Unhealthy func() float64
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Instance names this process: its agent sweeps at its own beats.
+	Instance string
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Agent is the governance agent of one process.
 type Agent struct {
-	o       Options
-	mu      sync.Mutex    // one decision at a time: budgets count what was allowed before
-	unheard complaint.Log // what the bus would not take
+	o     Options
+	mu    sync.Mutex  // one decision at a time: budgets count what was allowed before
+	lease store.Lease // as last taken here
+	life  int64       // that took it
+	taken time.Time   // when
+	// yieldUntil is until when the lease is left to a process that has the key.
+	yieldUntil time.Time
+	unheard    complaint.Log // what the bus would not take
 	// otherKey is said where decisions are not ours to sign.
 	otherKey complaint.Log
 }
@@ -90,7 +100,7 @@ func New(o Options) (*Agent, error) {
 func (a *Agent) UseKey(key ed25519.PrivateKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.o.Key = key
+	a.o.Key, a.yieldUntil = key, time.Time{}
 }
 
 // Spec describes the agent to the supervisor.
@@ -99,9 +109,9 @@ func (a *Agent) Spec() agents.Spec {
 		Name: Name,
 		Inputs: []agents.Input{
 			{Topic: event.PolicyRequests, Everywhere: true},
-			{Topic: event.Metrics, Everywhere: true, Filter: (&ticker{}).filter},
+			{Topic: event.Metrics, Everywhere: true, Filter: (&ticker{instance: a.o.Instance}).filter},
 		},
-		NewHandler: func(agents.Life) agents.Handler { return &handler{a} },
+		NewHandler: func(l agents.Life) agents.Handler { return &handler{a, l} },
 		Restart:    agents.RestartAuto,
 		GiveUp:     func(context.Context, *bus.Message, error) error { return nil }, // the row is swept
 	}
@@ -109,8 +119,9 @@ func (a *Agent) Spec() agents.Spec {
 
 // ticker passes one of the agent's own beats a sweep.
 type ticker struct {
-	mu   sync.Mutex
-	next time.Time
+	instance string
+	mu       sync.Mutex
+	next     time.Time
 }
 
 func (t *ticker) filter(now time.Time, _ int, batch []*bus.Message) []*bus.Message {
@@ -120,7 +131,7 @@ func (t *ticker) filter(now time.Time, _ int, batch []*bus.Message) []*bus.Messa
 		return nil
 	}
 	for i := len(batch) - 1; i >= 0; i-- {
-		if m, ok := batch[i].Event.(*event.AgentMetrics); ok && m.Agent == Name {
+		if m, ok := batch[i].Event.(*event.AgentMetrics); ok && m.Agent == Name && m.Instance == t.instance {
 			t.next = now.Add(sweepEvery)
 			return batch[i : i+1]
 		}
@@ -128,16 +139,19 @@ func (t *ticker) filter(now time.Time, _ int, batch []*bus.Message) []*bus.Messa
 	return nil
 }
 
-type handler struct{ agent *Agent }
+type handler struct {
+	agent *Agent
+	life  agents.Life
+}
 
 // Handle implements agents.Handler.
 func (h *handler) Handle(ctx context.Context, m *bus.Message, _ *agents.Outbox) error {
 	var err error
 	switch e := m.Event.(type) {
 	case *event.PolicyRequest:
-		err = h.agent.announced(ctx, e.RequestID)
+		err = h.agent.announced(ctx, h.life, e.RequestID)
 	case *event.AgentMetrics:
-		err = h.agent.sweep(ctx)
+		err = h.agent.sweep(ctx, h.life)
 	}
 	if err != nil {
 		return errors.Join(agents.ErrNotReady, err)
@@ -146,7 +160,7 @@ func (h *handler) Handle(ctx context.Context, m *bus.Message, _ *agents.Outbox) 
 }
 
 // announced decides one request now.
-func (a *Agent) announced(ctx context.Context, id string) error {
+func (a *Agent) announced(ctx context.Context, life agents.Life, id string) error {
 	r, err := a.o.Store.Request(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // announced by nobody who may
@@ -154,21 +168,57 @@ func (a *Agent) announced(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return a.decide(ctx, r)
+	return a.decide(ctx, life, r)
 }
 
 // sweep decides what was not announced, and denies what nobody answered.
-func (a *Agent) sweep(ctx context.Context) error {
+func (a *Agent) sweep(ctx context.Context, life agents.Life) error {
 	rows, err := a.o.Store.PendingRequests(ctx, sweepLimit)
 	if err != nil {
 		return err
 	}
 	for _, r := range rows {
-		if err := a.decide(ctx, r); err != nil {
+		if err := a.decide(ctx, life, r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lead takes the lease, or keeps it; false where another process decides now. The lock is held.
+func (a *Agent) lead(ctx context.Context, life agents.Life, now time.Time) (bool, error) {
+	if a.lease.Epoch != 0 && a.life == life.Incarnation && now.Sub(a.taken).Abs() < leaseTTL/2 {
+		return true, nil
+	}
+	if now.Before(a.yieldUntil) {
+		return false, nil
+	}
+	l, err := a.o.Store.AcquireLease(ctx, store.LeaseGovernance, life.Holder(), life.Incarnation, leaseTTL)
+	var held *store.Refused
+	if errors.As(err, &held) && held.Code == store.CodeLeaseHeld {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	a.lease, a.life, a.taken = l, life.Incarnation, now
+	return true, nil
+}
+
+// Close gives the lease back, so that another process decides at once. Call it after the supervisor has stopped.
+func (a *Agent) Close(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.yield(ctx)
+}
+
+func (a *Agent) yield(ctx context.Context) error {
+	l := a.lease
+	a.lease = store.Lease{}
+	if l.Epoch == 0 {
+		return nil
+	}
+	return a.o.Store.ReleaseLease(ctx, l)
 }
 
 func (a *Agent) announce(ctx context.Context, d store.PolicyDecision) {

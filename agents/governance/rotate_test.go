@@ -26,6 +26,9 @@ func TestAnotherKeyIsInForce(t *testing.T) {
 		if now, err := h.store.Request(h.t.Context(), r.ID); err != nil || now.Status != store.RequestPending || len(h.told) != 0 {
 			h.t.Fatalf("%+v, %v, announced %d: it decided with a key that is not in force", now, err, len(h.told))
 		}
+		if l, err := h.store.LeaseOf(h.t.Context(), store.LeaseGovernance); err != nil || l.Epoch != 1 || !l.Free {
+			h.t.Errorf("it keeps those who have the key from deciding: %+v, %v", l, err)
+		}
 		h.agent.UseKey(key)
 		h.beat()
 		if err := h.allows(h.verdict(r), r.ActionID, policy.Forward, safe); err != nil { // allows believes in the agent's present key
