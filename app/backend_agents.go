@@ -102,7 +102,7 @@ func (b *agentsBackend) Restart(ctx context.Context, name string, by api.Change)
 	}
 	least := h.Incarnation + 1
 	v, err := b.store.Set(ctx, store.Change{
-		Setting: store.AgentSetting(name, h.Instance), Value: strconv.FormatInt(least, 10), By: by.By, Reason: by.Reason, Person: true,
+		Setting: store.AgentSetting(name, b.fleet.named(h.Instance)), Value: strconv.FormatInt(least, 10), By: by.By, Reason: by.Reason, Person: true,
 	})
 	if err != nil {
 		return api.Agent{}, refusal(err)

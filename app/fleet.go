@@ -253,7 +253,15 @@ func (f *fleet) Restart(ctx context.Context, p store.ActionProof, agent, instanc
 	if err != nil {
 		return store.Effect{}, err
 	}
-	return f.store.BumpAgentByAction(ctx, p, agent, of, least, reason)
+	return f.store.BumpAgentByAction(ctx, p, agent, f.named(of), least, reason)
+}
+
+// named is an instance as settings name it: not at all where there can be one process only.
+func (f *fleet) named(instance string) string {
+	if !f.shared {
+		return ""
+	}
+	return instance
 }
 
 // livesEvery is how often other processes are asked for what they are to follow.
@@ -262,7 +270,7 @@ const livesEvery = 100 * time.Millisecond
 // ensure returns when an instance of an agent is in a life that is new enough: one of this process is started, for another
 // process' it waits while ctx lives. *healing.Refused where it can't be.
 func (f *fleet) ensure(ctx context.Context, agent, instance string, least int64, reason string) error {
-	if instance == f.instance || instance == "" { // of a wish from before there were several
+	if instance == f.instance || instance == "" {
 		return f.renew(ctx, agent, least, reason)
 	}
 	for {

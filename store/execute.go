@@ -43,13 +43,18 @@ type Effect struct {
 	Repeated bool `json:"-"`
 }
 
-// AgentSetting is the setting that holds the least incarnation that an instance of an agent must be in.
-func AgentSetting(agent, instance string) string { return agentPrefix + agent + "/" + instance }
+// AgentSetting is the setting that holds the least incarnation that an instance of an agent must be in; without an instance that
+// of the only process there is.
+func AgentSetting(agent, instance string) string {
+	if instance == "" {
+		return agentPrefix + agent
+	}
+	return agentPrefix + agent + "/" + instance
+}
 
 const agentPrefix = "agent."
 
-// AgentOf is the agent, and the instance of it, whose least incarnation a setting holds. Before there were several, the setting
-// named none.
+// AgentOf is the agent, and the instance of it (see AgentSetting), whose least incarnation a setting holds.
 func AgentOf(setting string) (agent, instance string, is bool) {
 	name, is := strings.CutPrefix(setting, agentPrefix)
 	agent, instance, _ = strings.Cut(name, "/")
@@ -77,8 +82,8 @@ func (s *Store) SetReferenceByAction(ctx context.Context, p ActionProof, id, rea
 
 // BumpAgentByAction raises the least incarnation of an agent's instance to least, or leaves a higher one. *Refused as SetModeByAction.
 func (s *Store) BumpAgentByAction(ctx context.Context, p ActionProof, agent, instance string, least int64, reason string) (Effect, error) {
-	if agent == "" || instance == "" || least <= 0 {
-		return Effect{}, refuse(CodeInvalid, "an agent's least incarnation needs agent, instance and a positive number")
+	if agent == "" || least <= 0 {
+		return Effect{}, refuse(CodeInvalid, "an agent's least incarnation needs a name and a positive number")
 	}
 	return s.act(ctx, p, func(t *tx, at time.Time) (Effect, error) {
 		row, err := t.setting(AgentSetting(agent, instance))
