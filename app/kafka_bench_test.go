@@ -436,6 +436,9 @@ func benchStreams(b *testing.B, broker *kafkatest.Broker, partitions int, settin
 	cmd := exec.CommandContext(b.Context(), "java", append(args, settings...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // the signal comes when the thread that started the process ends
+	defer runtime.UnlockOSThread()
 	b.ResetTimer()
 	cpu := broker.CPU(b)
 	if err := cmd.Run(); err != nil {
@@ -466,7 +469,7 @@ func benchKafkaDatabase(b *testing.B, broker *kafkatest.Broker, partitions int) 
 	before := broker.CPU(b)
 	code := cli.Main(b.Context(), []string{
 		"bench", "--bus", kafkaBus, "--brokers", broker.Addr(), "--db", server.Database(b), "--set", fmt.Sprintf("kafka.partitions=%d", partitions),
-		"--clients", "1000", "--duration", length, "-o", "json",
+		"--clients", "2000", "--duration", length, "-o", "json",
 	}, strings.NewReader(""), &out, &errs, cli.Commands{Bench: Bench})
 	var report benchReport
 	if err := json.Unmarshal(out.Bytes(), &report); code != 0 || err != nil {
