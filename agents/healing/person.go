@@ -12,8 +12,11 @@ import (
 // ErrIdle: no life of the agent holds incidents in this process now.
 var ErrIdle = errors.New("healing: no life of the agent is at work here")
 
+// ErrElsewhere: another process' agent holds the lease, and the incidents.
+var ErrElsewhere = errors.New("healing: another process heals")
+
 // Tell hands an incident what a person wants of it: incident.EvRetry, EvEscalate or EvClose. It returns when that is
-// saved, with who and why in the audit. Errors: ErrIdle; *Refused where it doesn't fit the incident as it is, and nothing
+// saved, with who and why in the audit. Errors: ErrIdle, ErrElsewhere; *Refused where it doesn't fit the incident as it is, and nothing
 // has changed; what the store says.
 func (a *Agent) Tell(ctx context.Context, id string, want incident.EventType, by, reason string) error {
 	if err := a.mu.take(ctx); err != nil {
@@ -21,6 +24,9 @@ func (a *Agent) Tell(ctx context.Context, id string, want incident.EventType, by
 	}
 	c := a.core
 	a.mu.Unlock()
+	if a.standby.Load() {
+		return ErrElsewhere
+	}
 	if c == nil || c.lost.Load() || c.ctx.Err() != nil {
 		return ErrIdle
 	}

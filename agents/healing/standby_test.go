@@ -2,6 +2,7 @@ package healing
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -175,6 +176,9 @@ func TestAStandbyHeals(t *testing.T) {
 				w.passAll(2*time.Second, peers)
 				if !peers[0].agent.Governs() || peers[1].agent.Governs() {
 					w.t.Fatal("not the first of two heals")
+				}
+				if err := peers[1].agent.Tell(w.t.Context(), "i", incident.EvRetry, "ann", "now"); !errors.Is(err, ErrElsewhere) {
+					w.t.Errorf("a standby is told something: %v", err)
 				}
 				within := end(peers[0])
 				w.breakModel(true)
