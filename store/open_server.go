@@ -23,12 +23,12 @@ import (
 const leastServer = 15
 
 // serverLimits are settings of our sessions that the URL doesn't have. A transaction holds a lock that others wait for,
-// so it ends soon if this process stops in the middle of it.
+// so it ends soon if this process stops in the middle of it: all decisions of the deployment wait meanwhile.
 var serverLimits = map[string]string{
 	"application_name":                    "aura",
 	"statement_timeout":                   "10s",
 	"lock_timeout":                        "8s",
-	"idle_in_transaction_session_timeout": "10s",
+	"idle_in_transaction_session_timeout": "2s",
 }
 
 const (
