@@ -138,6 +138,7 @@ func (p *process) spent(t *testing.T) time.Duration {
 func (s *stack) end() {
 	t := s.t
 	t.Helper()
+	defer func() { t.Logf("incidents: %s", s.incidents()) }()
 	until(t, time.Minute, "the end of each incident", func() string {
 		open, err := openIncidents(s.db)
 		if err != nil {
@@ -145,7 +146,6 @@ func (s *stack) end() {
 		}
 		return open
 	})
-	t.Logf("incidents: %s", s.incidents())
 	s.leave()
 	resent := s.crowd.again(t)
 	if kinds := nothingWasDone(t, s.p, s.db); !slices.Contains(kinds, "BUS_DOWN") {

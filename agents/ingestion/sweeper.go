@@ -233,7 +233,7 @@ func (s *Sweeper) settle(ctx context.Context, events []*event.RawEvent) ([]*even
 	return left, nil
 }
 
-// notHeld drops those that a mailbox still holds and sets when each is looked at next.
+// notHeld drops those that the bus still holds, or may hold where that can't be seen, and sets when each is looked at next.
 func (s *Sweeper) notHeld(now time.Time, events []*event.RawEvent) []*event.RawEvent {
 	keys := make(map[string]bool, len(events))
 	for _, e := range events {
@@ -242,7 +242,10 @@ func (s *Sweeper) notHeld(now time.Time, events []*event.RawEvent) []*event.RawE
 	held, ok := s.Holder.Holds(keys, event.RawEvents, event.FeaturesTopic, event.Predictions, event.FeaturesTopic)
 	lost := events[:0:0]
 	for _, e := range events {
-		isHeld := ok && held[e.ApplicationID]
+		isHeld := held[e.ApplicationID]
+		if !ok { // behind a backlog, more of the same would only make it longer
+			isHeld = s.Intake.Window.inLine(now, e.ID, s.Intake.SweepAfter)
+		}
 		s.Intake.Window.postpone(now, !isHeld, s.MaxDelay, e.ID)
 		if !isHeld {
 			lost = append(lost, e)

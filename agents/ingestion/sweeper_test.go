@@ -181,6 +181,42 @@ func TestSweepGoesByAgeWhereTheBusCantBeSeen(t *testing.T) {
 	want(t, "blind", r.take(), "a")
 }
 
+// TestALongLineIsNotMadeLonger: where nobody can look into the bus, what waits behind others that are being decided isn't published
+// again; what is missing once later ones are decided is, and all of it once nothing moves.
+func TestALongLineIsNotMadeLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &road{blind: true}
+		s := sweeper(&backlog{}, r)
+		defer func() { _ = s.Intake.Close() }()
+		sweep := func() []string {
+			if err := s.Sweep(t.Context(), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			got := r.take()
+			slices.Sort(got)
+			return got
+		}
+		decide := func(id string) { s.Intake.Window.Decided(&event.Decision{Subject: event.Subject{ID: id}}) }
+		for _, id := range []string{"a", "b", "c", "d"} {
+			s.put(id, time.Now(), true)
+		}
+		time.Sleep(6 * time.Second)
+		decide("a")
+		want(t, "b, c and d stand behind a", sweep())
+		time.Sleep(time.Second)
+		s.put("late", time.Now(), true)
+		time.Sleep(4 * time.Second)
+		decide("b")
+		want(t, "the line moves", sweep())
+		time.Sleep(5 * time.Second)
+		decide("late")
+		want(t, "c and d are missing in it", sweep(), "c", "d")
+		decide("c")
+		time.Sleep(10 * time.Second)
+		want(t, "nothing moves", sweep(), "d")
+	})
+}
+
 func TestWhatWasNeverPublishedIsPublishedAtOnce(t *testing.T) {
 	r := &road{err: bus.ErrFull}
 	s := sweeper(&backlog{}, r)

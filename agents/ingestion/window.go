@@ -18,6 +18,8 @@ type Window struct {
 	shut     bool              // intake gets no place any more
 	entries  map[string]*entry // by our id
 	freed    chan struct{}     // closed and renewed when room appears
+	reached  time.Time         // the latest publication of any application that is decided since
+	moved    time.Time         // when one was last decided
 	counts   *latencyCounter   // nil counts nothing
 }
 
@@ -30,8 +32,9 @@ type entry struct {
 	// adds then.
 	sweepAt time.Time
 	delay   time.Duration
-	// unpublished is set while no publication of it has succeeded.
+	// unpublished is set while no publication of it has succeeded; sent is when one last did.
 	unpublished bool
+	sent        time.Time
 	// overtime is set once it has been counted as slow while in flight.
 	overtime bool
 	// counted is set once its decision is written and counted, though not heard of here yet.
@@ -164,9 +167,10 @@ func (w *Window) holds(id string) bool {
 func (w *Window) published(ids ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	now := time.Now()
 	for _, id := range ids {
 		if x := w.entries[id]; x != nil {
-			x.unpublished = false
+			x.unpublished, x.sent = false, now
 		}
 	}
 }
@@ -183,14 +187,27 @@ func (w *Window) Decided(decisions ...*event.Decision) {
 		}
 		delete(w.entries, d.ID)
 		any = true
+		if x.sent.After(w.reached) {
+			w.reached = x.sent
+		}
 		w.counts.decided(d, x.overtime)
 		for _, c := range x.waiters {
 			c <- d
 		}
 	}
 	if any {
+		w.moved = time.Now()
 		w.wake()
 	}
+}
+
+// inLine reports whether an application may still stand in the line of what was published, where nobody can look into it: there is
+// progress, and nothing that was published much later is decided. Lines are not quite in step, and not all are equally long.
+func (w *Window) inLine(now time.Time, id string, slack time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x := w.entries[id]
+	return x != nil && !x.sent.IsZero() && now.Sub(w.moved) < slack && w.reached.Sub(x.sent) < slack
 }
 
 // Undecided counts the applications in the window.
