@@ -236,8 +236,8 @@ func TestWhatQueuesBehindABacklog(t *testing.T) {
 		want    time.Duration // until the breach is confirmed, 0 for never
 	}{
 		"it becomes less": {func(d time.Duration) int64 { return max(0, 800-int64(d/(10*time.Millisecond))) }, 0},
-		"in steps":        {func(d time.Duration) int64 { return max(0, 800-200*int64(d/(2*time.Second))) }, 0},
-		"it stays":        {func(time.Duration) int64 { return 85 }, 7 * time.Second},
+		"in steps":        {func(d time.Duration) int64 { return max(0, 800-200*int64(d/(4*time.Second))) }, 0},
+		"it stays":        {func(time.Duration) int64 { return 85 }, 14 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t, 25, 12_000)

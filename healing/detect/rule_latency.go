@@ -40,7 +40,7 @@ type latencyState struct {
 // the gauge alone is left out for no longer than gaugeTime.
 const (
 	gaugeTime = 10 * time.Second
-	stuckTime = 3 * time.Second
+	stuckTime = 10 * time.Second
 	drainTime = time.Minute
 )
 
