@@ -161,15 +161,15 @@ func (r *ranking) gone(s Signal) (of, reason string) {
 }
 
 // handover is how long after a process is lost, or back, the others may need to take over its part: groups wait for a member
-// that was killed until its session ends.
-const handover = time.Minute
+// that was killed until its session ends (10 s), and share out what there is.
+const handover = 30 * time.Second
 
 // moved finds a process whose end, or return, lies so little before a breach that the others are at taking over its part, or
-// giving it back.
+// giving it back. What it ran has to be on the applications' way.
 func (r *ranking) moved(breach Signal) (of, reason string) {
 	for _, s := range r.all {
 		instance, is := ProcessOf(s.Target)
-		if s.Kind != AgentDown || !is {
+		if s.Kind != AgentDown || !is || !r.onPath(s) {
 			continue
 		}
 		at := began(s)
@@ -185,6 +185,11 @@ func (r *ranking) moved(breach Signal) (of, reason string) {
 		return s.Fingerprint(), "process " + instance + " is just back"
 	}
 	return "", ""
+}
+
+// onPath reports whether a process ran an agent that applications pass.
+func (r *ranking) onPath(process Signal) bool {
+	return slices.ContainsFunc(process.texts("agents"), func(agent string) bool { return slices.Contains(r.scene.Path, agent) })
 }
 
 // latency looks for an agent on the path that is down or just back, and was down before the breach began: one that dies

@@ -172,7 +172,11 @@ func TestOneReplicaFails(t *testing.T) {
 // TestTakingOverIsLate: decisions that are late while the others take over from a lost process are its consequence, for a while.
 func TestTakingOverIsLate(t *testing.T) {
 	lost := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
-	process := Signal{Kind: AgentDown, Target: TargetProcess("p2"), State: Confirmed, Onset: lost, Since: lost.Add(5 * time.Second), Evidence: map[string]any{"instance": "p2"}}
+	process := Signal{Kind: AgentDown, Target: TargetProcess("p2"), State: Confirmed, Onset: lost, Since: lost.Add(5 * time.Second), Evidence: map[string]any{"instance": "p2", "agents": []string{"decision", "model"}}}
+	watched := process
+	watched.Evidence = map[string]any{"instance": "p2", "agents": []string{"healing", "monitoring"}}
+	stored := process
+	stored.Evidence = map[string]any{"instance": "p2", "agents": []any{"decision", "model"}}
 	back := process
 	back.State, back.Onset, back.Recovered = Healthy, time.Time{}, lost
 	for name, test := range map[string]struct {
@@ -182,6 +186,8 @@ func TestTakingOverIsLate(t *testing.T) {
 		of      bool
 	}{
 		"at once":              {process, 2 * time.Second, 6 * time.Second, true},
+		"it ran nothing there": {watched, 2 * time.Second, 6 * time.Second, false},
+		"as it is read back":   {stored, 2 * time.Second, 6 * time.Second, true},
 		"before":               {process, -10 * time.Second, 6 * time.Second, false},
 		"it lasts":             {process, 2 * time.Second, 2 * time.Minute, false},
 		"long after":           {process, 5 * time.Minute, 5 * time.Minute, false},

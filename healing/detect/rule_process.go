@@ -101,10 +101,11 @@ func (m *Monitor) processSignals(now time.Time) (signals []Signal) {
 			Value: now.Sub(p.Lost).Seconds(), Threshold: m.config.Agent.Gone.Seconds(),
 			Evidence: map[string]any{"instance": instance, "last_beat": p.Lost},
 		}
+		ran, alone := m.ran(now, instance)
+		s.Evidence["agents"] = ran
 		if p.State.Active() {
 			s.Onset = p.Lost
-			ran, alone := m.ran(now, instance)
-			s.Evidence["cause"], s.Evidence["agents"], s.Evidence["not_elsewhere"] = AgentGone, ran, alone
+			s.Evidence["cause"], s.Evidence["not_elsewhere"] = AgentGone, alone
 		} else {
 			s.Value = 0
 		}

@@ -134,6 +134,21 @@ func (s Signal) text(name string) string {
 	return text
 }
 
+// texts is a list of the evidence, in this process or read back.
+func (s Signal) texts(name string) []string {
+	if list, ok := s.Evidence[name].([]string); ok {
+		return list
+	}
+	read, _ := s.Evidence[name].([]any)
+	list := make([]string, 0, len(read))
+	for _, v := range read {
+		if text, ok := v.(string); ok {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
 // number is one of the evidence, in this process or read back.
 func (s Signal) number(name string) float64 {
 	switch v := s.Evidence[name].(type) {
