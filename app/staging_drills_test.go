@@ -34,9 +34,18 @@ func (e ended) clean() bool { return e.Outcome == drill.Healed && e.First != "" 
 func TestStagingDrills(t *testing.T) {
 	broker, server := kafkatest.Start(t), pgtest.Start(t)
 	address, registry := server.Database(t), mlflowtest.Start(t).URL
-	small := drilled(t, "memory, SQLite")
-	large := drilled(t, "Kafka, PostgreSQL, MLflow", "--bus", "kafka", "--brokers", broker.Addr(), "--db", address, "--mlflow", registry,
-		"--set", "kafka.partitions=3") // of 13 topics for each drill, which the broker makes and removes beside the work
+	var small, large map[string]ended
+	t.Run("Stacks", func(t *testing.T) { // both at once: a drill mostly waits
+		t.Run("Small", func(t *testing.T) {
+			t.Parallel()
+			small = drilled(t, "memory, SQLite")
+		})
+		t.Run("Large", func(t *testing.T) {
+			t.Parallel()
+			large = drilled(t, "Kafka, PostgreSQL, MLflow", "--bus", "kafka", "--brokers", broker.Addr(), "--db", address, "--mlflow", registry,
+				"--set", "kafka.partitions=3") // of 13 topics for each drill, which the broker makes and removes beside the work
+		})
+	})
 	for _, name := range drill.Names {
 		if small[name] != large[name] || !small[name].clean() {
 			t.Errorf("%s: %+v in memory and on SQLite, %+v on Kafka, PostgreSQL and MLflow", name, small[name], large[name])
