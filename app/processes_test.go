@@ -364,13 +364,13 @@ func healedByAnother(t *testing.T, d *deployment) {
 	}
 
 	// Replaced.
-	opened := d.count("SELECT COUNT(*) FROM incidents")
+	before = d.count(executed)
 	for _, name := range []string{"work-0", "work-1", "edge-0", "loop-0", "loop-1"} {
 		d.replaced(name)
 	}
 	d.runs["loop-0"].well(t)
-	if n := d.count("SELECT COUNT(*) FROM incidents") - opened; n != 0 {
-		t.Errorf("%d incidents of a replacement", n)
+	if n := d.count(executed) - before; n != 0 {
+		t.Errorf("%d actions for a replacement", n)
 	}
 	d.stop("edge-0", "work-0", "work-1", "loop-0", "loop-1")
 	checkBook(t, d.dir("edge-0"), newBook())

@@ -174,6 +174,11 @@ func (k *Kafka) Joined(ctx context.Context) error {
 		if err := g.await(ctx); err != nil {
 			return err
 		}
+		for _, topic := range g.topics() { // who publishes to a partition without a leader waits
+			if err := k.led(topic); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

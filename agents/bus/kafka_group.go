@@ -77,6 +77,13 @@ func (g *kafkaGroup) subscription() (context.Context, []string) {
 	return ctx, slices.Sorted(maps.Keys(g.lanes))
 }
 
+// topics are those that the group reads.
+func (g *kafkaGroup) topics() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Sorted(maps.Keys(g.lanes))
+}
+
 func (g *kafkaGroup) lane(topic string, partition int32) *kafkaLane {
 	g.mu.Lock()
 	defer g.mu.Unlock()
