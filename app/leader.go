@@ -50,7 +50,8 @@ type leader struct {
 	asked time.Time // when the store last answered
 }
 
-// leaders makes the leaders of a process, and gives their leases back at its end.
+// leaders makes the leaders of a process, keeps what they hold for as long as it runs, however seldom it is used, and gives it
+// back at the end.
 type leaders struct {
 	leases leases
 	holder instance
@@ -85,18 +86,29 @@ func (l *leaders) elect(work string) *leader {
 	return made
 }
 
-// step gives at the end what is held to the other processes.
+// step keeps the leases. Those that lapsed between two uses would go to and fro, and each change of hands is an audit record.
 func (l *leaders) step() Step {
 	if l == nil {
 		return Step{}
 	}
-	return Step{Name: "leases", Stop: func(ctx context.Context) error {
-		var errs []error
-		for _, made := range l.made {
-			errs = append(errs, made.release(ctx))
-		}
-		return errors.Join(errs...)
-	}}
+	step := loop("leases", every(leadTTL/3, l.keep))
+	stop := step.Stop
+	step.Stop = func(ctx context.Context) error { return errors.Join(stop(ctx), l.release(ctx)) }
+	return step
+}
+
+func (l *leaders) keep(ctx context.Context) {
+	for _, made := range l.made {
+		made.leads(ctx)
+	}
+}
+
+func (l *leaders) release(ctx context.Context) error {
+	var errs []error
+	for _, made := range l.made {
+		errs = append(errs, made.release(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // leads reports whether this process is to do the work now. It asks the store at most three times in the life of a lease; where

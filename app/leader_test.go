@@ -103,3 +103,41 @@ func TestOneLeads(t *testing.T) {
 		want(process("a", 2), true, "the next life takes over at once")
 	})
 }
+
+// TestWhatIsSeldomDoneStaysInOneProcess: a lease doesn't lapse between two uses, and goes over at an orderly end.
+func TestWhatIsSeldomDoneStaysInOneProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &lessor{}
+		begin := func(name instance) (purges func(context.Context) bool, stop func()) {
+			l := &leaders{leases: db, holder: name, life: 1, log: slog.New(slog.DiscardHandler)}
+			purges = l.of(leadPurge)
+			step := l.step()
+			if err := step.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return purges, func() {
+				if err := step.Stop(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		first, endFirst := begin("a")
+		time.Sleep(leadTTL / 2)
+		second, endSecond := begin("b")
+		for range 10 {
+			time.Sleep(time.Minute)
+			if !first(t.Context()) || second(t.Context()) {
+				t.Error("it went to the other process")
+			}
+		}
+		if db.lease.Epoch != 1 {
+			t.Errorf("the lease changed hands %d times", db.lease.Epoch-1)
+		}
+		endFirst()
+		time.Sleep(leadTTL)
+		if !second(t.Context()) {
+			t.Error("nobody does it after an orderly end")
+		}
+		endSecond()
+	})
+}

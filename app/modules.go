@@ -127,10 +127,10 @@ type parts struct {
 // everything is the one list of what runs, in the order of its start; it is stopped in reverse, so that what is
 // accepted is decided before the agents stop, and written before the store closes.
 func everything(cfg config.Config, log *slog.Logger, p parts) []Step {
-	drain, left := p.drain(cfg, log)
 	health, lives, stopped := p.Fleet.steps()
-	var listener, outcomes, sweeper Step // of what this process takes in
+	var listener, outcomes, sweeper, drain, left Step // of what this process takes in
 	if selected(cfg, ingestion.Name) {
+		drain, left = p.drain(cfg, log)
 		listener, outcomes, sweeper = loop("decision listener", p.listen(log)), loop("outcomes", p.announceOutcomes(log)), loop("sweeper", p.Sweeper.Run)
 	}
 	return slices.DeleteFunc([]Step{

@@ -203,8 +203,12 @@ func (h *holders) Holds(keys map[string]bool, upstreamFirst ...event.Topic) (map
 }
 
 func newSweeper(cfg config.Config, in *ingestion.Intake, s *store.Store, h *holders, lead *leaders, log *slog.Logger) *ingestion.Sweeper {
+	var leads func(context.Context) bool
+	if selected(cfg, ingestion.Name) { // else it never runs
+		leads = lead.of(leadOrphans)
+	}
 	return ingestion.NewSweeper(ingestion.SweeperOptions{
-		Intake: in, Backlog: s, Holder: h, Leads: lead.of(leadOrphans), MaxDelay: cfg.Sweep.MaxAge, Tick: sweepTick, Log: log.With("component", "sweeper"),
+		Intake: in, Backlog: s, Holder: h, Leads: leads, MaxDelay: cfg.Sweep.MaxAge, Tick: sweepTick, Log: log.With("component", "sweeper"),
 	})
 }
 

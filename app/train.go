@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"aura/agents/reference"
@@ -58,13 +57,6 @@ func (f *firstModel) ensure(ctx context.Context) error {
 	if there, err := f.wait(ctx); there || err != nil {
 		return err
 	}
-	if f.leads == nil {
-		return f.train(ctx)
-	}
-	var renewing sync.WaitGroup
-	renewing.Go(func() { every(leadTTL/3, func(ctx context.Context) { f.leads(ctx) })(ctx) })
-	defer renewing.Wait()
-	defer cancel()
 	if there, err := f.there(ctx); there || err != nil { // it may have come just before
 		return err
 	}
