@@ -24,60 +24,38 @@ import (
 
 // agentsBackend answers for the agents of this process, and for what those of others have saved of theirs.
 type agentsBackend struct {
-	supervisor *agents.Supervisor
-	store      *store.Store
-	instance   instance
-	shared     bool // there may be others
-	fleet      *fleet
-	announce   announcer
+	store    *store.Store
+	fleet    *fleet
+	announce announcer
 }
-
-const (
-	// silentAfter is how old what an agent saved may be; it saves each second.
-	silentAfter = 5 * time.Second
-	// forgottenAfter is when an instance that saves nothing any more is listed no longer.
-	forgottenAfter = 10 * time.Minute
-)
 
 // Agents implements api.Agents: first those of this process, then the others by name and instance.
 func (b *agentsBackend) Agents(ctx context.Context) ([]api.Agent, error) {
-	statuses := b.supervisor.Statuses()
+	statuses := b.fleet.supervisor().Statuses()
 	out := make([]api.Agent, len(statuses))
 	for i, s := range statuses {
 		out[i] = agentOf(s)
 	}
-	if !b.shared {
-		return out, nil
-	}
-	saved, err := b.store.Health(ctx)
+	others, err := b.fleet.others(ctx)
 	if err != nil {
 		return out, refusal(err)
 	}
-	for _, h := range saved {
-		if h.Instance == string(b.instance) {
-			continue
-		}
-		if a, known := elsewhere(h, now()); known {
-			out = append(out, a)
-		}
+	for _, h := range others {
+		out = append(out, elsewhere(h))
 	}
 	return out, nil
 }
 
-// elsewhere tells of an agent of another process; false once it is stopped or forgotten.
-func elsewhere(h store.AgentHealth, at time.Time) (api.Agent, bool) {
-	age := at.Sub(h.BeatAt)
-	if h.State == string(agents.Stopped) || age > forgottenAfter {
-		return api.Agent{}, false
-	}
+// elsewhere tells of an agent of another process.
+func elsewhere(h store.AgentHealth) api.Agent {
 	out := api.Agent{
 		Name: h.Agent, Instance: h.Instance, Elsewhere: true, State: h.State, Incarnation: h.Incarnation, Cause: h.Cause,
 		Handled: h.Watermark, Queue: h.Queue, LastBeat: h.BeatAt, Topics: topicsOf[h.Agent],
 	}
-	if age > silentAfter {
+	if silent(h) {
 		out.State = "SILENT"
 	}
-	return out, true
+	return out
 }
 
 // restartWithin bounds how long a person waits for the next life of an agent of another process.
@@ -87,8 +65,8 @@ const restartWithin = 10 * time.Second
 // process that has the agent follows it. Of several instances it is the one here, or else the worst.
 func (b *agentsBackend) Restart(ctx context.Context, name string, by api.Change) (api.Agent, error) {
 	instance := ""
-	if slices.ContainsFunc(b.supervisor.Statuses(), func(s agents.Status) bool { return s.Agent == name }) {
-		instance = string(b.instance)
+	if slices.ContainsFunc(b.fleet.supervisor().Statuses(), func(s agents.Status) bool { return s.Agent == name }) {
+		instance = b.fleet.instance
 	}
 	h, err := b.fleet.find(ctx, name, instance)
 	var unknown *healing.Refused

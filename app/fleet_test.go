@@ -188,6 +188,17 @@ func TestTheFleetIsSeenWhole(t *testing.T) {
 		if _, _, err := f.Incarnation(ctx, model.Name, "c"); !errors.As(err, &refused) {
 			t.Errorf("an instance whose process is silent: %v", err)
 		}
+		listed := func(want int, when string) {
+			t.Helper()
+			if others, err := f.others(ctx); err != nil || len(others) != want {
+				t.Errorf("%s: %d agents of others are listed, want %d; %v", when, len(others), want, err)
+			}
+		}
+		listed(3, "silent")
+		save(model.Name, "c", "STOPPED", 0)
+		listed(2, "one of them stopped in order")
+		time.Sleep(forgottenAfter)
+		listed(0, "long silent")
 	})
 }
 

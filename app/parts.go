@@ -347,7 +347,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 		return nil, nil
 	}
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch, mon, name}
-	ag := &agentsBackend{supervisor: sup, store: s, instance: name, shared: shared(cfg), fleet: fl, announce: ctl.announce}
+	ag := &agentsBackend{store: s, fleet: fl, announce: ctl.announce}
 	md := &modes{store: s, view: view, publish: ctl.announce, fleet: fl}
 	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal, heal.agents(cfg))
 	tel.registry.MustRegister(&deploymentTelemetry{store: s, report: mon.Report, healing: loop.healing.state})
