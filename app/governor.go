@@ -22,8 +22,7 @@ type governor struct {
 	log     *slog.Logger
 	failing complaint.Log
 
-	until atomic.Int64 // monotonic nanoseconds since begun; what was seen holds so long
-	begun time.Time
+	until atomic.Pointer[time.Time] // what was seen holds so long; nil where nobody else heals
 }
 
 const (
@@ -38,8 +37,7 @@ func newGovernor(cfg config.Config, s *store.Store, profile func() string, log *
 		return nil
 	}
 	return &governor{
-		store: s, acts: func() bool { return profile() != policy.Off && !cfg.Healing.DryRun }, begun: time.Now(),
-		log: log.With("component", "governor"),
+		store: s, acts: func() bool { return profile() != policy.Off && !cfg.Healing.DryRun }, log: log.With("component", "governor"),
 	}
 }
 
@@ -65,7 +63,7 @@ func (g *governor) look(ctx context.Context) error {
 			return err
 		}
 		if l.Free || name == store.LeaseHealing && l.Held { // in this process: the agent itself is asked
-			g.until.Store(0)
+			g.until.Store(nil)
 			return nil
 		}
 	}
@@ -74,14 +72,18 @@ func (g *governor) look(ctx context.Context) error {
 		return err
 	}
 	if state.Settings[policy.SettingPaused].Value == "true" {
-		g.until.Store(0)
+		g.until.Store(nil)
 		return nil
 	}
-	g.until.Store(int64(began.Add(governFor).Sub(g.begun)))
+	g.until.Store(new(began.Add(governFor)))
 	return nil
 }
 
 // governs reports whether another process heals, and may restart agents.
 func (g *governor) governs() bool {
-	return g != nil && int64(time.Since(g.begun)) < g.until.Load() && g.acts()
+	if g == nil {
+		return false
+	}
+	until := g.until.Load()
+	return until != nil && time.Now().Before(*until) && g.acts()
 }

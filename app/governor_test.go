@@ -47,14 +47,14 @@ func TestAgentsAreLeftToWhoHeals(t *testing.T) {
 	} {
 		s := &seat{leases: held()}
 		c.turns(s)
-		g := &governor{store: s, acts: func() bool { return c.acts }, begun: time.Now()}
+		g := &governor{store: s, acts: func() bool { return c.acts }}
 		if err := g.look(t.Context()); err != nil || g.governs() != c.want {
 			t.Errorf("%s: %v, %v; want %v", c.name, g.governs(), err, c.want)
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := &seat{leases: held()}
-		g := &governor{store: s, acts: func() bool { return true }, begun: time.Now()}
+		g := &governor{store: s, acts: func() bool { return true }}
 		if g.governs() {
 			t.Error("before the first look")
 		}
