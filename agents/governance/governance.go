@@ -109,34 +109,12 @@ func (a *Agent) Spec() agents.Spec {
 		Name: Name,
 		Inputs: []agents.Input{
 			{Topic: event.PolicyRequests, Everywhere: true},
-			{Topic: event.Metrics, Everywhere: true, Filter: (&ticker{instance: a.o.Instance}).filter},
+			{Topic: event.Metrics, Everywhere: true, Filter: agents.OwnBeats(Name, a.o.Instance, sweepEvery)},
 		},
 		NewHandler: func(l agents.Life) agents.Handler { return &handler{a, l} },
 		Restart:    agents.RestartAuto,
 		GiveUp:     func(context.Context, *bus.Message, error) error { return nil }, // the row is swept
 	}
-}
-
-// ticker passes one of the agent's own beats a sweep.
-type ticker struct {
-	instance string
-	mu       sync.Mutex
-	next     time.Time
-}
-
-func (t *ticker) filter(now time.Time, _ int, batch []*bus.Message) []*bus.Message {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if now.Before(t.next) && t.next.Sub(now) <= sweepEvery {
-		return nil
-	}
-	for i := len(batch) - 1; i >= 0; i-- {
-		if m, ok := batch[i].Event.(*event.AgentMetrics); ok && m.Agent == Name && m.Instance == t.instance {
-			t.next = now.Add(sweepEvery)
-			return batch[i : i+1]
-		}
-	}
-	return nil
 }
 
 type handler struct {

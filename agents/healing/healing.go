@@ -152,7 +152,7 @@ func (a *Agent) Spec() agents.Spec {
 		Inputs: []agents.Input{
 			{Topic: event.Alerts, Everywhere: true, Filter: newestReport},
 			{Topic: event.PolicyDecisions, Everywhere: true},
-			{Topic: event.Metrics, Everywhere: true, Filter: (&ticker{instance: a.o.Instance, every: tickEvery}).filter},
+			{Topic: event.Metrics, Everywhere: true, Filter: agents.OwnBeats(Name, a.o.Instance, tickEvery)},
 		},
 		NewHandler: func(l agents.Life) agents.Handler { return &handler{a, l} },
 		Restart:    agents.RestartAuto, // nobody heals the healer
@@ -173,31 +173,6 @@ func newestReport(_ time.Time, _ int, batch []*bus.Message) []*bus.Message {
 
 // Heartbeat is the kind of the alert that carries a detect.Report.
 const Heartbeat = "HEARTBEAT"
-
-// ticker passes the agent's own beats, not more often than needed.
-type ticker struct {
-	instance string
-	every    time.Duration
-	mu       sync.Mutex
-	next     time.Time
-}
-
-func (t *ticker) filter(now time.Time, _ int, batch []*bus.Message) []*bus.Message {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for i := len(batch) - 1; i >= 0; i-- {
-		m, ok := batch[i].Event.(*event.AgentMetrics)
-		if !ok || m.Agent != Name || m.Instance != t.instance {
-			continue
-		}
-		if now.Before(t.next) && t.next.Sub(now) <= t.every {
-			return nil
-		}
-		t.next = now.Add(t.every)
-		return batch[i : i+1]
-	}
-	return nil
-}
 
 // handler is one lane's in one life; all lanes of a life share its core.
 type handler struct {
