@@ -173,7 +173,7 @@ func (k *Kafka) Joined(ctx context.Context) error {
 	}
 	for _, g := range k.memberships() {
 		for _, topic := range g.topics() {
-			if err := k.led(topic); err != nil {
+			if err := k.led(ctx, topic); err != nil {
 				return err
 			}
 		}

@@ -74,15 +74,17 @@ func (g *kafkaGroup) subscription() (context.Context, []string) {
 	}
 	ctx, cancel := context.WithCancel(g.root)
 	g.change = cancel
-	return ctx, slices.Sorted(maps.Keys(g.lanes))
+	return ctx, g.topicsLocked()
 }
 
 // topics are those that the group reads.
 func (g *kafkaGroup) topics() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.Sorted(maps.Keys(g.lanes))
+	return g.topicsLocked()
 }
+
+func (g *kafkaGroup) topicsLocked() []string { return slices.Sorted(maps.Keys(g.lanes)) }
 
 func (g *kafkaGroup) lane(topic string, partition int32) *kafkaLane {
 	g.mu.Lock()

@@ -106,7 +106,7 @@ func (k *Kafka) newReader(topic string, lanes []*kafkaLane) (*kafkaReader, error
 	}
 	starts := make([]int64, len(lanes))
 	for i := range lanes {
-		if starts[i], err = k.endOf(client, topic, int32(i)); err != nil {
+		if starts[i], err = k.endOf(context.Background(), client, topic, int32(i)); err != nil {
 			return nil, errors.Join(fmt.Errorf("where %s/%d ends: %w", topic, i, err), consumer.Close(), client.Close())
 		}
 	}
@@ -122,27 +122,29 @@ func (k *Kafka) newReader(topic string, lanes []*kafkaLane) (*kafkaReader, error
 // busy broker for many seconds.
 const leaderWithin = 30 * time.Second
 
-// endOf asks where a partition ends, while the transport is open.
-func (k *Kafka) endOf(client sarama.Client, topic string, partition int32) (int64, error) {
+// endOf asks where a partition ends, while the transport is open and ctx lives.
+func (k *Kafka) endOf(ctx context.Context, client sarama.Client, topic string, partition int32) (int64, error) {
 	for begun := time.Now(); ; {
 		at, err := client.GetOffset(topic, partition, sarama.OffsetNewest)
 		leaderless := errors.Is(err, sarama.ErrNotLeaderForPartition) || errors.Is(err, sarama.ErrLeaderNotAvailable)
 		if !leaderless || time.Since(begun) > leaderWithin || k.boxes.closed.Load() {
 			return at, err
 		}
-		time.Sleep(20 * time.Millisecond) // nothing tells when there is one
+		if !sleep(ctx, 20*time.Millisecond) { // nothing tells when there is one
+			return at, errors.Join(err, ctx.Err())
+		}
 		_ = client.RefreshMetadata(topic) // the next question says what is wrong
 	}
 }
 
 // led waits until each partition of a topic has a leader.
-func (k *Kafka) led(topic string) error {
+func (k *Kafka) led(ctx context.Context, topic string) error {
 	partitions, err := k.partitions(topic)
 	if err != nil {
 		return err
 	}
 	for _, p := range partitions {
-		if _, err := k.endOf(k.client, topic, p); err != nil {
+		if _, err := k.endOf(ctx, k.client, topic, p); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,7 @@ type kafkaViews struct {
 	options KafkaOptions
 	config  *sarama.Config
 	// led waits until each partition of a topic has a leader: Watermill's subscriber fails where one hasn't yet.
-	led func(topic string) error
+	led func(ctx context.Context, topic string) error
 
 	mu          sync.Mutex
 	closed      bool
@@ -114,7 +114,7 @@ func (s *kafkaSubscriber) Subscribe(ctx context.Context, topic string) (<-chan *
 		return nil, err
 	}
 	topic = s.views.options.Prefix + topic
-	if err := s.views.led(topic); err != nil {
+	if err := s.views.led(ctx, topic); err != nil {
 		return nil, fmt.Errorf("bus: subscribe to %s: %w", topic, err)
 	}
 	return inner.Subscribe(ctx, topic)
