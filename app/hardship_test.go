@@ -81,7 +81,7 @@ func TestDatabaseLocked(t *testing.T) {
 	t.Parallel()
 	r := run(t, nil)
 	r.decide("before")
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(r.dir, "aura.db")+"?_txlock=immediate")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(r.dir, "aura.db")+"?_txlock=immediate&_pragma=busy_timeout(5000)") // the process itself may be writing just then
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 // lessor is a database's one lease, by the time of the test.
 type lessor struct {
+	mu    sync.Mutex
 	lease store.Lease
 	down  bool
 	asked int
@@ -29,12 +31,16 @@ func (l *lessor) answers() error {
 func (l *lessor) free() bool { return !time.Now().Before(l.lease.ExpiresAt) }
 
 func (l *lessor) LeaseOf(context.Context, string) (store.Lease, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	out := l.lease
 	out.Free = l.free()
 	return out, l.answers()
 }
 
 func (l *lessor) AcquireLease(_ context.Context, _, holder string, life int64, ttl time.Duration) (store.Lease, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if err := l.answers(); err != nil {
 		return store.Lease{}, err
 	}
@@ -46,6 +52,8 @@ func (l *lessor) AcquireLease(_ context.Context, _, holder string, life int64, t
 }
 
 func (l *lessor) RenewLease(_ context.Context, held store.Lease, ttl time.Duration) (store.Lease, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if err := l.answers(); err != nil {
 		return store.Lease{}, err
 	}
@@ -57,6 +65,8 @@ func (l *lessor) RenewLease(_ context.Context, held store.Lease, ttl time.Durati
 }
 
 func (l *lessor) ReleaseLease(context.Context, store.Lease) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.lease.ExpiresAt = time.Now()
 	return nil
 }
