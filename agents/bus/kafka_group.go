@@ -26,7 +26,7 @@ type kafkaGroup struct {
 	lanes   map[string][]*kafkaLane // by topic on the broker
 	change  context.CancelFunc      // ends the session under way
 	changed chan struct{}           // has a token when lanes were changed
-	joined  chan struct{}           // closed while there is a session
+	joined  chan struct{}           // closed while there is a session for all lanes
 }
 
 func newKafkaGroup(k *Kafka, name string) *kafkaGroup {
@@ -58,6 +58,7 @@ func (g *kafkaGroup) remove(topic string) {
 // again ends the session, so that the next one has the present topics. mu must be held.
 func (g *kafkaGroup) again() {
 	g.change()
+	g.unjoin()
 	select {
 	case g.changed <- struct{}{}:
 	default:
@@ -159,7 +160,7 @@ func (g *kafkaGroup) config() *sarama.Config {
 // Setup implements sarama.ConsumerGroupHandler.
 func (g *kafkaGroup) Setup(sarama.ConsumerGroupSession) error {
 	g.mu.Lock()
-	if !g.isJoined() {
+	if len(g.changed) == 0 && !g.isJoined() { // else the next session has all topics
 		close(g.joined)
 	}
 	g.mu.Unlock()
@@ -173,10 +174,15 @@ func (g *kafkaGroup) Setup(sarama.ConsumerGroupSession) error {
 func (g *kafkaGroup) Cleanup(sarama.ConsumerGroupSession) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.isJoined() { // who waits for another session waits on
+	g.unjoin()
+	return nil
+}
+
+// unjoin has whoever comes from now on wait for another session. mu must be held.
+func (g *kafkaGroup) unjoin() {
+	if g.isJoined() { // who waits already waits on
 		g.joined = make(chan struct{})
 	}
-	return nil
 }
 
 // isJoined reports whether there is a session. mu must be held.
@@ -189,11 +195,14 @@ func (g *kafkaGroup) isJoined() bool {
 	}
 }
 
-// await waits until the group is joined.
+// await waits until the group is joined for all that it reads.
 func (g *kafkaGroup) await(ctx context.Context) error {
 	g.mu.Lock()
-	joined := g.joined
+	joined, idle := g.joined, len(g.lanes) == 0
 	g.mu.Unlock()
+	if idle {
+		return nil
+	}
 	select {
 	case <-joined:
 		return nil
