@@ -34,14 +34,8 @@ func (b *incidentsBackend) Tell(ctx context.Context, id, verb string, by api.Cha
 	switch {
 	case errors.As(err, &refused):
 		return api.IncidentDetail{}, api.Refuse(api.Conflict, "%s: %s", verb, refused.Reason)
-	case errors.Is(err, healing.ErrElsewhere):
-		where := "another process"
-		if l, err := b.store.LeaseOf(ctx, store.LeaseHealing); err == nil {
-			where = l.Holder
-		}
-		return api.IncidentDetail{}, api.RefuseUnavailable("the agent that heals now is "+where+"; tell it there", retryAfter, err)
 	case errors.Is(err, healing.ErrIdle):
-		return api.IncidentDetail{}, api.RefuseUnavailable("the healing agent is just starting", retryAfter, err)
+		return api.IncidentDetail{}, api.RefuseUnavailable("no agent heals now: it is starting, or another process is about to take over", retryAfter, err)
 	case err != nil:
 		return api.IncidentDetail{}, refusal(err)
 	}

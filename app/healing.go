@@ -95,7 +95,7 @@ func newHealer(ctx context.Context, cfg config.Config, st *store.Store, t bus.Tr
 	out.healing, err = healing.New(healing.Options{
 		Store: st, Publisher: t, Keys: publicKeys(key), Targets: system.targets(),
 		Facts: system, Caller: out.calls, Observe: tel.loop.step, Playbook: out.playbook, Settings: incident.Defaults(),
-		ApprovalTTL: cfg.Governance.ApprovalTTL, DryRun: cfg.Healing.DryRun, Heals: pipeline, Instance: string(name), Now: now, Log: log, Tracer: tracer,
+		ApprovalTTL: cfg.Governance.ApprovalTTL, DryRun: cfg.Healing.DryRun, Heals: pipeline, Instance: string(name), Shared: shared(cfg), Now: now, Log: log, Tracer: tracer,
 	})
 	if err != nil {
 		return nil, err

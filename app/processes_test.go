@@ -357,6 +357,18 @@ func healedByAnother(t *testing.T, d *deployment) {
 		}
 		return "no incident"
 	})
+	// What a person wants of it is told to a process that doesn't heal, and answered by the one that does: it is with a person already.
+	gone, err := texts(d.db(), "SELECT incident_id FROM incidents WHERE incident_type = 'AGENT_DOWN' AND status = 'OPEN'")
+	if err != nil || len(gone) != 1 {
+		t.Fatalf("incidents %q, %v", gone, err)
+	}
+	told := d.runs["edge-0"].base + "/api/v1/incidents/" + gone[0] + "/escalate"
+	if status, err := call(http.MethodPost, told, map[string]string{"reason": "mine"}, nil); err != nil || status != http.StatusConflict {
+		t.Errorf("told at edge-0: %d, %v; want 409 from who heals", status, err)
+	}
+	if n := d.count("SELECT COUNT(*) FROM incident_requests WHERE refused LIKE 'a person has been called already%'"); n != 1 {
+		t.Errorf("%d requests answered by who heals", n)
+	}
 	d.start("work-1", "")
 	d.calm()
 	if n := d.count(executed) - before; n != 0 {

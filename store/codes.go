@@ -10,7 +10,7 @@ const (
 	CodeConflict = "conflict"
 	// CodeIncidentOpen: another incident of the same fingerprint is open.
 	CodeIncidentOpen = "incident_open"
-	// CodeLate: the request is decided, withdrawn or expired.
+	// CodeLate: the request is decided, answered, withdrawn or expired.
 	CodeLate = "late"
 	// CodeKey: what is signed is signed with a key that is not in force.
 	CodeKey = "key"

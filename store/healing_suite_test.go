@@ -15,6 +15,7 @@ func healingSuite(t *testing.T, open opener) {
 		"LeaseExpires":            testLeaseExpires,
 		"Checkpoint":              testCheckpoint,
 		"PersonCalls":             testPersonCalls,
+		"IncidentRequests":        testIncidentRequests,
 		"IncidentSavedAndRead":    testIncidentSavedAndRead,
 		"IncidentConflicts":       testIncidentConflicts,
 		"IncidentFailsWhole":      testIncidentFailsWhole,
@@ -167,6 +168,66 @@ func testPersonCalls(t *testing.T, s *Store) {
 	c, err = s.CallOf(ctx, "i1/n1")
 	must(t, err)
 	equal(t, "made", c.MadeAt.IsZero(), false)
+}
+
+// testIncidentRequests: what a person wants is found by who heals until it is answered, withdrawn or expired, and done once.
+func testIncidentRequests(t *testing.T, s *Store) {
+	ctx := t.Context()
+	lease, err := s.AcquireLease(ctx, LeaseHealing, "a", 1, time.Minute)
+	must(t, err)
+	saved, err := s.SaveIncident(ctx, lease.Epoch, incident("i1", "f", 0), IncidentWrites{})
+	must(t, err)
+	ask := func(id string, ttl time.Duration) {
+		t.Helper()
+		must(t, s.AskIncident(ctx, IncidentRequest{ID: id, IncidentID: "i1", Verb: "RETRY", By: "ann", Reason: "why"}, ttl))
+	}
+	waiting := func(want ...string) {
+		t.Helper()
+		list, err := s.IncidentRequests(ctx)
+		must(t, err)
+		var got []string
+		for _, r := range list {
+			got = append(got, r.ID)
+		}
+		equal(t, "waiting", got, want)
+	}
+	code(t, s.AskIncident(ctx, IncidentRequest{ID: "r0", IncidentID: "i1"}, time.Minute), CodeInvalid)
+	_, err = s.IncidentRequest(ctx, "r0")
+	equal(t, "unknown", err, error(ErrNotFound))
+	ask("r1", time.Minute)
+	ask("r2", time.Minute)
+	ask("r3", time.Minute)
+	ask("r4", time.Microsecond)
+	waiting("r1", "r2", "r3")
+
+	saved, err = s.SaveIncident(ctx, lease.Epoch, saved, IncidentWrites{Answers: "r1"})
+	must(t, err)
+	r, err := s.IncidentRequest(ctx, "r1")
+	must(t, err)
+	equal(t, "asked", r.AskedAt.IsZero() || r.ExpiresAt.Sub(r.AskedAt) != time.Minute, false)
+	equal(t, "answered", r, IncidentRequest{ID: "r1", IncidentID: "i1", Verb: "RETRY", By: "ann", Reason: "why", AskedAt: r.AskedAt, ExpiresAt: r.ExpiresAt, Answered: true})
+	_, err = s.SaveIncident(ctx, lease.Epoch, saved, IncidentWrites{Answers: "r1"})
+	code(t, err, CodeLate)
+	code(t, s.WithdrawIncidentRequest(ctx, "r1"), CodeLate)
+
+	must(t, s.RefuseIncidentRequest(ctx, lease.Epoch, "r2", "it has ended"))
+	r, err = s.IncidentRequest(ctx, "r2")
+	must(t, err)
+	equal(t, "refused", r.Answered && r.Refused == "it has ended", true)
+
+	must(t, s.WithdrawIncidentRequest(ctx, "r3"))
+	waiting()
+	_, err = s.SaveIncident(ctx, lease.Epoch, saved, IncidentWrites{Answers: "r3"})
+	code(t, err, CodeLate)
+	row, err := s.Incident(ctx, "i1")
+	must(t, err)
+	equal(t, "the version after what was withdrawn", row.Version, saved.Version)
+
+	_, err = s.AcquireLease(ctx, LeaseHealing, "a", 2, time.Minute)
+	must(t, err)
+	ask("r5", time.Minute)
+	code(t, s.RefuseIncidentRequest(ctx, lease.Epoch, "r5", "too late"), CodeStaleEpoch)
+	waiting("r5")
 }
 
 func testCheckpoint(t *testing.T, s *Store) {

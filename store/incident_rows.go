@@ -75,6 +75,8 @@ type IncidentWrites struct {
 	// Withdraw names requests that nobody needs to decide any more.
 	Withdraw []string
 	Memories []Memory
+	// Answers names the request by a person that the step does, if any: where it was withdrawn nothing is saved (*Refused late).
+	Answers string
 	// Audit holds further records. Changes of state, proposals and results of actions are recorded without them.
 	Audit []AuditEntry
 }

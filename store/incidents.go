@@ -15,7 +15,7 @@ import (
 // SaveIncident commits an incident with all that its step produced, in one transaction under the healing lease. The row's
 // Version must be the stored one (0 for a new incident) and is raised; use the returned row for the next save. Actions
 // are inserted or updated by id, and never lose what the execution or governance wrote. *Refused: stale_epoch, conflict
-// (loaded before somebody else's save), incident_open (one of the same fingerprint is).
+// (loaded before somebody else's save), incident_open (one of the same fingerprint is), late (the request that it answers).
 func (s *Store) SaveIncident(ctx context.Context, epoch int64, row IncidentRow, with IncidentWrites) (IncidentRow, error) {
 	if row.ID == "" || row.Fingerprint == "" || row.DetectedAt.IsZero() {
 		return IncidentRow{}, refuse(CodeInvalid, "an incident needs an id, a fingerprint and the time of its detection")
@@ -26,6 +26,11 @@ func (s *Store) SaveIncident(ctx context.Context, epoch int64, row IncidentRow, 
 			return IncidentRow{}, err
 		}
 		now := time.Now()
+		if with.Answers != "" {
+			if err := t.answerRequest(with.Answers, ""); err != nil {
+				return IncidentRow{}, err
+			}
+		}
 		saved, err := t.saveIncident(row, now)
 		if err != nil {
 			return IncidentRow{}, err
@@ -57,7 +62,8 @@ func (s *Store) SaveIncident(ctx context.Context, epoch int64, row IncidentRow, 
 // clone keeps the writer from reading slices that the caller changes after its context ended.
 func (w IncidentWrites) clone() IncidentWrites {
 	return IncidentWrites{
-		slices.Clone(w.Actions), slices.Clone(w.Requests), slices.Clone(w.Withdraw), slices.Clone(w.Memories), slices.Clone(w.Audit),
+		Actions: slices.Clone(w.Actions), Requests: slices.Clone(w.Requests), Withdraw: slices.Clone(w.Withdraw),
+		Memories: slices.Clone(w.Memories), Answers: w.Answers, Audit: slices.Clone(w.Audit),
 	}
 }
 

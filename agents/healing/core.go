@@ -128,7 +128,7 @@ func (c *core) resume(ctx context.Context) error {
 			return err
 		}
 		out, fx := incident.Resume(e.in, c.o.Now(), unsent)
-		if err := c.commit(ctx, e, out, fx, true); err != nil {
+		if err := c.commit(ctx, e, out, fx, true, said{}); err != nil {
 			return err
 		}
 		if err := c.superseded(ctx, out); err != nil {
@@ -249,7 +249,7 @@ func (c *core) apply(ctx context.Context, id string, ev incident.Event) error {
 		c.o.Log.Error("an event was refused by the incident machine", "incident", id, "event", ev.Type, "err", err)
 		return nil
 	}
-	return c.commit(ctx, e, out, fx, len(fx) > 0 || !passing(ev.Type))
+	return c.commit(ctx, e, out, fx, len(fx) > 0 || !passing(ev.Type), said{})
 }
 
 // passing events change nothing that a restart would miss unless they have effects.
@@ -261,8 +261,14 @@ func passing(t incident.EventType) bool {
 	return false
 }
 
-// commit saves a step, with what else belongs into the audit, and then performs its effects.
-func (c *core) commit(ctx context.Context, e *entry, out incident.Incident, fx []incident.Effect, save bool, also ...store.AuditEntry) error {
+// said is what a person said, where that is what led to a step.
+type said struct {
+	audit   []store.AuditEntry
+	request string // by which another process passed it on, if any
+}
+
+// commit saves a step, with what a person said, and then performs its effects.
+func (c *core) commit(ctx context.Context, e *entry, out incident.Incident, fx []incident.Effect, save bool, by said) error {
 	if !save {
 		e.in = out
 		return nil
@@ -271,7 +277,7 @@ func (c *core) commit(ctx context.Context, e *entry, out incident.Incident, fx [
 	if err != nil {
 		return err
 	}
-	w.Audit = append(w.Audit, also...)
+	w.Audit, w.Answers = append(w.Audit, by.audit...), by.request
 	changed := c.actionRows(e, out, &w)
 	c.o.hook("before save")
 	row, err := c.o.Store.SaveIncident(ctx, c.lease.Epoch, rowOf(out, e.version), w)

@@ -64,6 +64,8 @@ type Options struct {
 	DryRun      bool
 	// Instance names this process: the ticks of the agent are its own instance's beats.
 	Instance string
+	// Shared says that other processes may heal on this store: what persons want of incidents goes to who does.
+	Shared bool
 	// Heals names the agents that are restarted by incidents; the others' deaths are the supervisor's business.
 	Heals []string
 	Now   func() time.Time

@@ -284,7 +284,7 @@ func (c *core) start(ctx context.Context, s incident.Signal, ladder []incident.R
 	}
 	e := &entry{saved: map[string]string{}}
 	c.incidents[in.ID] = e
-	if err := c.commit(ctx, e, in, fx, true); err != nil {
+	if err := c.commit(ctx, e, in, fx, true, said{}); err != nil {
 		delete(c.incidents, in.ID)
 		var refused *store.Refused
 		if errors.As(err, &refused) && refused.Code == store.CodeIncidentOpen {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -96,7 +97,7 @@ func crew(t *testing.T, names []string, f func(w *world, peers []*peer)) {
 			p.agent, err = New(Options{
 				Store: w.store, Publisher: w, Keys: map[string]ed25519.PublicKey{policy.KeyID(public): public}, Targets: w.targets, Caller: w,
 				Playbook: playbook.Default, Settings: incident.Defaults(), ApprovalTTL: 10 * time.Minute, Heals: []string{"model"},
-				Instance: name, Now: w.clock, hook: p.hook,
+				Instance: name, Shared: true, Now: w.clock, hook: p.hook,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -177,9 +178,6 @@ func TestAStandbyHeals(t *testing.T) {
 				if !peers[0].agent.Governs() || peers[1].agent.Governs() {
 					w.t.Fatal("not the first of two heals")
 				}
-				if err := peers[1].agent.Tell(w.t.Context(), "i", incident.EvRetry, "ann", "now"); !errors.Is(err, ErrElsewhere) {
-					w.t.Errorf("a standby is told something: %v", err)
-				}
 				within := end(peers[0])
 				w.breakModel(true)
 				w.passAll(within, peers)
@@ -207,6 +205,60 @@ func TestAStandbyHeals(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAStandbyPassesOn: what a person tells a process that doesn't heal is done, or refused with the same words, by the one that does,
+// also if that takes over only now; where nobody heals it is never done.
+func TestAStandbyPassesOn(t *testing.T) {
+	crew(t, []string{"a", "b"}, func(w *world, peers []*peer) {
+		tell := func(id string, want incident.EventType) error {
+			told := make(chan error, 1)
+			go func() { told <- peers[1].agent.Tell(w.t.Context(), id, want, "ann", "I look after it") }()
+			w.passAll(toldWithin+2*time.Second, peers)
+			return <-told
+		}
+		refused := func(err error, words string) {
+			t.Helper()
+			var unfit *Refused
+			if !errors.As(err, &unfit) || !strings.Contains(unfit.Reason, words) {
+				t.Errorf("got %v, want it refused: %s", err, words)
+			}
+		}
+		w.govern = func(*world, store.PolicyRequest) {} // nobody decides: the incident waits
+		w.passAll(time.Second, peers)
+		w.breakModel(true)
+		w.passAll(3*time.Second, peers)
+		in, any := w.incident()
+		if !any {
+			t.Fatal("no incident")
+		}
+		refused(tell("INC-unknown", incident.EvClose), "it has ended")
+		refused(tell(in.ID, incident.EvSucceeded), "persons don't say SUCCEEDED")
+		peers[0].dead = true
+		if err := tell(in.ID, incident.EvEscalate); err != nil {
+			t.Errorf("a standby was told that takes over: %v", err)
+		}
+		if in, _ = w.incident(); in.State != incident.Escalated {
+			t.Errorf("the incident is %s", in.State)
+		}
+		said, err := w.store.Audit(w.t.Context(), store.AuditFilter{Kind: "incident.escalate", Subject: in.ID}, 0, 10)
+		if err != nil || len(said) != 1 || said[0].Actor != "ann" {
+			t.Errorf("the record says %+v, %v", said, err)
+		}
+		refused(tell(in.ID, incident.EvEscalate), "a person has been called already")
+	})
+}
+
+// TestNobodyIsTold: where nobody heals a person hears so, and what was wanted is not done later.
+func TestNobodyIsTold(t *testing.T) {
+	crew(t, []string{"a"}, func(w *world, peers []*peer) {
+		if err := peers[0].agent.Tell(w.t.Context(), "i", incident.EvRetry, "ann", "now"); !errors.Is(err, ErrIdle) {
+			t.Errorf("told nobody: %v", err)
+		}
+		if list, err := w.store.IncidentRequests(w.t.Context()); err != nil || len(list) > 0 {
+			t.Errorf("left behind: %+v, %v", list, err)
+		}
+	})
 }
 
 // TestReportsOfOneMonitorOnly: of two that report, only the present holder of monitoring's lease is believed.

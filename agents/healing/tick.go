@@ -20,6 +20,9 @@ func (c *core) tick(ctx context.Context) error {
 	if err := c.pass(ctx); err != nil {
 		return err
 	}
+	if err := c.passedOn(ctx); err != nil {
+		return err
+	}
 	for _, id := range c.ids() {
 		c.queue = append(c.queue, pending{id, incident.Event{Type: incident.EvTick}})
 	}
