@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// kills is how often each kill test kills: 10, or AURA_KILLS.
+// kills is how often each kill test kills: 10, in a short run 2, or AURA_KILLS.
 func kills(t *testing.T) int {
 	if s := os.Getenv("AURA_KILLS"); s != "" {
 		n, err := strconv.Atoi(s)
@@ -20,6 +20,9 @@ func kills(t *testing.T) int {
 			t.Fatalf("AURA_KILLS=%q is not a number of kills", s)
 		}
 		return n
+	}
+	if testing.Short() {
+		return 2
 	}
 	return 10
 }

@@ -103,9 +103,9 @@ func TestImportBesideTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := run(t, func(c *config.Config) { c.Simulate.Rate, c.Simulate.OutcomeDelay = 1000, 0 })
+	r := run(t, func(c *config.Config) { c.Simulate.Rate, c.Simulate.OutcomeDelay = 300, 0 })
 	before := r.champion()
-	until(t, 20*time.Second, "outcomes", func() string {
+	until(t, time.Minute, "outcomes", func() string {
 		if n := r.count("SELECT COUNT(*) FROM feedback WHERE kind = 'joined'"); n < 600 {
 			return fmt.Sprint(n)
 		}

@@ -54,9 +54,8 @@ func TestSouthGerman(t *testing.T) {
 }
 
 func stream(t *testing.T, s streamed) {
-	if raceDetector && s.share < 0.9 {
-		s.share = 0.9
-		s.leastAUC, s.leastAccuracy = s.leastAUC-0.1, s.leastAccuracy-0.1 // few rows tell little
+	if testing.Short() {
+		t.Skip("streams whole data sets")
 	}
 	rows, bad := countRows(t, s.file, s.label)
 	began := time.Now()
@@ -133,11 +132,7 @@ func stream(t *testing.T, s streamed) {
 			t.Fatalf("different outcomes were published for %s: %v", id, outcomes)
 		}
 	}
-	most := live / 10
-	if raceDetector { // beside other packages its store is several seconds behind
-		most = live / 2
-	}
-	if again > most {
+	if again > live/10 {
 		t.Errorf("%d of %d outcomes were published again", again, live)
 	}
 	if n := len(heard.outcomes); n != live {

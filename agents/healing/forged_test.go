@@ -176,7 +176,11 @@ func (f *forger) damage(raw []byte) []byte {
 
 // TestTenThousandForgeries: forged, replayed, expired and altered decisions, of every kind and by one seed; none executes.
 func TestTenThousandForgeries(t *testing.T) {
-	const forgeries, seed = 10_000, 4
+	const seed = 4
+	forgeries := 10_000
+	if testing.Short() {
+		forgeries = 1000
+	}
 	run(t, func(w *world) {
 		t := w.t // the bubble's own
 		lease, err := w.store.AcquireLease(t.Context(), store.LeaseHealing, Name, 1, time.Hour)

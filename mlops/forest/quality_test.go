@@ -117,6 +117,9 @@ var southGerman = map[string]int{
 var taiwan = map[string]int{"sex": 3, "education": 7, "marriage": 4}
 
 func TestQuality(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains many forests")
+	}
 	const tolerance = 0.01
 	for _, c := range []struct {
 		name    string

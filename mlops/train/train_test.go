@@ -23,6 +23,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Quality as the product promises it: within 0.01 of scikit-learn's AUC, without the protected columns.
 func TestQuality(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains on whole data sets")
+	}
 	examples := filepath.Join("..", "..", "examples")
 	data := filepath.Join("..", "..", "..", "shared", "data")
 	for _, c := range []struct {
