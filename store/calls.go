@@ -24,6 +24,9 @@ type storedCall struct {
 
 func (storedCall) TableName() string { return "person_calls" }
 
+// callsKept is how long a call that was made is remembered: no incident asks for it again so late.
+const callsKept = 90 * 24 * time.Hour
+
 // ClaimCall makes the call of a person the business of who holds healing's lease under the epoch; claimed is false where it has
 // been made. *Refused stale_epoch.
 func (s *Store) ClaimCall(ctx context.Context, epoch int64, id string) (claimed bool, err error) {
@@ -37,6 +40,9 @@ func (s *Store) ClaimCall(ctx context.Context, epoch int64, id string) (claimed 
 		}
 		if len(rows) == 1 && rows[0].MadeAt != 0 {
 			return false, nil
+		}
+		if err := t.w.exec("DELETE FROM person_calls WHERE made_at > 0 AND made_at < ?", micros(time.Now().Add(-callsKept))); err != nil {
+			return false, err
 		}
 		return true, t.db.Clauses(clause.OnConflict{UpdateAll: true}).Create(&storedCall{ID: id, Epoch: epoch}).Error
 	})

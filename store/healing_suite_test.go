@@ -168,6 +168,14 @@ func testPersonCalls(t *testing.T, s *Store) {
 	c, err = s.CallOf(ctx, "i1/n1")
 	must(t, err)
 	equal(t, "made", c.MadeAt.IsZero(), false)
+
+	must(t, s.w.do(ctx, func(t *tx) error { return t.w.exec("UPDATE person_calls SET made_at = 1") }))
+	_, err = s.ClaimCall(ctx, next.Epoch, "i2/n1")
+	must(t, err)
+	_, err = s.CallOf(ctx, "i1/n1")
+	equal(t, "made long ago", err, error(ErrNotFound))
+	_, err = s.CallOf(ctx, "i2/n1")
+	must(t, err)
 }
 
 // testIncidentRequests: what a person wants is found by who heals until it is answered, withdrawn or expired, and done once.
