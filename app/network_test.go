@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -58,8 +59,24 @@ func newStack(t *testing.T, args ...string) *stack {
 	running.Go(func() { s.crowd.come(ctx, crowdRate) })
 	s.leave = func() { cancel(); running.Wait() }
 	t.Cleanup(s.leave)
+	t.Cleanup(s.tell)
 	s.p.well(t)
 	return s
+}
+
+// tell shows after a failure what there was.
+func (s *stack) tell() {
+	if !s.t.Failed() {
+		return
+	}
+	_, answers := s.crowd.told()
+	s.t.Logf("answers last %s; undecided %d; incidents: %s", answers, s.undecided(), s.incidents())
+	for _, path := range []string{"signals", "agents", "overview"} {
+		var seen json.RawMessage
+		_, err := call(http.MethodGet, s.p.base+"/api/v1/"+path, nil, &seen)
+		s.t.Logf("%s: %s, %v", path, seen, err)
+	}
+	s.t.Logf("the log ends with\n%s", tail(s.p.out.String(), 80))
 }
 
 // undecided counts what is committed and not decided; -1 while the server is away.

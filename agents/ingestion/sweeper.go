@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"aura/agents/announce"
@@ -58,7 +59,7 @@ func NewSweeper(o SweeperOptions) *Sweeper {
 }
 
 const (
-	// page is how many undecided applications are read at once after a start.
+	// page is how many undecided applications are read at once after a start, or published.
 	page = 500
 	// floorLag keeps the floor below applications whose commit is still under way.
 	floorLag   = time.Minute
@@ -254,11 +255,18 @@ func (s *Sweeper) notHeld(now time.Time, events []*event.RawEvent) []*event.RawE
 	return lost
 }
 
-// publish sends applications on their way again and reports whether the bus took them.
+// publish sends applications on their way again, page by page, and reports whether the bus took them all. A page that it didn't
+// take, or not all of, ends it: only that one will be sent once more.
 func (s *Sweeper) publish(ctx context.Context, events ...*event.RawEvent) bool {
-	if len(events) == 0 {
-		return true
+	for some := range slices.Chunk(events, page) {
+		if !s.publishPage(ctx, some) {
+			return false
+		}
 	}
+	return true
+}
+
+func (s *Sweeper) publishPage(ctx context.Context, events []*event.RawEvent) bool {
 	messages := make([]*bus.Message, len(events))
 	ids := make([]string, len(events))
 	for i, e := range events {

@@ -77,6 +77,7 @@ type road struct {
 	held  map[string]bool
 	blind bool
 	err   error
+	takes int // how many more calls succeed, if err is nil; 0: all
 }
 
 func (r *road) Publish(_ context.Context, messages ...*bus.Message) error {
@@ -84,6 +85,11 @@ func (r *road) Publish(_ context.Context, messages ...*bus.Message) error {
 	defer r.mu.Unlock()
 	if r.err != nil {
 		return r.err
+	}
+	if r.takes > 0 {
+		if r.takes--; r.takes == 0 {
+			r.err = bus.ErrFull
+		}
 	}
 	for _, m := range messages {
 		e := m.Event.(*event.RawEvent)
@@ -236,6 +242,32 @@ func TestWhatWasNeverPublishedIsPublishedAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "it is on its way", r.take())
+}
+
+// TestABacklogGoesByPages: what a bus that fails again has taken of a backlog isn't sent once more, and who came first goes first.
+func TestABacklogGoesByPages(t *testing.T) {
+	r := &road{err: bus.ErrFull}
+	s := sweeper(&backlog{}, r)
+	defer func() { _ = s.Intake.Close() }()
+	s.Intake.Window.size = 3 * page
+	now := time.Now()
+	var all []string
+	for i := range 2*page + 10 {
+		all = append(all, fmt.Sprintf("id-%04d", i))
+		s.put(all[i], now, false)
+	}
+	sweep := func() []string {
+		if err := s.Sweep(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+		return r.take()
+	}
+	want(t, "the bus is full", sweep())
+	r.err, r.takes = nil, 1
+	want(t, "it takes one page", sweep(), all[:page]...)
+	r.err, r.takes = nil, 0
+	want(t, "it takes the rest", sweep(), all[page:]...)
+	want(t, "all are on their way", sweep())
 }
 
 func TestStartTakesUpTheBacklogAboveTheFloor(t *testing.T) {

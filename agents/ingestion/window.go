@@ -1,7 +1,9 @@
 package ingestion
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -279,7 +281,7 @@ func (w *Window) Late(before time.Time) (n int64, oldest time.Time) {
 	return n, oldest
 }
 
-// due lists the applications whose time to be looked at has come, all of them if now is zero.
+// due lists the applications whose time to be looked at has come, all of them if now is zero, those first that came first.
 func (w *Window) due(now time.Time) (waiting, unpublished []*event.RawEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -291,6 +293,9 @@ func (w *Window) due(now time.Time) (waiting, unpublished []*event.RawEvent) {
 			waiting = append(waiting, x.event)
 		}
 	}
+	byAge := func(a, b *event.RawEvent) int { return cmp.Compare(a.ID, b.ID) } // a UUIDv7 begins with the time
+	slices.SortFunc(waiting, byAge)
+	slices.SortFunc(unpublished, byAge)
 	return waiting, unpublished
 }
 
