@@ -21,12 +21,12 @@ func (b *incidentsBackend) detail(ctx context.Context, row store.IncidentRow) (a
 	}
 	out := api.IncidentDetail{
 		Incident: incidentView(row, in), OrderReason: in.OrderReason, DryRun: in.DryRun, Signal: evidenceOf(in.Signal), EarlierDetectedAt: in.Detections,
-		Steps: stepsOf(in), Ladder: ladderOf(in), Actions: []api.Action{}, Timeline: []api.TimelineStep{},
+		Steps: stepsOf(in), Ladder: ladderOf(in), ActionLog: []api.Action{}, Timeline: []api.TimelineStep{},
 	}
 	for _, r := range slices.Backward(rows) {
-		out.Actions = append(out.Actions, actionOf(r))
+		out.ActionLog = append(out.ActionLog, actionOf(r))
 	}
-	if err := b.judged(ctx, out.Actions); err != nil {
+	if err := b.judged(ctx, out.ActionLog); err != nil {
 		return out, err
 	}
 	for _, e := range in.Timeline {

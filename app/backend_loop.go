@@ -7,6 +7,7 @@ import (
 
 	"aura/agents/desired"
 	"aura/agents/monitoring"
+	"aura/app/config"
 	"aura/mlops/schema"
 	"aura/store"
 	"aura/web/api"
@@ -30,12 +31,12 @@ type loopAgents struct {
 	dryRun  bool
 }
 
-func newLoopBackend(sch *schema.Schema, s *store.Store, view *desired.View, announce announcer, mon *monitoring.Monitoring, tel *telemetry, heal *healer, loop *loopAgents,
+func newLoopBackend(cfg config.Config, sch *schema.Schema, s *store.Store, view *desired.View, announce announcer, mon *monitoring.Monitoring, tel *telemetry, heal *healer, loop *loopAgents,
 ) loopBackend {
 	b := loopBackend{
 		incidents: &incidentsBackend{store: s, slo: tel.objective.over, playbook: heal.playbook},
 		signals:   &signalsBackend{mon, sch},
-		approvals: &approvalsBackend{store: s},
+		approvals: &approvalsBackend{store: s, seal: keyFile(cfg)},
 		healing:   &healingBackend{store: s, view: view, announce: announce},
 	}
 	if loop != nil {

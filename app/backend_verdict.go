@@ -49,7 +49,7 @@ func (b *incidentsBackend) Judge(ctx context.Context, id, action string, needles
 		return d, err
 	}
 	var entries []store.AuditEntry
-	for _, a := range d.Actions {
+	for _, a := range d.ActionLog {
 		if a.ExecutedAt.IsZero() || a.Undo || action != "" && a.ID != action {
 			continue
 		}

@@ -19,10 +19,10 @@ func TestNobodyDecidesInTime(t *testing.T) {
 	r.judging("LATENCY_SLO_BREACH", "service")
 	r.ask("POST", "/api/v1/faults", `{"target":"model","kind":"latency","delay":"1500ms","share":1,"ttl":"5m"}`, 201, nil)
 	d := r.reaches("LATENCY_SLO_BREACH", "ESCALATED")
-	if len(d.Actions) == 0 {
+	if len(d.ActionLog) == 0 {
 		t.Fatal("nothing was proposed")
 	}
-	for _, a := range d.Actions {
+	for _, a := range d.ActionLog {
 		if a.Result == "REFUSED" {
 			continue // a rung that couldn't even be asked for
 		}
@@ -38,7 +38,7 @@ func TestNobodyDecidesInTime(t *testing.T) {
 		for _, a := range list.Items {
 			denied[a.ActionID] = a.Status == "DENIED" && a.Rule == "expired" && a.DecidedBy == "governance"
 		}
-		for _, a := range d.Actions {
+		for _, a := range d.ActionLog {
 			if a.Result == "DENIED" && !denied[a.ID] {
 				return a.ID + " has none"
 			}

@@ -106,23 +106,28 @@ func TestAHealingIsToldTheSameEverywhere(t *testing.T) {
 	if len(d.Ladder) == 0 || d.Ladder[0].State != api.StepDone || d.Ladder[0].Why == "" || d.OrderReason == "" {
 		t.Errorf("ladder %+v because %q", d.Ladder, d.OrderReason)
 	}
-	if len(d.Timeline) < 5 || len(d.Actions) == 0 || d.Actions[0].AGLDecision != "APPROVED" || d.Actions[0].ExecutedAt.IsZero() {
-		t.Errorf("timeline %+v, actions %+v", d.Timeline, d.Actions)
+	if len(d.Timeline) < 5 || len(d.ActionLog) == 0 || d.ActionLog[0].AGLDecision != "APPROVED" || d.ActionLog[0].ExecutedAt.IsZero() {
+		t.Errorf("timeline %+v, actions %+v", d.Timeline, d.ActionLog)
 	}
 	var actions api.List[api.Action]
 	r.ask("GET", "/api/v1/actions?incident_id="+d.ID, "", 200, &actions)
-	if len(actions.Items) == 0 || actions.Items[len(actions.Items)-1].ID != d.Actions[0].ID {
+	if len(actions.Items) == 0 || actions.Items[len(actions.Items)-1].ID != d.ActionLog[0].ID {
 		t.Errorf("actions %+v", actions.Items)
 	}
 	var memory api.List[api.Memory]
 	r.ask("GET", "/api/v1/memory?type=LATENCY_SLO_BREACH", "", 200, &memory)
-	if len(memory.Items) == 0 || memory.Items[len(memory.Items)-1].ActionID != d.Actions[0].ID {
+	if len(memory.Items) == 0 || memory.Items[len(memory.Items)-1].ActionID != d.ActionLog[0].ID {
 		t.Errorf("memory %+v", memory.Items)
 	}
 	var decided api.List[api.Approval]
 	r.ask("GET", "/api/v1/approvals?status=decided", "", 200, &decided)
-	if len(decided.Items) == 0 || decided.Items[len(decided.Items)-1].ActionID != d.Actions[0].ID || decided.Items[len(decided.Items)-1].Rule == "" {
+	if len(decided.Items) == 0 || decided.Items[len(decided.Items)-1].ActionID != d.ActionLog[0].ID || decided.Items[len(decided.Items)-1].Rule == "" {
 		t.Errorf("approvals %+v", decided.Items)
+	}
+	for _, a := range decided.Items {
+		if a.Status == "INVALID" {
+			t.Errorf("a genuine verdict is shown as %s: %s", a.Status, a.Reason)
+		}
 	}
 	var board api.Scoreboard
 	r.ask("GET", "/api/v1/scoreboard", "", 200, &board)
@@ -231,7 +236,7 @@ func TestAPersonDecides(t *testing.T) {
 	r.ask("POST", path, `{"decision":"DENIED","reason":"second thoughts"}`, 409, nil)
 	r.ask("POST", "/api/v1/approvals/nothing/decision", `{"decision":"DENIED","reason":"x"}`, 404, nil)
 	d := r.seen("LATENCY_SLO_BREACH", "RESOLVED")
-	if act := d.Actions[0]; act.Approver != "local" || act.AGLDecision != "MODIFIED" || act.EndedAt.Sub(act.ExecutedAt) < 3*time.Second {
+	if act := d.ActionLog[0]; act.Approver != "local" || act.AGLDecision != "MODIFIED" || act.EndedAt.Sub(act.ExecutedAt) < 3*time.Second {
 		t.Errorf("%+v", act)
 	}
 }

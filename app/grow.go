@@ -20,7 +20,7 @@ const (
 	// growAfter is how long a row waits before it may join a reference: a change that begins is suspected sooner, and then
 	// the rows from its beginning are left out.
 	growAfter = 30 * time.Second
-	// growLeast rows join at once, growMost at most.
+	// growLeast rows are judged at once, growMost at most: fewer look like no population. All of them join, or as many as there is room for.
 	growLeast, growMost = 500, 2000
 )
 
@@ -95,9 +95,8 @@ func (g *grower) step(ctx context.Context, at time.Time) error {
 	if heals, err := g.heals(ctx); !heals || err != nil {
 		return err
 	}
-	most := min(growMost, acceptMost-r.Rows)
-	found, err := g.store.ApplicationsBetween(ctx, from, at.Add(-g.after), most)
-	if err != nil || len(found) < min(growLeast, most) {
+	found, err := g.store.ApplicationsBetween(ctx, from, at.Add(-g.after), growMost)
+	if err != nil || len(found) < growLeast {
 		return err
 	}
 	return g.grow(ctx, r, found)
@@ -119,15 +118,21 @@ func (g *grower) quiet(at time.Time) bool {
 
 // grow adds rows to the reference in force, if they look like it.
 func (g *grower) grow(ctx context.Context, r *detect.Reference, found []store.Application) error {
-	rows := make([][]float64, 0, len(found))
+	rows, at := make([][]float64, 0, len(found)), make([]time.Time, 0, len(found))
 	for _, a := range found {
 		if values, err := valuesOf(g.system.schema, a.Features); err == nil {
-			rows = append(rows, values)
+			rows, at = append(rows, values), append(at, a.AcceptedAt)
 		}
+	}
+	if len(rows) == 0 {
+		return nil
 	}
 	if fits, worst := r.Fits(rows, matchPSI); !fits {
 		g.log.Warn("rows that nobody suspects differ from the accepted reference; it doesn't grow", "target", worst.Target, "psi", worst.Corrected)
 		return nil
+	}
+	if room := acceptMost - r.Rows; len(rows) > room {
+		rows, at = rows[:room], at[:room]
 	}
 	version := g.system.view.Current().Champion
 	var scores []float64
@@ -138,7 +143,7 @@ func (g *grower) grow(ctx context.Context, r *detect.Reference, found []store.Ap
 		}
 		scores = scoresOfRows(m, rows)
 	}
-	grown := r.Grow(rows, version, scores, found[len(found)-1].AcceptedAt)
+	grown := r.Grow(rows, version, scores, at[len(at)-1])
 	document, err := json.Marshal(grown)
 	if err != nil {
 		return fmt.Errorf("reference %s: %w", r.ID, err)

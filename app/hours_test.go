@@ -207,7 +207,7 @@ func TestHours(t *testing.T) {
 					time.Sleep(time.Duration(h+1)*time.Hour - w.since())
 				}
 				w.judge(faults)
-			}, inBursts())
+			}, inBurstsOf(10)) // five a second
 		})
 	}
 }

@@ -150,7 +150,7 @@ func (r *running) tell() {
 		for _, s := range in.Timeline {
 			r.t.Logf("   %s %5.1f s %s %s: %s", s.At.Format("05.0"), s.At.Sub(in.DetectedAt).Seconds(), s.State, s.Action, s.Text)
 		}
-		for _, a := range in.Actions {
+		for _, a := range in.ActionLog {
 			r.t.Logf("   %s %v %s: %s after %v", a.Type, a.Params, a.Result, a.Reason, a.After)
 		}
 	}
@@ -248,8 +248,8 @@ func outsideBrokenFeed(t *testing.T) {
 	l.after(4 * time.Second)
 	l.set(world{feed: func(v schema.Vector, _ *rand.Rand) { v[2] *= 12 }})
 	in := r.ended(60*time.Second, "DATA_DRIFT", "income", "ESCALATED")
-	if !strings.Contains(in.Signal.DataBug, "multiplied by 12") || in.Escalation != "DATA_BUG" || len(in.Actions) != 0 {
-		t.Errorf("bug %q, escalation %s, actions %+v", in.Signal.DataBug, in.Escalation, in.Actions)
+	if !strings.Contains(in.Signal.DataBug, "multiplied by 12") || in.Escalation != "DATA_BUG" || len(in.ActionLog) != 0 {
+		t.Errorf("bug %q, escalation %s, actions %+v", in.Signal.DataBug, in.Escalation, in.ActionLog)
 	}
 	for _, page := range []string{"/", "/incidents/" + in.ID} {
 		until(t, 5*time.Second, page+" names the bug", func() string {
@@ -294,7 +294,7 @@ func (l *lender) after(d time.Duration) { time.Sleep(d) }
 
 // lastOf is the newest action of a kind; zero if there is none.
 func lastOf(in api.IncidentDetail, kind string) (found api.Action) {
-	for _, a := range in.Actions {
+	for _, a := range in.ActionLog {
 		if a.Type == kind {
 			found = a
 		}

@@ -349,7 +349,7 @@ func newServer(cfg config.Config, log *slog.Logger, sch *schema.Schema, s *store
 	n := serverNeeds{cfg, s, r, view, c, f, w, sup, tel, sch, mon, name}
 	ag := &agentsBackend{store: s, fleet: fl, announce: ctl.announce}
 	md := &modes{store: s, view: view, publish: ctl.announce, fleet: fl}
-	loop := newLoopBackend(sch, s, view, ctl.announce, mon, tel, heal, heal.agents(cfg))
+	loop := newLoopBackend(cfg, sch, s, view, ctl.announce, mon, tel, heal, heal.agents(cfg))
 	tel.registry.MustRegister(&deploymentTelemetry{store: s, report: mon.Report, healing: loop.healing.state})
 	backend := api.Backend{
 		Applications: &applications{schema: sch, intake: in, store: s, count: tel, elsewhere: !selected(cfg, ingestion.Name)},

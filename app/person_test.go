@@ -102,14 +102,14 @@ func TestAPersonRetriesAndJudges(t *testing.T) {
 	r.judging("LATENCY_SLO_BREACH", "service")
 	r.ask("POST", "/api/v1/faults", `{"target":"model","kind":"latency","delay":"1500ms","share":1,"ttl":"2m"}`, 201, nil)
 	d := r.reaches("LATENCY_SLO_BREACH", "ESCALATED")
-	before := len(d.Actions)
-	if before == 0 || !d.Actions[0].ExecutedAt.IsZero() {
-		t.Fatalf("actions %+v", d.Actions)
+	before := len(d.ActionLog)
+	if before == 0 || !d.ActionLog[0].ExecutedAt.IsZero() {
+		t.Fatalf("actions %+v", d.ActionLog)
 	}
 	r.ask("POST", "/api/v1/incidents/"+d.ID+"/verdict", `{"needless":true,"reason":"x"}`, 409, nil) // nothing was executed
 	r.ask("POST", "/api/v1/incidents/"+d.ID+"/retry", `{"reason":"look again","by":"ann"}`, 200, &d)
 	until(t, 20*time.Second, "the ladder again", func() string {
-		if d = r.detailOf(d.ID); len(d.Actions) > before {
+		if d = r.detailOf(d.ID); len(d.ActionLog) > before {
 			return ""
 		}
 		return d.State + ": " + d.Reason

@@ -89,15 +89,15 @@ func virtually(t *testing.T, change func(*config.Config), do func(w *world), ins
 
 // inBursts lets the simulator send as many applications a second as ever, a few at once: each burst is one commit, and
 // commits are what an hour in fake time spends most of its work on.
-func inBursts() fx.Option {
+func inBursts() fx.Option { return inBurstsOf(5) }
+
+// inBurstsOf says how many come at once.
+func inBurstsOf(n float64) fx.Option {
 	return fx.Decorate(func(s *source) *source {
-		s.stream.Every = time.Duration(burst / s.stream.Rate * float64(time.Second))
+		s.stream.Every = time.Duration(n / s.stream.Rate * float64(time.Second))
 		return s
 	})
 }
-
-// burst is how many applications come at once.
-const burst = 5
 
 // memoryDir is a directory that needs no disk where the system has one: fake time stands still while a disk syncs.
 func memoryDir(t *testing.T) string {

@@ -26,9 +26,9 @@ func incidentNow() api.IncidentDetail {
 			{Name: "verify", State: api.StepWaiting},
 			{Name: "learn", State: api.StepWaiting},
 		},
-		Ladder:   []api.Rung{{Rung: 1, Action: "ENABLE_SAFE_MODE", Why: "it protects at once", State: api.StepNow}},
-		Actions:  []api.Action{{ID: "i-1/a1", Type: "ENABLE_SAFE_MODE", AGLDecision: "APPROVED", ProposedAt: then}},
-		Timeline: []api.TimelineStep{{Seq: 1, At: then, State: "DETECTED", Text: "signal confirmed"}},
+		Ladder:    []api.Rung{{Rung: 1, Action: "ENABLE_SAFE_MODE", Why: "it protects at once", State: api.StepNow}},
+		ActionLog: []api.Action{{ID: "i-1/a1", Type: "ENABLE_SAFE_MODE", AGLDecision: "APPROVED", ProposedAt: then}},
+		Timeline:  []api.TimelineStep{{Seq: 1, At: then, State: "DETECTED", Text: "signal confirmed"}},
 	}
 }
 

@@ -13,8 +13,11 @@ import (
 	"aura/web/api"
 )
 
-// public lists what needs no token: deny by default, and routes_test walks all routes to prove it.
-var public = map[string]bool{"/livez": true}
+// public lists what needs no token: deny by default, and routes_test walks all routes to prove it. Probes of a container's platform
+// have none: /readyz says yes or no to everybody, and why to who may read.
+var public = map[string]bool{"/livez": true, readyPath: true}
+
+const readyPath = "/readyz"
 
 // guard refuses requests that a web page of another site could have made (Host and Origin) and those without the token.
 //
@@ -69,6 +72,9 @@ func isLoopback(host string) bool {
 func (g *guard) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r, known := g.identify(r)
+		if !known {
+			r = r.WithContext(context.WithValue(r.Context(), principalKey{}, api.Principal{}))
+		}
 		if refusal := g.check(r, known); refusal != nil {
 			if refusal.Code == api.Unauthorized {
 				w.Header().Add("WWW-Authenticate", `Bearer realm="aura"`)

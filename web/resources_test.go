@@ -131,6 +131,13 @@ func TestNotReadySaysWhy(t *testing.T) {
 	if w.Code != 503 || !strings.Contains(w.Body.String(), "no champion") {
 		t.Errorf("%d: %s", w.Code, w.Body)
 	}
+	secured := newTestServer(t, &fake{notReady: "no champion"}, func(o *Options) { o.Token = "secret" })
+	if w := call(secured, "GET", "/readyz", ""); w.Code != 503 || strings.Contains(w.Body.String(), "no champion") {
+		t.Errorf("a probe without the token: %d: %s", w.Code, w.Body)
+	}
+	if w := call(secured, "GET", "/readyz", "", "Authorization", "Bearer secret"); w.Code != 503 || !strings.Contains(w.Body.String(), "no champion") {
+		t.Errorf("with it: %d: %s", w.Code, w.Body)
+	}
 }
 
 func TestWithoutFaultsTheirRoutesDontExist(t *testing.T) {

@@ -40,7 +40,7 @@ type Options struct {
 	Addr string
 	// Listener is Addr where the caller listens on it already; the server closes it when it is stopped, if it was started.
 	Listener net.Listener
-	// Token is the bearer token. If set, everything but /livez asks for it; other addresses than loopback need one.
+	// Token is the bearer token. If set, everything but /livez and /readyz asks for it; other addresses than loopback need one.
 	Token string
 	// Principals knows people by their tokens; nil = whoever passes the guard is local. With it each request needs a token.
 	Principals Principals

@@ -293,7 +293,7 @@ func TestReportsOfOneMonitorOnly(t *testing.T) {
 func TestStoppedAnywhere(t *testing.T) {
 	worlds := 40
 	if testing.Short() {
-		worlds = 8
+		worlds = 4
 	}
 	for i := range worlds {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {

@@ -73,7 +73,7 @@ func (i *invocation) incidentVerdict() *cobra.Command {
 			return i.printJSON(json.RawMessage(raw))
 		}
 		t := newTable("ACTION", "TYPE", "EXECUTED", "RESULT", "VERDICT")
-		for _, a := range d.Actions {
+		for _, a := range d.ActionLog {
 			if a.Needless != nil {
 				t.add(a.ID, a.Type, clock(a.ExecutedAt), dash(a.Result), map[bool]string{true: "needless", false: "needed"}[*a.Needless])
 			}
@@ -174,7 +174,7 @@ func (i *invocation) printIncident(raw []byte, d api.IncidentDetail) error {
 		ladder.add(strconv.Itoa(r.Rung), r.Action, r.State, dash(r.Why), dash(r.Note))
 	}
 	actions := newTable("ACTION", "LEAVE", "PROPOSED", "EXECUTED", "ENDED", "RESULT", "WHY")
-	for _, a := range d.Actions {
+	for _, a := range d.ActionLog {
 		name := a.Type
 		if a.Undo {
 			name += " (undo)"

@@ -67,7 +67,7 @@ func TestRequestsAndOutput(t *testing.T) {
 		Signal: api.Evidence{State: "HEALTHY", Words: "a median of 20 ms", Value: 2004, Threshold: 300, N: 100},
 		Steps:  []api.Step{{Name: "detect", State: api.StepDone, At: at, SinceOnsetS: &since}},
 		Ladder: []api.Rung{{Rung: 1, Action: "ENABLE_SAFE_MODE", Why: "it protects at once", State: api.StepDone}},
-		Actions: []api.Action{
+		ActionLog: []api.Action{
 			{Type: "ROLLBACK_MODEL", ProposedAt: at.Add(time.Second), Result: "REFUSED", Reason: "it needs previous_better: the signal says no"},
 			{Type: "RESTART_AGENT", ProposedAt: at.Add(time.Second), Asked: true, Result: "WITHDRAWN"},
 			{Type: "ENABLE_SAFE_MODE", ProposedAt: at.Add(2 * time.Second), Asked: true, AGLDecision: "APPROVED", Result: "VERIFIED"},
@@ -120,7 +120,7 @@ func TestRequestsAndOutput(t *testing.T) {
 		{"incident retry i-1 --reason mended", "POST", "/api/v1/incidents/i-1/retry", `{"reason":"mended","by":"ann"}`, incident, []string{"RESOLVED (DEGRADED)"}},
 		{"incident escalate i-1 --reason mine", "POST", "/api/v1/incidents/i-1/escalate", `{"reason":"mine","by":"ann"}`, incident, []string{"i-1"}},
 		{"incident close i-1 --reason enough", "POST", "/api/v1/incidents/i-1/close", `{"reason":"enough","by":"ann"}`, incident, []string{"i-1"}},
-		{"incident verdict i-1 needless --reason blip --action i-1/a1", "POST", "/api/v1/incidents/i-1/verdict", `{"needless":true,"action_id":"i-1/a1","reason":"blip","by":"ann"}`, api.IncidentDetail{Actions: []api.Action{{ID: "i-1/a1", Type: "ENABLE_SAFE_MODE", Needless: ptr(true)}}}, []string{"i-1/a1", "needless"}},
+		{"incident verdict i-1 needless --reason blip --action i-1/a1", "POST", "/api/v1/incidents/i-1/verdict", `{"needless":true,"action_id":"i-1/a1","reason":"blip","by":"ann"}`, api.IncidentDetail{ActionLog: []api.Action{{ID: "i-1/a1", Type: "ENABLE_SAFE_MODE", Needless: ptr(true)}}}, []string{"i-1/a1", "needless"}},
 		{"approval ls --status decided", "GET", "/api/v1/approvals?limit=50&status=decided", "", api.List[api.Approval]{Items: []api.Approval{approval}}, []string{"r-1", "ROLLBACK_MODEL", "ann"}},
 		{"approval approve r-1 --reason fine", "POST", "/api/v1/approvals/r-1/decision", `{"decision":"APPROVED","reason":"fine"}`, approval, []string{"APPROVED", "ann"}},
 		{"approval approve r-1 --reason fine --with dwell=10s --with verify_within=12s", "POST", "/api/v1/approvals/r-1/decision", `{"decision":"MODIFIED","reason":"fine","params":{"dwell":"10s","verify_within":"12s"}}`, approval, []string{"r-1"}},

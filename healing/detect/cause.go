@@ -49,12 +49,13 @@ const (
 	sameOnset  = 10 * time.Second // drifts of several features that began together are one change of population
 	changeBack = 10 * time.Minute
 	echo       = time.Minute     // how long after a drift is over outcomes of what was decided under it may come
+	nowhere    = 5 * time.Second // how long a model agent that gets nowhere, and isn't found down, excuses late decisions
 	patience   = 2 * time.Minute // how long a loss of accuracy waits for the healing of the drift that explains it
 )
 
 // Rank orders the active signals: causes first, the most specific before the others, then consequences. It is
 // deterministic. Rules: a bus that can't be heard explains everything; an agent that is down (or just back) explains
-// latency that began no earlier, and the latency for which safe mode stands a model agent that gets nowhere; a drift of one feature explains those
+// latency that began no earlier, and the latency for which safe mode stands a model agent that gets nowhere, and that explains latency for a while only; a drift of one feature explains those
 // that began with it, the scores', and a loss of accuracy that began later, unless the model changed in between, or nobody
 // heals the drift, or its healing takes long: then what can be done about the accuracy must not wait for it. About a broken
 // feed nothing can be done but mend it.
@@ -195,7 +196,7 @@ func (r *ranking) onPath(process Signal) bool {
 // latency looks for an agent on the path that is down or just back, and was down before the breach began: one that dies
 // later is a fault of its own, and to restart it would not end this one.
 func (r *ranking) latency(breach Signal) (of, reason string) {
-	later := ""
+	later, stuck := "", ""
 	for _, s := range r.all {
 		if s.Kind != AgentDown || !slices.Contains(r.scene.Path, s.Target) || s.Target == "model" && r.scene.Mode == ModeSafe {
 			continue
@@ -204,6 +205,10 @@ func (r *ranking) latency(breach Signal) (of, reason string) {
 			if s.State.Active() {
 				later = s.Target
 			}
+			continue
+		}
+		if r.undecided(s, breach) {
+			stuck = s.Target
 			continue
 		}
 		if s.State.Active() {
@@ -216,10 +221,20 @@ func (r *ranking) latency(breach Signal) (of, reason string) {
 	if of, reason = r.moved(breach); of != "" {
 		return of, reason
 	}
+	if stuck != "" {
+		return "", "agent " + stuck + " gets nowhere, and isn't found down"
+	}
 	if later != "" {
 		return "", "it began before agent " + later + " was down"
 	}
 	return "", "no agent on the path is down"
+}
+
+// undecided reports whether the model agent has been suspected, and no more, of getting nowhere for so long that the breach must be
+// healed for itself: nothing convicts an agent that lives and has nothing to decide with, and safe mode goes round it.
+func (r *ranking) undecided(agent, breach Signal) bool {
+	return agent.Target == "model" && agent.State == Suspect && agent.text("cause") == causeStuck && breach.State == Confirmed &&
+		r.scene.Now.Sub(agent.Since) > nowhere
 }
 
 // unwell is when the trouble of an agent began; the zero time of one that is well, or of which that isn't known.

@@ -29,6 +29,8 @@ func TestRank(t *testing.T) {
 	back.Recovered = at.Add(27 * sd)
 	stuck := signal(AgentDown, "model", Suspect, 0)
 	stuck.Evidence = map[string]any{"cause": causeStuck}
+	justStuck := stuck
+	justStuck.Since = at.Add(26 * sd)
 	long := back
 	long.Recovered = at.Add(20 * sd)
 	model := []Change{{Kind: "model", Target: "champion", At: at.Add(9 * sd), By: "operator"}}
@@ -61,8 +63,16 @@ func TestRank(t *testing.T) {
 			want:    map[string]string{"AGENT_DOWN:model": ""},
 		},
 		"the model agent gets nowhere before safe mode": {
-			signals: []Signal{stuck, signal(LatencyBreach, "service", Confirmed, 0)},
+			signals: []Signal{justStuck, signal(LatencyBreach, "service", Confirmed, 0)},
 			scene:   Scene{Open: map[string]bool{"LATENCY_SLO_BREACH:service": true}},
+			want:    map[string]string{"AGENT_DOWN:model": "", "LATENCY_SLO_BREACH:service": "AGENT_DOWN:model"},
+		},
+		"the model agent gets nowhere for long, and nothing convicts it": {
+			signals: []Signal{stuck, signal(LatencyBreach, "service", Confirmed, 0)},
+			want:    map[string]string{"AGENT_DOWN:model": "", "LATENCY_SLO_BREACH:service": ""},
+		},
+		"the model agent gets nowhere for long, and decisions may be late": {
+			signals: []Signal{stuck, signal(LatencyBreach, "service", Suspect, 0)},
 			want:    map[string]string{"AGENT_DOWN:model": "", "LATENCY_SLO_BREACH:service": "AGENT_DOWN:model"},
 		},
 		"in safe mode for its latency the model agent dies": {

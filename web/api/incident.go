@@ -72,7 +72,7 @@ type IncidentDetail struct {
 	Signal      Evidence       `json:"evidence" doc:"What the detector saw last."`
 	Ladder      []Rung         `json:"ladder" doc:"What may be tried, in this order."`
 	OrderReason string         `json:"order_reason,omitempty" doc:"Why the ladder has this order."`
-	Actions     []Action       `json:"action_log" doc:"Every action ever proposed, in order."`
+	ActionLog   []Action       `json:"action_log" doc:"Every action ever proposed, in order."`
 	Timeline    []TimelineStep `json:"timeline" doc:"Every change of state: at most the first and the newest ones."`
 	DryRun      bool           `json:"dry_run,omitempty"`
 
@@ -101,7 +101,7 @@ func (d IncidentDetail) Since(t time.Time) (seconds float64, episode int, known 
 
 // Judgeable reports whether there is an executed action to say something about.
 func (d IncidentDetail) Judgeable() bool {
-	for _, a := range d.Actions {
+	for _, a := range d.ActionLog {
 		if !a.ExecutedAt.IsZero() && !a.Undo {
 			return true
 		}

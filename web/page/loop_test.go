@@ -21,7 +21,7 @@ func fillLoop(o *api.Overview, s string, n float64) {
 		Incident: in, OrderReason: s, DryRun: true,
 		Signal:   api.Evidence{State: s, Words: s, Value: n, Threshold: n, N: math.MaxInt64, DataBug: s, Numbers: numbers},
 		Timeline: []api.TimelineStep{{At: now, State: s, Event: s, Text: s}, {}},
-		Actions: []api.Action{{
+		ActionLog: []api.Action{{
 			Type: s, Params: map[string]string{s: s}, AGLDecision: s, Rule: s, Approver: s, Result: s, Reason: s, Undo: true, ProposedAt: now,
 			ExecutedAt: now, EndedAt: now, Before: numbers, After: numbers, Verdict: &api.Verdict{State: s, Lower: n, Upper: n, N: -1},
 		}, {}},
@@ -121,7 +121,7 @@ func TestALeaveIsOnlyClaimedWhereItWasGiven(t *testing.T) {
 		`</svg>pending</span>`:                   {Asked: true, AGLDecision: "PENDING"},
 	} {
 		var buf bytes.Buffer
-		if err := p.RenderIncident(&buf, &IncidentPage{At: now, Detail: &api.IncidentDetail{Actions: []api.Action{a}}}); err != nil {
+		if err := p.RenderIncident(&buf, &IncidentPage{At: now, Detail: &api.IncidentDetail{ActionLog: []api.Action{a}}}); err != nil {
 			t.Fatal(err)
 		}
 		if html := buf.String(); !strings.Contains(html, want) || !strings.Contains(html, a.Reason) {
