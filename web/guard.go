@@ -8,7 +8,9 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"aura/web/api"
 )
@@ -105,6 +107,9 @@ func (g *guard) check(r *http.Request, known bool) *api.Refusal {
 	if !allowed(r) {
 		return api.Refuse(api.Forbidden, "%s may not do that; it needs the role %s", principalOf(r.Context()).Name, strings.Join(requiredRoles(r), " or "))
 	}
+	if !isText(r.URL) {
+		return api.Refuse(api.Malformed, "the address holds a NUL, or bytes that are no UTF-8: no name of anything here does")
+	}
 	if isSafe(r.Method) {
 		return nil
 	}
@@ -136,6 +141,20 @@ func (g *guard) checkMedia(r *http.Request) *api.Refusal {
 		}
 	}
 	return api.Refuse(api.MediaType, "Content-Type must be %s", want)
+}
+
+// isText reports whether path and query are texts that both databases can look for.
+func isText(u *url.URL) bool {
+	query, err := url.QueryUnescape(u.RawQuery)
+	if err != nil {
+		query = "" // the route says what is wrong with it
+	}
+	for _, s := range []string{u.Path, query} {
+		if strings.ContainsRune(s, 0) || !utf8.ValidString(s) {
+			return false
+		}
+	}
+	return true
 }
 
 func isSafe(method string) bool {

@@ -39,6 +39,9 @@ func TestRoutes(t *testing.T) {
 	}{
 		{"GET", "/api/v1/applications/A-1", "", 200, `"application_id":"A-1"`},
 		{"GET", "/api/v1/applications/unknown", "", 404, `"type":"urn:aura:problem:not-found"`},
+		{"GET", "/api/v1/applications/a%00b", "", 400, `holds a NUL`},
+		{"GET", "/api/v1/applications/%ff", "", 400, `no UTF-8`},
+		{"GET", "/api/v1/decisions?cursor=a%00b", "", 400, `holds a NUL`},
 		{"GET", "/api/v1/decisions", "", 200, `"next_cursor":"after 50"`},
 		{"GET", "/api/v1/decisions?limit=7", "", 200, `"next_cursor":"after 7"`},
 		{"GET", "/api/v1/decisions?limit=1000", "", 422, `"field":"limit"`},
@@ -58,6 +61,7 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/api/v1/agents/model/restart", `{}`, 422, `"field":"reason","problem":"missing"`},
 		{"POST", "/api/v1/agents/model/restart", `{"reason":""}`, 422, `"field":"reason"`},
 		{"POST", "/api/v1/agents/model/restart", `{"reason":"  "}`, 422, `"field":"reason"`},
+		{"POST", "/api/v1/agents/model/restart", `{"reason":"a\u0000b"}`, 422, `"field":"reason"`},
 		{"POST", "/api/v1/healing/pause", `{"reason":"  "}`, 422, `"field":"reason"`},
 		{"POST", "/api/v1/healing/resume", `{"reason":"\t"}`, 422, `"field":"reason"`},
 		{"POST", "/api/v1/incidents/i-1/retry", `{"reason":" "}`, 422, `"field":"reason"`},
