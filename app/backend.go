@@ -280,7 +280,7 @@ func refusal(err error) error {
 		return api.RefuseUnavailable("the store can't take it now ("+unavailable.Code+"); send it again", retryAfter, err)
 	case errors.Is(err, store.ErrClosed), errors.Is(err, ingestion.ErrStopping):
 		return api.RefuseUnavailable("the service is stopping; send it again", retryAfter, err)
-	case errors.As(err, &refused) && refused.Code == store.CodeInvalid: // a text that the database can't hold
+	case errors.As(err, &refused) && refused.Code == store.CodeInvalid: // what no database could hold, or not this one
 		return api.Refuse(api.Invalid, "%s", refused.Reason)
 	case errors.As(err, &refused):
 		return api.Refuse(api.Conflict, "%s", refused.Reason)

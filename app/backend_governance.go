@@ -20,9 +20,9 @@ type approvalDesk interface {
 
 // approvalsBackend answers for policy requests. desk is nil where no governance runs here.
 type approvalsBackend struct {
-	store *store.Store
-	seal  string // the file of the key that governance signs with
-	desk  approvalDesk
+	store   *store.Store
+	keyFile string // of the key that governance signs with
+	desk    approvalDesk
 }
 
 // Approvals implements api.Approvals.
@@ -102,7 +102,7 @@ func (b *approvalsBackend) seals(ctx context.Context) (func(raw []byte) (store.S
 			publics[e.Subject] = d.Public
 		}
 	}
-	return func(raw []byte) (store.Seal, error) { return openSeal(b.seal, raw, publics) }, nil
+	return func(raw []byte) (store.Seal, error) { return openSeal(b.keyFile, raw, publics) }, nil
 }
 
 // genuine shows as INVALID what the row says was approved and nobody signed so.

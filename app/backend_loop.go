@@ -36,7 +36,7 @@ func newLoopBackend(cfg config.Config, sch *schema.Schema, s *store.Store, view 
 	b := loopBackend{
 		incidents: &incidentsBackend{store: s, slo: tel.objective.over, playbook: heal.playbook},
 		signals:   &signalsBackend{mon, sch},
-		approvals: &approvalsBackend{store: s, seal: keyFile(cfg)},
+		approvals: &approvalsBackend{store: s, keyFile: keyFile(cfg)},
 		healing:   &healingBackend{store: s, view: view, announce: announce},
 	}
 	if loop != nil {

@@ -54,8 +54,9 @@ func TestSouthGerman(t *testing.T) {
 }
 
 func stream(t *testing.T, s streamed) {
-	if testing.Short() {
-		t.Skip("streams whole data sets")
+	if testing.Short() && s.share < 0.9 { // beside the race detector SQLite, which is Go too, is ten times as slow
+		s.share = 0.9
+		s.leastAUC, s.leastAccuracy = s.leastAUC-0.1, s.leastAccuracy-0.1 // few rows tell little
 	}
 	rows, bad := countRows(t, s.file, s.label)
 	began := time.Now()
@@ -132,7 +133,11 @@ func stream(t *testing.T, s streamed) {
 			t.Fatalf("different outcomes were published for %s: %v", id, outcomes)
 		}
 	}
-	if again > live/10 {
+	most := live / 10
+	if testing.Short() { // beside other packages its store is several seconds behind
+		most = live / 2
+	}
+	if again > most {
 		t.Errorf("%d of %d outcomes were published again", again, live)
 	}
 	if n := len(heard.outcomes); n != live {

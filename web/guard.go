@@ -15,7 +15,7 @@ import (
 	"aura/web/api"
 )
 
-// public lists what needs no token: deny by default, and routes_test walks all routes to prove it. Probes of a container's platform
+// public lists what needs no token: deny by default, and guard_test walks all routes to prove it. Probes of a container's platform
 // have none: /readyz says yes or no to everybody, and why to who may read.
 var public = map[string]bool{"/livez": true, readyPath: true}
 

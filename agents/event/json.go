@@ -1,8 +1,6 @@
 package event
 
-import (
-	"encoding/json"
-)
+import "encoding/json"
 
 // Marshal returns what json.Marshal returns, to the byte. The events of the data path are written by hand, which takes a
 // quarter of the time; what needs escapes, and every other type, is left to encoding/json.

@@ -1,8 +1,6 @@
 package event
 
-import (
-	"strconv"
-)
+import "strconv"
 
 // number passes over a number in JSON's grammar, which is narrower than strconv's. Where it is a decimal of at most 15 digits,
 // all within digits, scale says how many of them stand behind the point; else scale is negative.

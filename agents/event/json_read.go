@@ -1,8 +1,6 @@
 package event
 
-import (
-	"aura/mlops/schema"
-)
+import "aura/mlops/schema"
 
 // reader reads what writer has written. Anything else makes it fail, for good.
 type reader struct {

@@ -17,7 +17,8 @@ import (
 // ErrIdle: nobody heals now who could be told.
 var ErrIdle = errors.New("healing: no agent heals now")
 
-// toldWithin is how long who heals in another process may take to do what a person wants, and askAgain how often it is looked whether it has.
+// toldWithin is how long who heals in another process may take to do what a person wants; askAgain is how often it is looked
+// whether it has.
 const (
 	toldWithin = 10 * time.Second
 	askAgain   = 100 * time.Millisecond
@@ -50,14 +51,9 @@ func (a *Agent) passOn(ctx context.Context, r store.IncidentRequest) error {
 		return err
 	}
 	for begun := time.Now(); time.Since(begun) < toldWithin; {
-		now, err := a.o.Store.IncidentRequest(ctx, r.ID)
-		switch {
-		case err != nil: // it may be done all the same, and shows in the incident then
+		// After an error it may be done all the same, and shows in the incident then.
+		if done, err := a.answered(ctx, r.ID); done || err != nil {
 			return err
-		case now.Refused != "":
-			return &Refused{Reason: now.Refused}
-		case now.Answered:
-			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -65,16 +61,22 @@ func (a *Agent) passOn(ctx context.Context, r store.IncidentRequest) error {
 		case <-time.After(askAgain):
 		}
 	}
-	var refused *store.Refused
 	err := a.o.Store.WithdrawIncidentRequest(ctx, r.ID)
-	if errors.As(err, &refused) { // just now
-		now, err := a.o.Store.IncidentRequest(ctx, r.ID)
-		if err == nil && now.Refused != "" {
-			return &Refused{Reason: now.Refused}
-		}
+	var late *store.Refused
+	if errors.As(err, &late) { // it was answered just now
+		_, err := a.answered(ctx, r.ID)
 		return err
 	}
 	return cmp.Or(err, ErrIdle)
+}
+
+// answered reports whether who heals has done what a request wants; *Refused where it was refused.
+func (a *Agent) answered(ctx context.Context, id string) (bool, error) {
+	r, err := a.o.Store.IncidentRequest(ctx, id)
+	if err == nil && r.Refused != "" {
+		err = &Refused{Reason: r.Refused}
+	}
+	return r.Answered, err
 }
 
 func (c *core) tell(ctx context.Context, id string, ev incident.Event) error {

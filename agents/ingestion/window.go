@@ -283,6 +283,14 @@ func (w *Window) Late(before time.Time) (n int64, oldest time.Time) {
 
 // due lists the applications whose time to be looked at has come, all of them if now is zero, those first that came first.
 func (w *Window) due(now time.Time) (waiting, unpublished []*event.RawEvent) {
+	waiting, unpublished = w.dueUnsorted(now)
+	byAge := func(a, b *event.RawEvent) int { return cmp.Compare(a.ID, b.ID) } // a UUIDv7 begins with the time
+	slices.SortFunc(waiting, byAge)
+	slices.SortFunc(unpublished, byAge)
+	return waiting, unpublished
+}
+
+func (w *Window) dueUnsorted(now time.Time) (waiting, unpublished []*event.RawEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, x := range w.entries {
@@ -293,9 +301,6 @@ func (w *Window) due(now time.Time) (waiting, unpublished []*event.RawEvent) {
 			waiting = append(waiting, x.event)
 		}
 	}
-	byAge := func(a, b *event.RawEvent) int { return cmp.Compare(a.ID, b.ID) } // a UUIDv7 begins with the time
-	slices.SortFunc(waiting, byAge)
-	slices.SortFunc(unpublished, byAge)
 	return waiting, unpublished
 }
 

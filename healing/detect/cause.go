@@ -55,10 +55,10 @@ const (
 
 // Rank orders the active signals: causes first, the most specific before the others, then consequences. It is
 // deterministic. Rules: a bus that can't be heard explains everything; an agent that is down (or just back) explains
-// latency that began no earlier, and the latency for which safe mode stands a model agent that gets nowhere, and that explains latency for a while only; a drift of one feature explains those
-// that began with it, the scores', and a loss of accuracy that began later, unless the model changed in between, or nobody
-// heals the drift, or its healing takes long: then what can be done about the accuracy must not wait for it. About a broken
-// feed nothing can be done but mend it.
+// latency that began no earlier, but a model agent that only gets nowhere does so for a while, and is itself explained by the
+// latency for which safe mode stands; a drift of one feature explains those that began with it, the scores', and a loss of
+// accuracy that began later, unless the model changed in between, or nobody heals the drift, or its healing takes long: then
+// what can be done about the accuracy must not wait for it. About a broken feed nothing can be done but mend it.
 func Rank(signals []Signal, scene Scene) []Cause {
 	var causes []Cause
 	for _, s := range signals {
@@ -207,7 +207,7 @@ func (r *ranking) latency(breach Signal) (of, reason string) {
 			}
 			continue
 		}
-		if r.undecided(s, breach) {
+		if r.stuckForLong(s, breach) {
 			stuck = s.Target
 			continue
 		}
@@ -230,9 +230,9 @@ func (r *ranking) latency(breach Signal) (of, reason string) {
 	return "", "no agent on the path is down"
 }
 
-// undecided reports whether the model agent has been suspected, and no more, of getting nowhere for so long that the breach must be
+// stuckForLong reports whether the model agent has been suspected, and no more, of getting nowhere for so long that the breach must be
 // healed for itself: nothing convicts an agent that lives and has nothing to decide with, and safe mode goes round it.
-func (r *ranking) undecided(agent, breach Signal) bool {
+func (r *ranking) stuckForLong(agent, breach Signal) bool {
 	return agent.Target == "model" && agent.State == Suspect && agent.text("cause") == causeStuck && breach.State == Confirmed &&
 		r.scene.Now.Sub(agent.Since) > nowhere
 }
