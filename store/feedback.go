@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 )
 
@@ -39,22 +40,19 @@ func (s *Store) AddFeedback(ctx context.Context, fs []Feedback) ([]FeedbackResul
 // addFeedback classifies and keeps one outcome.
 func (w *writer) addFeedback(f Feedback, out *FeedbackResult) error {
 	f.ObservedAt, f.ReceivedAt = fromMicros(micros(f.ObservedAt)), fromMicros(micros(f.ReceivedAt))
-	var a Application
-	found, err := w.application("id", f.ApplicationID, &a)
+	var id string
+	found, err := w.classify(&f, sqlOutcomeByID, &id)
 	if err == nil && !found {
-		found, err = w.application("client_id", f.ApplicationID, &a)
+		found, err = w.classify(&f, sqlOutcomeByClient, &id)
 	}
 	if err != nil {
 		return fmt.Errorf("feedback: %w", err)
 	}
-	f.Kind, f.Decision = Unknown, nil
-	if found {
-		if err := w.classify(&f, a.ID); err != nil {
-			return fmt.Errorf("feedback: %w", err)
-		}
+	if !found {
+		f.Kind, f.Decision = Unknown, nil
 	}
 	err = w.exec("INSERT INTO feedback (application, application_id, outcome, kind, observed_at, received_at, to_announce) "+
-		"VALUES (?, ?, ?, ?, ?, ?, ?)", a.ID, f.ApplicationID, string(f.Outcome), string(f.Kind), micros(f.ObservedAt),
+		"VALUES (?, ?, ?, ?, ?, ?, ?)", id, f.ApplicationID, string(f.Outcome), string(f.Kind), micros(f.ObservedAt),
 		micros(f.ReceivedAt), toAnnounce(f.Kind))
 	if err != nil {
 		return fmt.Errorf("feedback: %w", err)
@@ -66,37 +64,43 @@ func (w *writer) addFeedback(f Feedback, out *FeedbackResult) error {
 	return nil
 }
 
+// What an outcome meets, in one row: its application, the outcome that stands, and the decision.
+const (
+	sqlOutcomeBy = "SELECT a.id, f.outcome, " + decisionFields + " FROM applications a LEFT JOIN decisions d ON d.id = a.id " +
+		"LEFT JOIN feedback f ON f.application = a.id AND f.kind IN ('joined', 'early') WHERE "
+	sqlOutcomeByID     = sqlOutcomeBy + "a.id = ?"
+	sqlOutcomeByClient = sqlOutcomeBy + "a.client_id = ?"
+)
+
+// classify finds an outcome's application and sets its kind, and its decision for Joined; false if there is none.
+func (w *writer) classify(f *Feedback, query string, id *string) (bool, error) {
+	var stands sql.NullString
+	var row scannedDecision
+	found, err := w.row(query, []any{f.ApplicationID}, append([]any{id, &stands}, row.fields()...)...)
+	if err != nil || !found {
+		return false, err
+	}
+	f.Kind, f.Decision = Early, nil
+	if stands.Valid {
+		f.Kind = Contradicting
+		if stands.String == string(f.Outcome) {
+			f.Kind = Duplicate
+		}
+		return true, nil
+	}
+	var d Decision
+	decided, err := row.read(&d)
+	if decided {
+		f.Kind, f.Decision = Joined, &d
+	}
+	return err == nil, err
+}
+
 func toAnnounce(k FeedbackKind) int {
 	if k == Joined {
 		return 1
 	}
 	return 0
-}
-
-// classify sets the kind of an outcome whose application is known, and its decision for Joined.
-func (w *writer) classify(f *Feedback, id string) error {
-	var stands string
-	found, err := w.row("SELECT outcome FROM feedback WHERE application = ? AND kind IN ('joined', 'early')", []any{id}, &stands)
-	if err != nil {
-		return err
-	}
-	if found {
-		f.Kind = Contradicting
-		if stands == string(f.Outcome) {
-			f.Kind = Duplicate
-		}
-		return nil
-	}
-	var d Decision
-	decided, err := w.decision(id, &d)
-	if err != nil {
-		return err
-	}
-	f.Kind = Early
-	if decided {
-		f.Kind, f.Decision = Joined, &d
-	}
-	return nil
 }
 
 // joinEarly joins the outcome that was there before the decision, if there is one.

@@ -17,9 +17,10 @@ const (
 
 const (
 	sqlApplicationBy = "SELECT " + applicationColumns + " FROM applications WHERE "
-	sqlDecisionBy    = "SELECT d.id, d.application_id, d.decision, d.probability_of_default, d.reasons, d.model_version, " +
+	decisionFields   = "d.id, d.application_id, d.decision, d.probability_of_default, d.reasons, d.model_version, " +
 		"d.model_digest, d.champion_generation, d.mode, d.mode_generation, d.rule, d.decided_at, d.latency_us, d.trace_id, " +
-		"d.incarnation, a.accepted_at, a.source FROM decisions d LEFT JOIN applications a ON a.id = d.id WHERE d.id = ?"
+		"d.incarnation, a.accepted_at, a.source"
+	sqlDecisionBy = "SELECT " + decisionFields + " FROM decisions d LEFT JOIN applications a ON a.id = d.id WHERE d.id = ?"
 )
 
 // application reads a row inside the transaction by id or client_id; false if there is none.
@@ -41,24 +42,44 @@ func (w *writer) application(column, key string, a *Application) (bool, error) {
 
 // decision reads a row back inside the transaction; false if there is none.
 func (w *writer) decision(id string, d *Decision) (bool, error) {
-	var p sql.NullFloat64
-	var reasons, outcome, mode string
-	var decided, latency int64
-	var accepted sql.NullInt64
-	var source sql.NullString
-	found, err := w.row(sqlDecisionBy, []any{id}, &d.ID, &d.ApplicationID, &outcome, &p, &reasons, &d.ModelVersion,
-		&d.ModelDigest, &d.Generation, &mode, &d.ModeGeneration, &d.Rule, &decided, &latency, &d.TraceID, &d.Incarnation,
-		&accepted, &source)
-	if !found {
+	var r scannedDecision
+	if found, err := w.row(sqlDecisionBy, []any{id}, r.fields()...); !found {
 		return false, err
 	}
-	d.Decision, d.Mode = schema.Outcome(outcome), Mode(mode)
-	if p.Valid {
-		d.Probability = &p.Float64
+	return r.read(d)
+}
+
+// scannedDecision is a row of decisionFields. All of it may be null, as where the decision is what an outer join did not find.
+type scannedDecision struct {
+	id, application, decision, reasons, digest, mode, rule, trace, source     sql.NullString
+	version, generation, modeGeneration, decided, latency, incarnation, since sql.NullInt64
+	probability                                                               sql.NullFloat64
+}
+
+func (r *scannedDecision) fields() []any {
+	return []any{
+		&r.id, &r.application, &r.decision, &r.probability, &r.reasons, &r.version, &r.digest, &r.generation, &r.mode,
+		&r.modeGeneration, &r.rule, &r.decided, &r.latency, &r.trace, &r.incarnation, &r.since, &r.source,
 	}
-	d.DecidedAt, d.Latency = fromMicros(decided), time.Duration(latency)*time.Microsecond
-	d.AcceptedAt, d.Source = fromMicros(accepted.Int64), source.String
-	d.Reasons, err = parseReasons(reasons)
+}
+
+// read is the decision of the row; false if there is none.
+func (r *scannedDecision) read(d *Decision) (bool, error) {
+	if !r.id.Valid {
+		return false, nil
+	}
+	reasons, err := parseReasons(r.reasons.String)
+	*d = Decision{
+		ID: r.id.String, ApplicationID: r.application.String, AcceptedAt: fromMicros(r.since.Int64), Source: r.source.String,
+		TraceID: r.trace.String, Decision: schema.Outcome(r.decision.String), Reasons: reasons,
+		ModelVersion: int(r.version.Int64), ModelDigest: r.digest.String, Generation: r.generation.Int64,
+		Mode: Mode(r.mode.String), ModeGeneration: r.modeGeneration.Int64, Rule: r.rule.String,
+		DecidedAt: fromMicros(r.decided.Int64), Latency: time.Duration(r.latency.Int64) * time.Microsecond,
+		Incarnation: r.incarnation.Int64,
+	}
+	if r.probability.Valid {
+		d.Probability = &r.probability.Float64
+	}
 	return err == nil, err
 }
 
