@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -114,14 +115,7 @@ var (
 
 // bind adds flags for keys. Their values are read and judged by config, like those of every other layer.
 func bind(c *cobra.Command, flags ...keyFlag) {
-	defaults, err := config.Load(config.Options{Dir: "/nonexistent"})
-	if err != nil {
-		panic(err) // the defaults are valid: config's tests
-	}
-	texts := map[string]string{}
-	for _, v := range defaults.Values() {
-		texts[v.Key] = v.Text
-	}
+	texts := defaults()
 	for _, f := range flags {
 		if _, known := texts[f.key]; !known {
 			panic("cli: flag --" + f.name + " sets the unknown key " + f.key)
@@ -129,6 +123,20 @@ func bind(c *cobra.Command, flags ...keyFlag) {
 		c.Flags().String(f.name, "", fmt.Sprintf("%s (key %s, default %s)", f.usage, f.key, texts[f.key]))
 	}
 }
+
+// defaults are the keys' default values as people write them. To judge them takes milliseconds (rules are compiled), and some
+// thirty commands ask.
+var defaults = sync.OnceValue(func() map[string]string {
+	l, err := config.Load(config.Options{Dir: "/nonexistent"})
+	if err != nil {
+		panic(err) // the defaults are valid: config's tests
+	}
+	texts := map[string]string{}
+	for _, v := range l.Values() {
+		texts[v.Key] = v.Text
+	}
+	return texts
+})
 
 // load reads the configuration with what the command line says: --set first, then the flags of their own.
 func (i *invocation) load(c *cobra.Command, flags ...keyFlag) (config.Loaded, error) {
