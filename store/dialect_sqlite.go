@@ -22,7 +22,7 @@ func (sqliteDialect) name() migrations.Dialect { return migrations.SQLite }
 func (sqliteDialect) bind(text string) string { return text }
 
 func (sqliteDialect) gorm(pool gorm.ConnPool) gorm.Dialector {
-	return sqliteDialector{&sqlite.Dialector{Conn: pool, DriverName: "sqlite"}}
+	return sqliteDialector{&sqlite.Dialector{Conn: preparing(pool), DriverName: "sqlite"}}
 }
 
 func (sqliteDialect) begin(w *writer, _ bool) error { return w.exec("BEGIN IMMEDIATE") }
