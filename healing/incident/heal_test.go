@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -154,7 +155,12 @@ func TestARestoreStandsUntilSomebodyDecides(t *testing.T) {
 		if n%2 == 0 { // whoever sees first that it is late
 			s.step(Event{Type: EvDecision, At: s.now, Decision: &Decision{RequestID: request, AGL: AGLDenied, Rule: "expired"}})
 		}
+		late := func(a Action) bool { return a.RequestID == request && a.Result == Denied }
+		saved := slices.ContainsFunc(s.in.Actions, late)
 		well(s).is(Proposed, StatusResolved)
+		if !saved && !slices.ContainsFunc(s.in.Actions, late) {
+			t.Fatalf("of %s it is never known that it has expired: %+v", request, s.in.Actions)
+		}
 		if s.in.current().RequestID == request {
 			t.Fatalf("%s is asked for again, which has expired", request)
 		}

@@ -88,9 +88,9 @@ func (x *step) proposeNext() string {
 
 func (x *step) proposeRestore() string {
 	// Where nobody ever decides, one request more for each that expired would let the incident grow without end: they are
-	// rows and steps of the timeline.
+	// rows and steps of the timeline. One that expires now stays, or its end would never be a row.
 	x.in.Actions = slices.DeleteFunc(x.in.Actions, func(a Action) bool {
-		return a.Purpose == Restore && a.Result == Denied && a.Reason == notInTime
+		return a.Purpose == Restore && a.Result == Denied && a.Reason == notInTime && a.EndedAt.Before(x.now)
 	})
 	a := x.newAction(DisableSafeMode, nil, Restore)
 	a.Rung = -1
