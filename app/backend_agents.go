@@ -224,8 +224,8 @@ func (h *health) failing(agent string) bool {
 const failingWrites = time.Second
 
 func (h *health) storeReady(ctx context.Context) error {
-	if since := h.store.Stats().FailingSince; !since.IsZero() && time.Since(since) > failingWrites {
-		return errors.New("the store can't be written to")
+	if st := h.store.Stats(); !st.FailingSince.IsZero() && time.Since(st.FailingSince) > failingWrites {
+		return errors.New("the store can't be written to: " + st.FailingCode)
 	}
 	_, err := h.store.Desired(ctx)
 	return err

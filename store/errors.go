@@ -44,7 +44,7 @@ func refuse(code, format string, args ...any) error {
 
 // Unavailable is what the store could not do now. Whether the write took effect is unknown; the same call again is safe.
 type Unavailable struct {
-	// Code is for machines: disk_full, locked, io, closed, queue_full, failed.
+	// Code is for machines: disk_full, locked, io, gone, closed, queue_full, failed.
 	Code string
 	Err  error
 }
@@ -73,9 +73,12 @@ func unavailable(err error) error {
 }
 
 func failureCode(err error) string {
+	var typed *Unavailable
 	var lite *sqlite.Error
 	var server *pgconn.PgError
 	switch {
+	case errors.As(err, &typed):
+		return typed.Code
 	case errors.As(err, &lite):
 		return fileFailure(lite)
 	case errors.As(err, &server):

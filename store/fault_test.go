@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -76,6 +79,20 @@ func TestLockedByAnother(t *testing.T) {
 		must(t, err)
 	}
 	faulted(t, s, "locked", func() { exec("BEGIN IMMEDIATE") }, func() { exec("COMMIT") })
+}
+
+// TestFileMoved: nothing is answered for that only the process still sees, and no new file is begun under the name.
+func TestFileMoved(t *testing.T) {
+	s := openDir(t, Options{Dir: t.TempDir()})
+	name := filepath.Join(s.Dir(), databaseFile)
+	faulted(t, s, CodeGone,
+		func() { must(t, os.Rename(name, name+".away")) },
+		func() {
+			if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("there is a file again: %v", err)
+			}
+			must(t, os.Rename(name+".away", name))
+		})
 }
 
 // TestBounded fills a database up to its bound, deletes, and goes on.

@@ -63,7 +63,9 @@ type Store struct {
 	desired *sql.Stmt
 	w       *writer
 	ck      *checkpointer
-	purge   purgeCursors
+	// file is what the directory's name of the database stood for when it was opened; nil for a server.
+	file  os.FileInfo
+	purge purgeCursors
 	// raising lets one RaiseFloor look at a time.
 	raising sync.Mutex
 

@@ -32,8 +32,28 @@ func (s *Store) openFile(ctx context.Context) (err error) {
 	if s.reads, err = s.readPool(s.opts.Readers); err != nil {
 		return err
 	}
-	s.ck, err = startCheckpointer(s)
+	if s.ck, err = startCheckpointer(s); err != nil || s.opts.VFS != "" {
+		return err
+	}
+	s.file, err = os.Stat(s.path(databaseFile))
 	return err
+}
+
+// CodeGone is that of Unavailable where the file that the process has open is no longer the one of its name.
+const CodeGone = "gone"
+
+// inPlace asks before each transaction whether the database can still be found by whoever opens it next: SQLite goes on
+// writing to a file that was deleted, and what is answered for would end with the process.
+func (w *writer) inPlace() error {
+	if w.file == nil {
+		return nil
+	}
+	now, err := os.Stat(w.path)
+	if err == nil && os.SameFile(w.file, now) {
+		return nil
+	}
+	return &Unavailable{Code: CodeGone, Err: fmt.Errorf("%s was deleted, moved or replaced while it was open; "+
+		"put it back, with its -wal file, or stop the process and start it on a copy", w.path)}
 }
 
 // ownFile makes the database nobody else's to read; SQLite gives its log the same mode.

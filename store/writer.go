@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +24,10 @@ type writer struct {
 	// ck is SQLite's, nil elsewhere.
 	ck      *checkpointer
 	dialect dialect
-	st      counters
+	// file is the database file as it was opened and path its name; nil where there is none.
+	file os.FileInfo
+	path string
+	st   counters
 
 	// process names this opened store: a lease of another one's is of a dead process.
 	process string
@@ -58,6 +62,7 @@ type memo struct {
 func startWriter(ctx context.Context, s *Store) (*writer, error) {
 	w := &writer{
 		q: newQueue(), db: s.writes, gorm: s.gorm, log: s.log, ck: s.ck, dialect: s.dialect, process: s.process,
+		file: s.file, path: s.path(databaseFile),
 		stopping: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	w.ctx = ctx
@@ -142,6 +147,9 @@ func (w *writer) write(g *group) {
 // transact is the transaction: accepts, then decisions under the generations of this moment, then the other writes,
 // each of which may fail alone.
 func (w *writer) transact(g *group) error {
+	if err := w.inPlace(); err != nil {
+		return err
+	}
 	if err := w.connect(); err != nil {
 		return err
 	}
@@ -207,7 +215,7 @@ func (w *writer) runJob(r *request) error {
 func (w *writer) recover(cause error) {
 	w.memo.known = false
 	w.failing.Say(w.log, slog.LevelError, "store: a transaction failed", "code", failureCode(cause), "error", cause)
-	if w.conn == nil {
+	if w.conn == nil || failureCode(cause) == CodeGone { // nothing had begun, and no new connection finds the file
 		return
 	}
 	err := w.exec(sqlRollback)
