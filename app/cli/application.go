@@ -61,9 +61,15 @@ func (i *invocation) feedbackCommand() *cobra.Command {
 			return err
 		}
 		if i.output == "json" {
-			return i.printJSON(json.RawMessage(raw))
+			err = i.printJSON(json.RawMessage(raw))
+		} else {
+			err = i.printPairs([][2]string{{"application id", r.ApplicationID}, {"kind", r.Kind}, {"outcome", r.Outcome}})
 		}
-		return i.printPairs([][2]string{{"application id", r.ApplicationID}, {"kind", r.Kind}, {"outcome", r.Outcome}})
+		if err == nil && r.Kind == "unknown" {
+			err = Exit(ExitPrecondition, fmt.Errorf("no application %s is here: its outcome is kept and counts for nothing", args[0]),
+				"look for the id with `aura application ls`, and send the outcome again once the application is in")
+		}
+		return err
 	})
 }
 

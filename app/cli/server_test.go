@@ -213,6 +213,17 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestAnOutcomeOfNoApplication: what counts for nothing is no success, in either form of output.
+func TestAnOutcomeOfNoApplication(t *testing.T) {
+	url, _ := answering(t, 200, "application/json", `{"application_id":"A-1","kind":"unknown","outcome":"repaid"}`)
+	for _, form := range []string{"table", "json"} {
+		o := try(t, Commands{}, nil, "feedback", "A-1", "repaid", "--server", url, "-o", form)
+		if o.code != ExitPrecondition || !strings.Contains(o.out, "unknown") || !strings.Contains(o.err, "A-1") || !strings.Contains(o.err, "send the outcome again") {
+			t.Errorf("%s: exit %d, %q, %q", form, o.code, o.out, o.err)
+		}
+	}
+}
+
 func TestServerIsFoundInDataDirectory(t *testing.T) {
 	url, got := answering(t, 200, "application/json", `{"items":[]}`)
 	dir := t.TempDir()
