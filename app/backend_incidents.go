@@ -141,7 +141,7 @@ func incidentView(r store.IncidentRow, in incident.Incident) api.Incident {
 	out := api.Incident{
 		ID: r.ID, Type: r.Type, Status: r.Status, State: r.State, Target: r.Target, Reason: in.Reason,
 		OnsetAt: r.OnsetAt, DetectedAt: r.DetectedAt, ResolvedAt: r.ResolvedAt, Degraded: r.Degraded, RestoredAt: r.RestoredAt,
-		UpdatedAt: r.UpdatedAt, SelfRecovered: in.SelfRecovered, Escalation: string(in.Escalation), Actions: len(in.Actions), Links: in.Links,
+		UpdatedAt: r.UpdatedAt, SelfRecovered: in.SelfRecovered, ByHand: in.ByHand, Escalation: string(in.Escalation), Actions: len(in.Actions), Links: in.Links,
 	}
 	if n := len(in.Actions); n > 0 {
 		a := in.Actions[n-1]

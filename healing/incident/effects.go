@@ -79,7 +79,7 @@ func selfMemory(in Incident, at time.Time) Effect {
 		Before: map[string]float64{"threshold": in.Signal.Threshold}, After: map[string]float64{"value": in.Signal.Value},
 		Seconds: at.Sub(in.Detected()).Seconds(),
 	}
-	if in.personCalled() {
+	if in.personHelped() {
 		m.NoCredit = NoCreditPerson
 	}
 	return Effect{ID: fmt.Sprintf("%s/self%d", in.ID, at.UnixMicro()), Type: FxRemember, IncidentID: in.ID, Memory: &m}

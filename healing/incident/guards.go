@@ -58,7 +58,18 @@ func (x *step) signalState() SignalState {
 
 // confirmed: seen after our own last change, since what was seen before it is what the change was for.
 func (x *step) confirmed() bool {
-	return x.signalState() == Confirmed && x.in.Signal.NotYet == "" && !x.in.Signal.ObservedAt.Before(x.in.ChangedAt)
+	return x.signalState() == Confirmed && x.in.Signal.NotYet == "" && !x.in.Signal.ObservedAt.Before(x.in.ChangedAt) &&
+		!x.ofTheLifeBefore()
+}
+
+// beatsWithin is how long after a restart monitoring may still speak of the life before: the new one has to beat, and be
+// reported, first.
+const beatsWithin = 5 * time.Second
+
+// ofTheLifeBefore: the signal is about the agent as it was before a person restarted it.
+func (x *step) ofTheLifeBefore() bool {
+	in := x.in
+	return !in.ByHandAt.IsZero() && in.Signal.OnsetAt.Before(in.ByHandAt) && in.Signal.ObservedAt.Before(in.ByHandAt.Add(beatsWithin))
 }
 
 // cleared: HEALTHY without a break for the dwell, on data from after our last change.
@@ -240,6 +251,14 @@ func (x *step) touched() bool {
 		return true
 	}
 	return slices.ContainsFunc(x.in.Actions, func(a Action) bool { return a.open() && has(a) })
+}
+
+// doneByHand: a person restarted the agent that an action would restart, which nobody has handed over, and no earlier one
+// of ours is about it.
+func (x *step) doneByHand() bool {
+	a := x.in.current()
+	return a != nil && a.Type == RestartAgent && a.SentAt.IsZero() && slices.Contains(Touches(a.Type, a.Params), x.ev.Setting) &&
+		!slices.ContainsFunc(x.in.Actions, func(b Action) bool { return b.ID != a.ID && b.Type == RestartAgent && b.open() })
 }
 
 // touchedInSafeMode: a person changed what an action of ours is about, but not the mode. Safe mode is still ours to leave.

@@ -3,6 +3,7 @@ package incident
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,7 +25,7 @@ func (x *step) settle() string {
 		in.DetectedAt = in.OpenedAt
 	}
 	why := "the signal is healthy on data after the last action"
-	judged, called := in.current(), in.personCalled()
+	judged, called := in.current(), in.personHelped()
 	if judged != nil && judged.Verdict != nil {
 		in.SelfRecovered = judged.Verdict.SelfRecovered
 		why = "healthy: " + judged.Verdict.told()
@@ -118,10 +119,13 @@ func (x *step) cancel() string {
 	if in.DetectedAt.IsZero() {
 		return "the suspicion was not confirmed"
 	}
-	if !in.personCalled() { // else nobody knows who ended it
+	if !in.personHelped() { // else nobody knows who ended it
 		x.markNeedless()
 	}
 	x.fx = append(x.fx, selfMemory(*in, x.now))
+	if in.ByHand != "" {
+		return "healthy after " + in.ByHand
+	}
 	return "the cause went away by itself"
 }
 
@@ -147,6 +151,10 @@ func (x *step) markNeedless() {
 func (in *Incident) personCalled() bool {
 	return slices.ContainsFunc(in.Timeline, func(e Entry) bool { return e.State == Escalated && !e.At.Before(in.Detected()) })
 }
+
+// personHelped reports whether a person was called, or did by hand what was asked for: what they did is not known to be
+// nothing.
+func (in *Incident) personHelped() bool { return in.ByHand != "" || in.personCalled() }
 
 // fail ends what nobody healed in time.
 func (x *step) fail() string {
@@ -288,6 +296,19 @@ func (x *step) handToPerson() string {
 	return x.ev.By + " set " + x.ev.Setting + " to " + x.ev.Value
 }
 
+// leaveToTheRestart withdraws what a person has done meanwhile; whether it helped shows in the signal, and the rung is
+// asked for again if not.
+func (x *step) leaveToTheRestart() string {
+	in := x.in
+	in.ByHand, in.ByHandAt = x.ev.By+" restarted "+strings.TrimPrefix(x.ev.Setting, "agent:"), x.now
+	a := in.current()
+	x.withdraw(a)
+	x.end(a, Withdrawn, in.ByHand)
+	in.CurrentID = ""
+	x.changed(x.now, RestartAgent)
+	return in.ByHand
+}
+
 // handActionToPerson leaves to a person what they changed; the incident goes on, to leave safe mode when that is right.
 func (x *step) handActionToPerson() string {
 	for i := range x.in.Actions {
@@ -379,6 +400,7 @@ func (x *step) relapse() string {
 		why = fmt.Sprintf("it came back (relapse %d)", len(in.Relapses))
 	}
 	in.ResolvedAt, in.RestoredAt, in.SelfRecovered, in.With = time.Time{}, time.Time{}, false, nil
+	in.ByHand, in.ByHandAt = "", time.Time{}
 	x.reorder()
 	x.fromTheFoot()
 	in.Escalation = ""

@@ -81,6 +81,7 @@ func Resume(in Incident, now time.Time, unsent bool) (Incident, []Effect) {
 		out.Signal.ObservedAt, out.Shadow.ObservedAt = time.Time{}, time.Time{}
 		// Where the clock was set back meanwhile, what comes now must not seem older than what was done before.
 		out.ChangedAt, out.EnteredAt = notAfter(out.ChangedAt, now), notAfter(out.EnteredAt, now)
+		out.ByHandAt = notAfter(out.ByHandAt, now)
 		if unsent && out.State == Executing {
 			x.ev = Event{Type: EvUnsent, ActionID: out.CurrentID}
 			if x.run() != nil { // a loop in the table

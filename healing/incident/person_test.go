@@ -119,3 +119,51 @@ func (w *world) is(p Purpose) bool {
 	a := w.in.current()
 	return a != nil && a.Purpose == p
 }
+
+// TestWhatAPersonDoesFirst: who restarts by hand what a request was to restart has answered it. What monitoring still says
+// of the life before asks for nothing; if the next life is down too, the rung is asked for again.
+func TestWhatAPersonDoesFirst(t *testing.T) {
+	ladder := []Rung{{Action: RestartAgent, Params: map[string]string{"agent": "decisions"}, Verification: "agent", VerifyTTL: time.Minute}}
+	restarted := func() *script {
+		s := opened(t, AgentDown, ladder).decide(AGLEscalated).is(AwaitingApproval, StatusOpen)
+		request := s.in.current().RequestID
+		s.wait(time.Second).step(Event{Type: EvPerson, Setting: "agent:decisions", Value: "2", By: "ann"}).is(Detected, StatusOpen)
+		if a := s.in.Actions[0]; a.Result != Withdrawn || a.Reason != "ann restarted decisions" || s.emitted(FxWithdraw).RequestID != request {
+			t.Fatalf("%+v", a)
+		}
+		return s
+	}
+	down := func(s *script, since time.Time) *script {
+		sig := s.signal(AgentDown, Confirmed)
+		sig.OnsetAt = since
+		return s.step(Event{Type: EvSignal, Signal: &sig})
+	}
+
+	s := restarted()
+	begun := s.now
+	for range 2 { // of the life before
+		down(s.wait(time.Second), begun.Add(-3*time.Second)).is(Detected, StatusOpen)
+	}
+	for range 4 {
+		s.wait(time.Second).sig(Healthy)
+	}
+	s.is(Cancelled, StatusResolved)
+	if s.in.Reason != "healthy after ann restarted decisions" || s.in.Escalations != 0 || len(s.in.Actions) != 1 {
+		t.Errorf("%q, %d calls, %v", s.in.Reason, s.in.Escalations, s.types())
+	}
+	if !slices.ContainsFunc(s.all, func(f Effect) bool { return f.Type == FxRemember && f.Memory.NoCredit == NoCreditPerson }) {
+		t.Errorf("remembered as if it had ended by itself: %+v", s.all)
+	}
+	down(s.wait(time.Second), s.now).proposes(RestartAgent) // a relapse, and of this life
+	if s.in.ByHand != "" {
+		t.Error(s.in.ByHand)
+	}
+
+	s = restarted()
+	down(s.wait(2*time.Second), s.now.Add(time.Second)).proposes(RestartAgent) // it died at once
+
+	s = restarted()
+	old := s.now.Add(-3 * time.Second)
+	down(s.wait(4*time.Second), old).is(Detected, StatusOpen)
+	down(s.wait(2*time.Second), old).proposes(RestartAgent) // the restart changed nothing
+}

@@ -24,6 +24,7 @@ func from(s ...State) []State { return s }
 // are tried again. Rows that end, hand over or wait stand before rows that act.
 var table = []transition{
 	// A person and a more specific cause come first.
+	{From: from(Proposed, AwaitingApproval, Approved), On: EvPerson, When: "a person restarted the agent, as was asked for", Guard: (*step).doneByHand, To: Detected, Do: (*step).leaveToTheRestart},
 	{From: live, On: EvPerson, When: "a person changed what it acts on; safe mode stands", Guard: (*step).touchedInSafeMode, To: Escalated, Do: (*step).handActionToPerson},
 	{From: live, On: EvPerson, When: "a person changed the very setting", Guard: (*step).touched, To: Superseded, Do: (*step).handToPerson},
 	{From: notActing, When: "a more specific cause took over", Guard: (*step).mayTakeOver, To: Detected, Do: (*step).takeOver},

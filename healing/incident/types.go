@@ -64,6 +64,8 @@ type Incident struct {
 	Links        []string    `json:"links,omitempty"` // related incidents
 	Pending      *TakeOver   `json:"pending_take_over,omitempty"`
 	HeldUntil    time.Time   `json:"held_until,omitzero"` // a person's hold stood in a rung's way until then
+	ByHand       string      `json:"by_hand,omitempty"`   // who did what was asked for, before anybody had decided
+	ByHandAt     time.Time   `json:"by_hand_at,omitzero"`
 	Settings     Settings    `json:"settings"`
 	Timeline     []Entry     `json:"timeline"` // at most maxTimeline, the first and the newest
 }

@@ -21,6 +21,7 @@ type Incident struct {
 	UpdatedAt  time.Time `json:"updated_at"`
 
 	SelfRecovered bool     `json:"self_recovered" doc:"It ended without an action's help."`
+	ByHand        string   `json:"by_hand,omitempty" doc:"Who did what an action was asked for, before anybody had decided on it."`
 	Escalation    string   `json:"escalation,omitempty" doc:"Why a person was called."`
 	LastAction    string   `json:"last_action,omitempty" doc:"The newest action and how it ended."`
 	Actions       int      `json:"actions" doc:"How many were proposed."`
@@ -57,6 +58,8 @@ func (i Incident) Recovery() (seconds float64, why string) {
 	switch {
 	case i.Unconfirmed():
 		return 0, "never confirmed"
+	case i.SelfRecovered && i.ByHand != "":
+		return 0, "by hand"
 	case i.SelfRecovered:
 		return 0, "by itself"
 	case i.ResolvedAt.IsZero():
