@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -70,7 +71,11 @@ func exists(path string) bool {
 
 // server asks the one that runs on this data directory, or whether one could.
 func (p prober) server(ctx context.Context) doctor.Finding {
-	if raw, err := os.ReadFile(addrFile(p.cfg.Data.Dir)); err == nil {
+	raw, err := os.ReadFile(addrFile(p.cfg.Data.Dir))
+	if errors.Is(err, fs.ErrPermission) {
+		return doctor.Bad("run this as the user of the server", "whether one runs can't be told: %v", err)
+	}
+	if err == nil {
 		address := strings.TrimSpace(string(raw))
 		var ready struct {
 			Checks []struct {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -39,6 +40,8 @@ func (p prober) store(ctx context.Context) doctor.Finding {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return doctor.Good("%s: no database yet; the first start makes it", what)
+	case errors.Is(err, fs.ErrPermission):
+		return doctor.Bad("run this as the user of the server", "%s: %v", what, err)
 	case err != nil && p.cfg.Store.URL == "":
 		return doctor.Bad("stop, keep the file, and restore a copy", "%s: %v", what, err)
 	case errors.As(err, &gone):

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"gorm.io/gorm"
@@ -105,8 +106,11 @@ func (s *Store) readPool(size int) (*sql.DB, error) {
 	if s.opts.URL != "" {
 		return s.serverPool(size, map[string]string{"default_transaction_read_only": "on"})
 	}
-	if _, err := os.Stat(s.path(databaseFile)); err != nil {
+	switch _, err := os.Stat(s.path(databaseFile)); {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: no database in %s: %w", ErrNotFound, s.opts.Dir, err)
+	case err != nil:
+		return nil, fmt.Errorf("store: open: %w", err)
 	}
 	return s.openPool("ro", size)
 }

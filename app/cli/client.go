@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -69,6 +70,10 @@ func (i *invocation) find(c *cobra.Command, s *client, server string) error {
 	if server == "" {
 		name := filepath.Join(loaded.Config.Data.Dir, AddressFile)
 		content, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrPermission) {
+			return Exit(ExitDenied, fmt.Errorf("whether a server runs can't be told: %w", err),
+				"run this as the user of the server, or name its address with --server")
+		}
 		if err != nil || len(bytes.TrimSpace(content)) == 0 {
 			return Exit(ExitUnreachable, fmt.Errorf("no running server found: %s is not there", name),
 				"start one with `aura run`, name its data directory with --data, or its address with --server")
