@@ -97,7 +97,6 @@ func (i *invocation) execute(ctx context.Context, args []string) int {
 	i.args = args
 	root.SetArgs(args)
 	root.SetIn(i.In)
-	root.SetOut(i.Out)
 	root.SetErr(i.Err)
 	err := root.ExecuteContext(ctx)
 	code := exitCode(err)

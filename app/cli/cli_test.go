@@ -130,6 +130,8 @@ func TestWrongCommandLines(t *testing.T) {
 		{2, "did you mean mode or model", []string{"modl", "ls"}},
 		{2, "did you mean ls", []string{"model", "l"}},
 		{2, "ls, restart", []string{"agent"}},
+		{2, "did you mean ls", []string{"incident", "lss", "--data", "x"}},
+		{2, `unknown command "tcsh"`, []string{"completion", "tcsh"}},
 		{2, "aura run --help", []string{"run", "--bogus"}},
 		{2, "aura run", []string{"run", "extra"}},
 		{2, "-o json", []string{"version", "-o", "yaml"}},

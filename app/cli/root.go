@@ -40,6 +40,9 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 configuration refused, 4 timeout, 5 denied
 	root.PersistentFlags().StringVar(&i.file, "config", "", "configuration file (default ./config.yaml if there; also AURA_CONFIG)")
 	root.PersistentFlags().StringArrayVar(&i.set, "set", nil, "set a configuration key: --set key=value (may be repeated)")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if args := c.Flags().Args(); c.HasSubCommands() && len(args) > 0 {
+			return unknownCommand(c, args[0]) // which is why its flags aren't known either
+		}
 		return usage("see `"+c.CommandPath()+" --help`", "%w", err)
 	})
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
@@ -49,6 +52,13 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 configuration refused, 4 timeout, 5 denied
 		return nil
 	}
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	root.SetOut(i.Out) // the command for completion writes to what is set before it is made
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = cobra.ArbitraryArgs, oneOf
+		}
+	}
 	return root
 }
 
@@ -56,18 +66,21 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 configuration refused, 4 timeout, 5 denied
 func group(use, short string, children ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
 	c.SuggestionsMinimumDistance = 2
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return unknownCommand(c, args[0])
-		}
-		names := make([]string, 0, len(children))
-		for _, child := range children {
-			names = append(names, child.Name())
-		}
-		return usage("see `"+c.CommandPath()+" --help`", "%s what? one of %s", c.CommandPath(), strings.Join(names, ", "))
-	}
+	c.RunE = oneOf
 	c.AddCommand(children...)
 	return c
+}
+
+// oneOf is what a command says that was called without one of those that it holds.
+func oneOf(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return unknownCommand(c, args[0])
+	}
+	var names []string
+	for _, child := range c.Commands() {
+		names = append(names, child.Name())
+	}
+	return usage("see `"+c.CommandPath()+" --help`", "%s what? one of %s", c.CommandPath(), strings.Join(names, ", "))
 }
 
 func unknownCommand(c *cobra.Command, name string) error {
