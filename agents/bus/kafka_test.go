@@ -48,6 +48,7 @@ func TestKafka(t *testing.T) {
 // kafkaRig makes transports over one broker, each with topics of its own.
 type kafkaRig struct {
 	broker *kafkatest.Broker
+	client sarama.Client
 	admin  sarama.ClusterAdmin
 }
 
@@ -57,19 +58,34 @@ func newKafkaRig(t testing.TB, broker *kafkatest.Broker) *kafkaRig {
 	t.Helper()
 	config := sarama.NewConfig()
 	config.Version = sarama.V2_8_0_0
-	admin, err := sarama.NewClusterAdmin([]string{broker.Addr()}, config)
+	client, err := sarama.NewClient([]string{broker.Addr()}, config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = admin.Close() })
-	return &kafkaRig{broker: broker, admin: admin}
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = admin.Close() }) // with its client
+	return &kafkaRig{broker: broker, client: client, admin: admin}
 }
 
+// create makes a topic and returns when the broker takes messages for it: it answers for a topic before it has all of its
+// partitions, on a busy machine by longer than a publisher tries.
 func (r *kafkaRig) create(t testing.TB, topic string, partitions int32) {
 	t.Helper()
 	err := r.admin.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: 1}, false)
 	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
 		t.Fatal(err)
+	}
+	for p, end := int32(0), time.Now().Add(time.Minute); p < partitions; {
+		_, err := r.client.GetOffset(topic, p, sarama.OffsetNewest)
+		switch {
+		case err == nil:
+			p++
+		case time.Now().After(end):
+			t.Fatalf("%s/%d: %v", topic, p, err)
+		}
 	}
 }
 
