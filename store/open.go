@@ -172,7 +172,7 @@ func (s *Store) lockDir() error {
 	}
 	s.lock = lock
 	_, err = os.Stat(s.path(uncleanFile))
-	s.unclean = err == nil
+	s.unclean = !errors.Is(err, os.ErrNotExist)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("store: look for the unclean mark: %w", err)
 	}
@@ -225,6 +225,9 @@ func (s *Store) abandon() {
 		_ = s.writes.Close()
 	}
 	if s.lock != nil {
+		if !s.unclean { // nothing was taken in, so nothing was left in the middle
+			_ = os.Remove(s.path(uncleanFile))
+		}
 		_ = s.lock.Unlock()
 	}
 }

@@ -64,6 +64,16 @@ func TestSecondOpenIsRefused(t *testing.T) {
 	equal(t, "unclean after Close", again.Unclean(), false)
 }
 
+// TestAFailedOpenIsNoUncleanStop: nothing had begun.
+func TestAFailedOpenIsNoUncleanStop(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(t.Context(), Options{Dir: dir, URL: "postgres://nobody@127.0.0.1:1/none"}); err == nil {
+		t.Fatal("opened")
+	}
+	again := openDir(t, Options{Dir: dir})
+	equal(t, "unclean after a failed open", again.Unclean(), false)
+}
+
 func TestClosed(t *testing.T) {
 	s := openDir(t, Options{Dir: t.TempDir()})
 	accept(t, s, app(t, "C-1", "1"))
