@@ -258,7 +258,7 @@ func (d *deployment) tell() {
 	for _, query := range []string{
 		"SELECT incident_type || ' ' || target || ' ' || state || ' ' || detected_at || ' ' || fingerprint FROM incidents",
 		"SELECT name || ' ' || holder || ' ' || epoch FROM leases",
-		"SELECT action_type || ' ' || COALESCE(agl_decision, '') || ' ' || COALESCE(result, '') FROM healing_actions",
+		"SELECT action_type || ' ' || COALESCE(agl_decision, '') || ' ' || COALESCE(result, '') || ' ' || proposed_at FROM healing_actions ORDER BY proposed_at",
 	} {
 		found, err := texts(d.db(), query)
 		d.t.Logf("%s, %v", strings.Join(found, "\n"), err)
@@ -272,6 +272,7 @@ const (
 	executed  = "SELECT COUNT(*) FROM executed_actions"
 	lives     = "SELECT incarnation FROM agent_incarnations WHERE agent = $1 AND instance = $2"
 	incidents = "SELECT COUNT(*) FROM incidents WHERE incident_type = $1"
+	called    = "SELECT COUNT(*) FROM incidents WHERE incident_type = 'AGENT_DOWN' AND target = $1 AND state = 'ESCALATED'"
 )
 
 // healedByAnother: one of two processes that watch and heal is frozen as both deciding ones get late: the other takes over and
@@ -342,8 +343,11 @@ func healedByAnother(t *testing.T, d *deployment) {
 	if took > 15*time.Second {
 		t.Errorf("taken over after %v", took)
 	}
-	d.calm()
+	until(t, time.Minute, "a person told of the process", func() string {
+		return strings.TrimPrefix(fmt.Sprint(d.count(called, "instance/"+holder)), "1")
+	})
 	d.start(holder, "")
+	d.calm()
 	if n := d.count(lives, "model", "work-1"); n != 1 {
 		t.Errorf("work-1's model agent, which was well, is in life %d", n)
 	}
@@ -352,13 +356,10 @@ func healedByAnother(t *testing.T, d *deployment) {
 	before := d.count(executed)
 	d.runs["work-1"].kill()
 	until(t, time.Minute, "a person told of the process that is gone", func() string {
-		if d.count("SELECT COUNT(*) FROM incidents WHERE incident_type = 'AGENT_DOWN' AND status = 'OPEN'") > 0 {
-			return ""
-		}
-		return "no incident"
+		return strings.TrimPrefix(fmt.Sprint(d.count(called, "instance/work-1")), "1")
 	})
 	// What a person wants of it is told to a process that doesn't heal, and answered by the one that does: it is with a person already.
-	gone, err := texts(d.db(), "SELECT incident_id FROM incidents WHERE incident_type = 'AGENT_DOWN' AND status = 'OPEN'")
+	gone, err := texts(d.db(), "SELECT incident_id FROM incidents WHERE target = 'instance/work-1' AND state = 'ESCALATED'")
 	if err != nil || len(gone) != 1 {
 		t.Fatalf("incidents %q, %v", gone, err)
 	}
@@ -372,7 +373,7 @@ func healedByAnother(t *testing.T, d *deployment) {
 	d.start("work-1", "")
 	d.calm()
 	if n := d.count(executed) - before; n != 0 {
-		t.Errorf("%d actions for a process that was gone", n)
+		t.Fatalf("%d actions for a process that was gone", n)
 	}
 
 	// Replaced.

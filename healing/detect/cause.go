@@ -177,7 +177,11 @@ func (r *ranking) moved(breach Signal) (of, reason string) {
 		if !s.State.Active() {
 			at = s.Recovered
 		}
-		if at.IsZero() || at.After(began(breach).Add(slackOnset)) || r.scene.Now.Sub(at) > handover {
+		lost := at // what began while it was away goes on for a while when it is back
+		if heard, ok := s.Evidence[evidenceHeard].(time.Time); ok && heard.Before(lost) {
+			lost = heard
+		}
+		if at.IsZero() || lost.After(began(breach).Add(slackOnset)) || r.scene.Now.Sub(at) > handover {
 			continue
 		}
 		if s.State.Active() {

@@ -128,6 +128,17 @@ func TestProcesses(t *testing.T) {
 				return
 			}
 			s.beats = test.before.beats
+			if test.one == "" { // it fell silent with its process, and is back with it, whoever beats first
+				s.beats = test.before.without(test.lost, test.before[test.lost][0]).beats
+				if len(test.before[test.lost]) == 1 {
+					s.beats = test.before.beats
+				}
+				s.run(step)
+				if g := s.signal(AgentDown, test.agent); g.State.Active() {
+					t.Errorf("its process is back, and the agent %s: %s", g.State, g.Words())
+				}
+				s.beats = test.before.beats
+			}
 			s.run(time.Second)
 			s.want(AgentDown, test.agent, Healthy)
 			if p := s.m.state.Processes[test.lost]; p != nil && p.State != Healthy {
@@ -179,6 +190,8 @@ func TestTakingOverIsLate(t *testing.T) {
 	stored.Evidence = map[string]any{"instance": "p2", "agents": []any{"decision", "model"}}
 	back := process
 	back.State, back.Onset, back.Recovered = Healthy, time.Time{}, lost
+	away := back
+	away.Recovered, away.Evidence = lost.Add(6*time.Second), map[string]any{"instance": "p2", "agents": []string{"decision", "model"}, evidenceHeard: lost}
 	for name, test := range map[string]struct {
 		process Signal
 		began   time.Duration // of the breach, after the loss
@@ -192,6 +205,8 @@ func TestTakingOverIsLate(t *testing.T) {
 		"it lasts":             {process, 2 * time.Second, 2 * time.Minute, false},
 		"long after":           {process, 5 * time.Minute, 5 * time.Minute, false},
 		"it comes back":        {back, 2 * time.Second, 6 * time.Second, true},
+		"it was away":          {away, 2 * time.Second, 7 * time.Second, true},
+		"before it was away":   {away, -10 * time.Second, 7 * time.Second, false},
 		"long after it's back": {back, 2 * time.Minute, 2 * time.Minute, false},
 	} {
 		breach := Signal{Kind: LatencyBreach, Target: TargetService, State: Confirmed, Onset: lost.Add(test.began)}

@@ -18,6 +18,8 @@ type agentView struct {
 	Life  int64     `json:"down_incarnation,omitempty"`
 	Died  time.Time `json:"died,omitzero"` // when that life did
 	Good  int       `json:"good,omitempty"`
+	// Along: it was found missing along with all of its process.
+	Along bool `json:"along,omitempty"`
 	// Failing is when it began to fail what it tries, Unwell when it was last well for longer than an aftermath.
 	Failing time.Time `json:"failing,omitzero"`
 	Unwell  time.Time `json:"unwell,omitzero"`
@@ -85,7 +87,14 @@ func (v *agentView) convict(why string, began time.Time) {
 	if v.Down == "" {
 		v.Since = began
 	}
-	v.Down, v.Good = why, 0
+	v.Down, v.Good, v.Along = why, 0, false
+}
+
+// rejoin acquits what was missing along with its process when that is heard again, by a beat of any of its agents: it gets as
+// long to beat as any, and it isn't down because it fell silent with the others.
+func (v *agentView) rejoin(now time.Time) {
+	v.Down, v.Along, v.Good, v.Life, v.Died = "", false, 0, 0, time.Time{}
+	v.Heard, v.Moved = now, now
 }
 
 // stepAgents judges every instance.
@@ -94,6 +103,9 @@ func (m *Monitor) stepAgents(now time.Time) {
 	defer m.stepProcesses(now)
 	for _, key := range sortedKeys(m.state.Agents) {
 		v := m.state.Agents[key]
+		if v.Along && !m.silent(now, v.Beat.Instance) {
+			v.rejoin(now)
+		}
 		age := now.Sub(v.Heard)
 		if v.Beat.State == AgentStopped || age > c.Forget && m.othersLive(now, key, v.Beat.Agent) {
 			delete(m.state.Agents, key)
@@ -104,6 +116,7 @@ func (m *Monitor) stepAgents(now time.Time) {
 		}
 		if age > c.Missing && v.Down == "" && (age > c.Gone || !m.silent(now, v.Beat.Instance)) {
 			v.convict(downMissing, v.Heard)
+			v.Along = m.silent(now, v.Beat.Instance)
 		}
 		attempts, failures := m.attempts(now, v.Beat)
 		failing := attempts >= c.MinAttempts && float64(failures) > c.FailShare*float64(attempts)

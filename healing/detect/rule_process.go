@@ -92,6 +92,9 @@ func (m *Monitor) stepProcesses(now time.Time) {
 	}
 }
 
+// evidenceHeard is when a process was last heard before it fell silent.
+const evidenceHeard = "last_beat"
+
 // processSignals gives a signal of each process that is silent, or was until lately.
 func (m *Monitor) processSignals(now time.Time) (signals []Signal) {
 	for _, instance := range sortedKeys(m.state.Processes) {
@@ -99,7 +102,7 @@ func (m *Monitor) processSignals(now time.Time) (signals []Signal) {
 		s := Signal{
 			Kind: AgentDown, Target: TargetProcess(instance), State: p.State, Since: p.track.Since, Recovered: p.Recovered,
 			Value: now.Sub(p.Lost).Seconds(), Threshold: m.config.Agent.Gone.Seconds(),
-			Evidence: map[string]any{"instance": instance, "last_beat": p.Lost},
+			Evidence: map[string]any{"instance": instance, evidenceHeard: p.Lost},
 		}
 		ran, alone := m.ran(now, instance)
 		s.Evidence["agents"] = ran
