@@ -42,8 +42,8 @@ func (s *Store) openFile(ctx context.Context) (err error) {
 // CodeGone is that of Unavailable where the file that the process has open is no longer the one of its name.
 const CodeGone = "gone"
 
-// inPlace asks before each transaction whether the database can still be found by whoever opens it next: SQLite goes on
-// writing to a file that was deleted, and what is answered for would end with the process.
+// inPlace asks before each transaction, and before its answers, whether the database can still be found by whoever opens it
+// next: SQLite goes on writing to a file that was deleted, and what is answered for would end with the process.
 func (w *writer) inPlace() error {
 	if w.file == nil {
 		return nil

@@ -179,7 +179,7 @@ func (w *writer) transact(g *group) error {
 	took := time.Since(begin)
 	w.st.lastCommit.Store(int64(took))
 	w.st.commits.add(took)
-	return nil
+	return w.inPlace()
 }
 
 // tx is what a job may use: gorm and the writer's prepared statements, both inside the transaction.
