@@ -108,6 +108,9 @@ func (s *Store) readPool(size int) (*sql.DB, error) {
 	}
 	switch _, err := os.Stat(s.path(databaseFile)); {
 	case errors.Is(err, fs.ErrNotExist):
+		if err := s.loneLog(); err != nil {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%w: no database in %s: %w", ErrNotFound, s.opts.Dir, err)
 	case err != nil:
 		return nil, fmt.Errorf("store: open: %w", err)

@@ -95,6 +95,31 @@ func TestFileMoved(t *testing.T) {
 		})
 }
 
+// TestStoppedWhileTheFileIsAway: the log keeps what only it holds, nobody begins anew beside it, and with the file back all is
+// there.
+func TestStoppedWhileTheFileIsAway(t *testing.T) {
+	dir := t.TempDir()
+	s := openDir(t, Options{Dir: dir})
+	kept := accept(t, s, app(t, "kept", "1"))[0].Application
+	name := filepath.Join(dir, databaseFile)
+	must(t, os.Rename(name, name+".away"))
+	_, err := s.ReadOnlyQuery(t.Context(), "SELECT 1", 1)
+	code(t, err, CodeGone)
+	if err := s.Close(t.Context()); err == nil {
+		t.Error("it stopped as if in order")
+	}
+	_, err = Open(t.Context(), Options{Dir: dir})
+	code(t, err, CodeCorrupt)
+	_, err = Look(t.Context(), Options{Dir: dir})
+	code(t, err, CodeCorrupt)
+	must(t, os.Rename(name+".away", name))
+	again := openDir(t, Options{Dir: dir})
+	equal(t, "unclean", again.Unclean(), true)
+	if got := accept(t, again, app(t, "kept", "1"))[0]; got.Status != Same || got.Application.ID != kept.ID {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestBounded fills a database up to its bound, deletes, and goes on.
 func TestBounded(t *testing.T) {
 	s := openDir(t, Options{Dir: t.TempDir(), MaxPages: 120})

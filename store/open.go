@@ -242,7 +242,12 @@ func (s *Store) Close(ctx context.Context) error {
 	err := s.reads.Close()
 	if s.ck != nil {
 		s.ck.stop()
-		_, cerr := s.writes.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
+		// Where the file is gone the log is all that is left of the newest: a new connection would begin a file of that name
+		// and empty it.
+		cerr := s.w.inPlace()
+		if cerr == nil {
+			_, cerr = s.writes.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
+		}
 		err = errors.Join(err, cerr)
 	}
 	err = errors.Join(err, s.writes.Close())

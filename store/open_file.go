@@ -20,6 +20,9 @@ const leastSQLite = "3.51.3"
 
 // openFile opens the database file of the directory.
 func (s *Store) openFile(ctx context.Context) (err error) {
+	if err := s.loneLog(); err != nil {
+		return err
+	}
 	if err := s.ownFile(); err != nil {
 		return err
 	}
@@ -37,6 +40,19 @@ func (s *Store) openFile(ctx context.Context) (err error) {
 	}
 	s.file, err = os.Stat(s.path(databaseFile))
 	return err
+}
+
+// loneLog refuses a directory that has the database's log and not the database: who began anew there would lose what the log
+// holds.
+func (s *Store) loneLog() error {
+	if _, err := os.Stat(s.path(databaseFile)); !errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	log := s.path(databaseFile + "-wal")
+	if info, err := os.Stat(log); err != nil || info.Size() == 0 {
+		return nil
+	}
+	return refuse(CodeCorrupt, "%s is missing beside its log %s: put it back, or move the log away to begin anew", s.path(databaseFile), log)
 }
 
 // CodeGone is that of Unavailable where the file that the process has open is no longer the one of its name.

@@ -166,4 +166,7 @@ func TestWhatAPersonDoesFirst(t *testing.T) {
 	old := s.now.Add(-3 * time.Second)
 	down(s.wait(4*time.Second), old).is(Detected, StatusOpen)
 	down(s.wait(2*time.Second), old).proposes(RestartAgent) // the restart changed nothing
+	if s.in.ByHand != "" {
+		t.Errorf("it is asked for again, and told as mended: %s", s.in.ByHand)
+	}
 }

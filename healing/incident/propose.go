@@ -40,7 +40,7 @@ func (x *step) proposeRung() string {
 	r, _ := x.in.rung()
 	a := x.newAction(r.Action, x.in.paramsOf(r), Forward)
 	a.Protect = r.Protect
-	x.in.Queue = nil
+	x.in.Queue, x.in.ByHand, x.in.ByHandAt = nil, "", time.Time{}
 	if r.Why != "" {
 		return r.Action + ": " + r.Why
 	}
