@@ -62,16 +62,6 @@ func (x *step) confirmed() bool {
 		!x.ofTheLifeBefore()
 }
 
-// beatsWithin is how long after a restart monitoring may still speak of the life before: the new one has to beat, and be
-// reported, first.
-const beatsWithin = 5 * time.Second
-
-// ofTheLifeBefore: the signal is about the agent as it was before a person restarted it.
-func (x *step) ofTheLifeBefore() bool {
-	in := x.in
-	return !in.ByHandAt.IsZero() && in.Signal.OnsetAt.Before(in.ByHandAt) && in.Signal.ObservedAt.Before(in.ByHandAt.Add(beatsWithin))
-}
-
 // cleared: HEALTHY without a break for the dwell, on data from after our last change.
 func (x *step) cleared() bool {
 	in := x.in
@@ -240,28 +230,3 @@ func (x *step) bad() bool {
 
 // executedInRung: an earlier action of the same rung stands.
 func (x *step) executedInRung() bool { return x.nextUndoAfter(x.in.CurrentID) != nil }
-
-// touched: the setting that a person changed is one that this incident has changed or is about to.
-func (x *step) touched() bool {
-	has := func(a Action) bool { return slices.Contains(Touches(a.Type, a.Params), x.ev.Setting) }
-	if a := x.in.current(); a != nil && has(*a) {
-		return true
-	}
-	if x.in.Degraded && x.ev.Setting == "mode" {
-		return true
-	}
-	return slices.ContainsFunc(x.in.Actions, func(a Action) bool { return a.open() && has(a) })
-}
-
-// doneByHand: a person restarted the agent that an action would restart, which nobody has handed over, and no earlier one
-// of ours is about it.
-func (x *step) doneByHand() bool {
-	a := x.in.current()
-	return a != nil && a.Type == RestartAgent && a.SentAt.IsZero() && slices.Contains(Touches(a.Type, a.Params), x.ev.Setting) &&
-		!slices.ContainsFunc(x.in.Actions, func(b Action) bool { return b.ID != a.ID && b.Type == RestartAgent && b.open() })
-}
-
-// touchedInSafeMode: a person changed what an action of ours is about, but not the mode. Safe mode is still ours to leave.
-func (x *step) touchedInSafeMode() bool {
-	return x.in.Degraded && x.ev.Setting != "mode" && x.touched()
-}

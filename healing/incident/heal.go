@@ -3,7 +3,6 @@ package incident
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -147,15 +146,6 @@ func (x *step) markNeedless() {
 	}
 }
 
-// personCalled reports whether a person was called since the detection.
-func (in *Incident) personCalled() bool {
-	return slices.ContainsFunc(in.Timeline, func(e Entry) bool { return e.State == Escalated && !e.At.Before(in.Detected()) })
-}
-
-// personHelped reports whether a person was called, or did by hand what was asked for: what they did is not known to be
-// nothing.
-func (in *Incident) personHelped() bool { return in.ByHand != "" || in.personCalled() }
-
 // fail ends what nobody healed in time.
 func (x *step) fail() string {
 	for i := range x.in.Actions {
@@ -166,83 +156,8 @@ func (x *step) fail() string {
 	return "not shown healthy in time"
 }
 
-// because calls a person: open actions are handed over, the request in progress is withdrawn.
-func because(e Escalation) func(*step) string {
-	return func(x *step) string { return x.call(e, "") }
-}
-
-func (x *step) call(e Escalation, more string) string {
-	in := x.in
-	if a := in.current(); a != nil {
-		if a.SentAt.IsZero() {
-			x.withdraw(a)
-			x.end(a, Withdrawn, "a person was called")
-		}
-		in.CurrentID = ""
-	}
-	for i := range in.Actions {
-		if a := &in.Actions[i]; a.open() {
-			x.end(a, HandedOver, "a person was called: "+string(e))
-		}
-	}
-	in.Escalation, in.Queue = e, nil
-	in.Escalations++
-	in.Reminders = 0
-	if e == EscDataBug {
-		more = in.Signal.DataBug
-	}
-	if x.ev.Type == EvEscalate {
-		more = x.ev.Reason
-	}
-	return "a person was called: " + string(e) + orNothing(": ", more)
-}
-
-// endLadder says what a person would do next, where that is one command.
-func (x *step) endLadder() string {
-	switch {
-	case x.in.Kind != AgentDown:
-		return x.call(EscLadderEnd, "")
-	case x.supervised():
-		return x.call(EscLadderEnd, "its supervisor restarts it")
-	}
-	return x.call(EscLadderEnd, x.byHand())
-}
-
-// supervised reports whether the supervisor restarts the agent by itself: governance lets healing do nothing, and the agent has
-// not crashed too often for that.
-func (x *step) supervised() bool {
-	n := len(x.in.Actions)
-	return n > 0 && x.in.Actions[n-1].Result == Denied && x.in.Actions[n-1].Rule == ruleOff && !x.in.Signal.Facts[FactQuarantined]
-}
-
 // ruleOff is the policy's rule that denies everything under the profile by which healing only watches.
 const ruleOff = "off"
-
-func (x *step) byHand() string {
-	if x.in.Signal.Facts[FactGone] {
-		return "start a process with the agent " + x.in.Target
-	}
-	return "once its cause is mended: aura agent restart " + x.in.Target + " --reason mended"
-}
-
-// remind calls again for an agent that nothing but a person will start. When it counts as failed stays as it was.
-func (x *step) remind() string {
-	in := x.in
-	in.Escalations++
-	in.Reminders++
-	return "a person is reminded, it is down still since " + clockTime(in.DetectedAt) + ": " + x.byHand()
-}
-
-func (x *step) noDecision() string { return x.call(EscNoDecision, "") }
-
-func (x *step) callAgain() string { return x.call(x.in.Escalation, "safe mode still stands") }
-
-func (x *step) trip() string {
-	x.in.Trips++
-	return x.call(EscFlapping, fmt.Sprintf("%d changes of mode; the model stays out until %s", len(x.in.ModeChanges), clockTime(x.leaveAt())))
-}
-
-func clockTime(at time.Time) string { return at.UTC().Format("15:04:05 UTC") }
 
 func (x *step) withdrawRestore() string {
 	a := x.in.current()
@@ -271,52 +186,6 @@ func (x *step) end(a *Action, r Result, why string) {
 	if m := memoryOf(*x.in, *a); m != nil {
 		x.fx = append(x.fx, *m)
 	}
-}
-
-// handToPerson ends the incident because a person changed what it had changed or was about to.
-func (x *step) handToPerson() string {
-	in := x.in
-	if a := in.current(); a != nil {
-		x.withdraw(a)
-		if a.SentAt.IsZero() {
-			x.end(a, Withdrawn, "a person changed "+x.ev.Setting)
-		}
-	}
-	for i := range in.Actions {
-		if a := &in.Actions[i]; a.open() {
-			x.end(a, TakenOver, "a person changed "+x.ev.Setting)
-		}
-	}
-	if x.ev.Setting == "mode" && in.Degraded && x.ev.Value == "MODEL" {
-		in.Degraded = false
-		if !in.ResolvedAt.IsZero() {
-			in.RestoredAt = x.now
-		}
-	}
-	return x.ev.By + " set " + x.ev.Setting + " to " + x.ev.Value
-}
-
-// leaveToTheRestart withdraws what a person has done meanwhile; whether it helped shows in the signal, and the rung is
-// asked for again if not.
-func (x *step) leaveToTheRestart() string {
-	in := x.in
-	in.ByHand, in.ByHandAt = x.ev.By+" restarted "+strings.TrimPrefix(x.ev.Setting, "agent:"), x.now
-	a := in.current()
-	x.withdraw(a)
-	x.end(a, Withdrawn, in.ByHand)
-	in.CurrentID = ""
-	x.changed(x.now, RestartAgent)
-	return in.ByHand
-}
-
-// handActionToPerson leaves to a person what they changed; the incident goes on, to leave safe mode when that is right.
-func (x *step) handActionToPerson() string {
-	for i := range x.in.Actions {
-		if a := &x.in.Actions[i]; a.open() && slices.Contains(Touches(a.Type, a.Params), x.ev.Setting) {
-			x.end(a, TakenOver, "a person changed "+x.ev.Setting)
-		}
-	}
-	return x.call(EscPerson, x.ev.By+" set "+x.ev.Setting+" to "+x.ev.Value)
 }
 
 // takeOver makes the incident one of the more specific cause. What stands stays as protection, and earns nothing
@@ -355,21 +224,6 @@ func (x *step) keepStanding() {
 	}
 }
 
-func (x *step) retry() string {
-	x.keepStanding()
-	x.reorder()
-	x.fromTheFoot()
-	x.in.Escalation, x.in.Relapses = "", nil
-	return x.ev.By + " starts the ladder again" + orNothing(": ", x.ev.Reason)
-}
-
-func (x *step) afterHold() string {
-	x.keepStanding()
-	x.fromTheFoot()
-	x.in.Escalation, x.in.HeldUntil = "", time.Time{}
-	return "the person's hold is over: the ladder begins again"
-}
-
 // fromTheFoot begins a pass of the ladder.
 func (x *step) fromTheFoot() { x.in.RungIndex, x.in.Queue, x.in.PassAt = 0, nil, x.now }
 
@@ -378,16 +232,6 @@ func (x *step) reorder() {
 	if len(x.ev.Ladder) > 0 {
 		x.in.Ladder, x.in.OrderReason = x.ev.Ladder, x.ev.OrderReason
 	}
-}
-
-// closeByHand ends the incident for a person: nobody has shown it healthy.
-func (x *step) closeByHand() string {
-	for i := range x.in.Actions {
-		if a := &x.in.Actions[i]; a.open() {
-			x.end(a, HandedOver, "left to "+x.ev.By)
-		}
-	}
-	return x.ev.By + " ended it" + orNothing(": ", x.ev.Reason)
 }
 
 // relapse opens the incident again. It is detected anew: what came before is kept in Detections.
