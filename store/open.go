@@ -63,9 +63,8 @@ type Store struct {
 	desired *sql.Stmt
 	w       *writer
 	ck      *checkpointer
-	// file is what the directory's name of the database stood for when it was opened; nil for a server.
-	file  os.FileInfo
-	purge purgeCursors
+	place   place
+	purge   purgeCursors
 	// raising lets one RaiseFloor look at a time.
 	raising sync.Mutex
 
@@ -244,7 +243,7 @@ func (s *Store) Close(ctx context.Context) error {
 		s.ck.stop()
 		// Where the file is gone the log is all that is left of the newest: a new connection would begin a file of that name
 		// and empty it.
-		cerr := s.w.inPlace()
+		cerr := s.place.held()
 		if cerr == nil {
 			_, cerr = s.writes.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
 		}

@@ -38,38 +38,8 @@ func (s *Store) openFile(ctx context.Context) (err error) {
 	if s.ck, err = startCheckpointer(s); err != nil || s.opts.VFS != "" {
 		return err
 	}
-	s.file, err = os.Stat(s.path(databaseFile))
+	s.place, err = placeOf(s.path(databaseFile))
 	return err
-}
-
-// loneLog refuses a directory that has the database's log and not the database: who began anew there would lose what the log
-// holds.
-func (s *Store) loneLog() error {
-	if _, err := os.Stat(s.path(databaseFile)); !errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	log := s.path(databaseFile + "-wal")
-	if info, err := os.Stat(log); err != nil || info.Size() == 0 {
-		return nil
-	}
-	return refuse(CodeCorrupt, "%s is missing beside its log %s: put it back, or move the log away to begin anew", s.path(databaseFile), log)
-}
-
-// CodeGone is that of Unavailable where the file that the process has open is no longer the one of its name.
-const CodeGone = "gone"
-
-// inPlace asks before each transaction, and before its answers, whether the database can still be found by whoever opens it
-// next: SQLite goes on writing to a file that was deleted, and what is answered for would end with the process.
-func (w *writer) inPlace() error {
-	if w.file == nil {
-		return nil
-	}
-	now, err := os.Stat(w.path)
-	if err == nil && os.SameFile(w.file, now) {
-		return nil
-	}
-	return &Unavailable{Code: CodeGone, Err: fmt.Errorf("%s was deleted, moved or replaced while it was open; "+
-		"put it back, with its -wal file, or stop the process and start it on a copy", w.path)}
 }
 
 // ownFile makes the database nobody else's to read; SQLite gives its log the same mode.

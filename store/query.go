@@ -29,7 +29,7 @@ const (
 func (s *Store) ReadOnlyQuery(ctx context.Context, text string, limit int) (QueryResult, error) {
 	s.query.Lock()
 	defer s.query.Unlock()
-	if err := s.w.inPlace(); err != nil {
+	if err := s.place.held(); err != nil {
 		return QueryResult{}, err
 	}
 	return Query(ctx, s.opts, text, limit)

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -24,10 +23,8 @@ type writer struct {
 	// ck is SQLite's, nil elsewhere.
 	ck      *checkpointer
 	dialect dialect
-	// file is the database file as it was opened and path its name; nil where there is none.
-	file os.FileInfo
-	path string
-	st   counters
+	place   place
+	st      counters
 
 	// process names this opened store: a lease of another one's is of a dead process.
 	process string
@@ -62,7 +59,7 @@ type memo struct {
 func startWriter(ctx context.Context, s *Store) (*writer, error) {
 	w := &writer{
 		q: newQueue(), db: s.writes, gorm: s.gorm, log: s.log, ck: s.ck, dialect: s.dialect, process: s.process,
-		file: s.file, path: s.path(databaseFile),
+		place:    s.place,
 		stopping: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	w.ctx = ctx
@@ -147,7 +144,7 @@ func (w *writer) write(g *group) {
 // transact is the transaction: accepts, then decisions under the generations of this moment, then the other writes,
 // each of which may fail alone.
 func (w *writer) transact(g *group) error {
-	if err := w.inPlace(); err != nil {
+	if err := w.place.held(); err != nil {
 		return err
 	}
 	if err := w.connect(); err != nil {
@@ -179,7 +176,7 @@ func (w *writer) transact(g *group) error {
 	took := time.Since(begin)
 	w.st.lastCommit.Store(int64(took))
 	w.st.commits.add(took)
-	return w.inPlace()
+	return w.place.held()
 }
 
 // tx is what a job may use: gorm and the writer's prepared statements, both inside the transaction.
@@ -215,7 +212,7 @@ func (w *writer) runJob(r *request) error {
 func (w *writer) recover(cause error) {
 	w.memo.known = false
 	w.failing.Say(w.log, slog.LevelError, "store: a transaction failed", "code", failureCode(cause), "error", cause)
-	if w.conn == nil || failureCode(cause) == CodeGone { // nothing had begun, and no new connection finds the file
+	if w.conn == nil || failureCode(cause) == CodeGone { // nothing is half done, and no new connection finds the file
 		return
 	}
 	err := w.exec(sqlRollback)
