@@ -245,22 +245,6 @@ func TestServerIsFoundInDataDirectory(t *testing.T) {
 // On a bad day the file may be broken: the emergency stop must be within reach all the same, by an address or by what the
 // data directory says, and a reload, whose answer comes from the server. It is told in one line. Where what the command
 // needs itself is wrong, or the command line, it is refused.
-// TestAnotherUsersDirectory: what can't be read is not said not to be there.
-func TestAnotherUsersDirectory(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may read everything")
-	}
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = os.Chmod(dir, 0o700) }()
-	o := try(t, Commands{}, nil, "mode", "show", "--data", dir)
-	if o.code != ExitDenied || !strings.Contains(o.err, "permission denied") || !strings.Contains(o.err, "the user of the server") {
-		t.Errorf("exit %d: %s", o.code, o.err)
-	}
-}
-
 func TestBrokenConfigurationDoesNotStopAClient(t *testing.T) {
 	url, got := answering(t, 200, "application/json", marshal(t, api.Mode{Mode: api.ModeSafe}))
 	dir := t.TempDir()
