@@ -139,7 +139,7 @@ func incidentOf(r store.IncidentRow) api.Incident { return incidentView(r, docum
 
 func incidentView(r store.IncidentRow, in incident.Incident) api.Incident {
 	out := api.Incident{
-		ID: r.ID, Type: r.Type, Status: r.Status, State: r.State, Target: r.Target, Reason: in.Reason,
+		ID: r.ID, Type: r.Type, Status: r.Status, State: r.State, Target: r.Target, Reason: in.Reason, WaitsFor: in.Waits(),
 		OnsetAt: r.OnsetAt, DetectedAt: r.DetectedAt, ResolvedAt: r.ResolvedAt, Degraded: r.Degraded, RestoredAt: r.RestoredAt,
 		UpdatedAt: r.UpdatedAt, SelfRecovered: in.SelfRecovered, ByHand: in.ByHand, Escalation: string(in.Escalation), Actions: len(in.Actions), Links: in.Links,
 	}

@@ -249,7 +249,7 @@ func (c *core) apply(ctx context.Context, id string, ev incident.Event) error {
 		c.o.Log.Error("an event was refused by the incident machine", "incident", id, "event", ev.Type, "err", err)
 		return nil
 	}
-	return c.commit(ctx, e, out, fx, len(fx) > 0 || !passing(ev.Type), said{})
+	return c.commit(ctx, e, out, fx, len(fx) > 0 || !passing(ev.Type) || out.Waits() != e.in.Waits(), said{})
 }
 
 // passing events change nothing that a restart would miss unless they have effects.

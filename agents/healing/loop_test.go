@@ -279,6 +279,9 @@ func TestPause(t *testing.T) {
 		w.breakModel(true)
 		w.pass(20 * time.Second)
 		w.untouched()
+		if in, _ := w.incident(); in.Waits() != "healing is paused" { // as it is stored, for who asks
+			w.t.Errorf("%s waits for %q", in.State, in.Waits())
+		}
 		w.set(policy.SettingPaused, "false")
 		w.until(incident.Degraded, 10*time.Second)
 	})

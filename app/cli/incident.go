@@ -158,6 +158,7 @@ func (i *invocation) printIncident(raw []byte, d api.IncidentDetail) error {
 		{"type", d.Type + " of " + d.Target},
 		{"status", d.Status + " (" + d.State + ")"},
 		{"reason", d.Reason},
+		{"waits for", d.WaitsFor},
 		{"evidence", d.Signal.State + ": " + d.Signal.Words},
 		{"escalation", d.Escalation},
 		{"order", d.OrderReason},

@@ -101,19 +101,7 @@ func (x *step) askAgain() bool {
 
 func (x *step) dry() bool { return x.in.DryRun && x.is(Forward) }
 
-// mayExecute: a forward action that starts its rung needs the cause on fresh data; one that follows was caused by what
-// its rung already did; leaving safe mode needs the shadow.
-func (x *step) mayExecute() bool {
-	switch {
-	case x.ev.Busy != "" || x.expired() || x.in.inFlight(Touches(x.in.current().Type, x.in.current().Params)):
-		return false
-	case x.is(Restore):
-		return !x.shadowIll()
-	case x.in.Paused:
-		return false
-	}
-	return x.follows() || x.confirmed()
-}
+func (x *step) mayExecute() bool { return !x.expired() && x.notYetExecuted() == "" }
 
 func (x *step) refusedExpired() bool {
 	a := x.in.current()

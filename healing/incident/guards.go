@@ -56,11 +56,7 @@ func (x *step) signalState() SignalState {
 	return s.State
 }
 
-// confirmed: seen after our own last change, since what was seen before it is what the change was for.
-func (x *step) confirmed() bool {
-	return x.signalState() == Confirmed && x.in.Signal.NotYet == "" && !x.in.Signal.ObservedAt.Before(x.in.ChangedAt) &&
-		!x.ofTheLifeBefore()
-}
+func (x *step) confirmed() bool { return x.notConfirmed() == "" }
 
 // cleared: HEALTHY without a break for the dwell, on data from after our last change.
 func (x *step) cleared() bool {
@@ -102,11 +98,8 @@ func (in *Incident) inFlight(settings []string) bool {
 	})
 }
 
-// mayAct: a forward action may be proposed or executed now.
-func (x *step) mayAct() bool {
-	r, more := x.in.rung()
-	return more && !r.waits(x.now) && len(x.in.Actions) < maxActions && x.confirmed() && !x.in.Paused && x.ev.Busy == ""
-}
+// mayAct: the next rung may be proposed now.
+func (x *step) mayAct() bool { return x.notYetAsked() == "" }
 
 // shadowWell: the model beside safe mode was HEALTHY without a break for the dwell.
 func (x *step) shadowWell() bool {

@@ -42,7 +42,9 @@ func Open(s Start, now time.Time) (Incident, []Effect, error) {
 	x := &step{in: &in, ev: Event{Type: EvSignal, Signal: &s.Signal, Busy: s.Busy}, now: now}
 	x.enter(Suspected, "the first alarm")
 	x.absorb()
-	return in, x.fx, x.run()
+	err := x.run()
+	x.noteObstacle()
+	return in, x.fx, err
 }
 
 // Step takes one event. The input is not changed. An event that doesn't fit leaves the incident as it is.
@@ -58,6 +60,7 @@ func Step(in Incident, ev Event, now time.Time) (Incident, []Effect, error) {
 	if err := x.run(); err != nil {
 		return in, nil, err
 	}
+	x.noteObstacle()
 	if len(x.fx) == 0 && !out.State.Final() && out.due(now) && out.State != Escalated {
 		out.SentAt = now
 		x.fx = stateEffects(out)
@@ -158,7 +161,7 @@ func (x *step) match() *transition {
 func (x *step) enter(to State, why string) {
 	in := x.in
 	e := x.entry(to, why)
-	in.State, in.EnteredAt, in.SentAt, in.Reason = to, x.now, x.now, why
+	in.State, in.EnteredAt, in.SentAt, in.Reason, in.Obstacle = to, x.now, x.now, why, nil
 	if to.Final() {
 		in.CurrentID, in.ClosedAt, in.DeadlineAt, in.Queue, in.Pending = "", x.now, time.Time{}, nil, nil
 	} else {

@@ -46,7 +46,7 @@ var table = []transition{
 	{From: from(Detected), When: "the ladder is at its end", Guard: (*step).ladderEnd, To: Escalated, Do: (*step).endLadder},
 	{From: from(Detected), When: "the rung can't run", Guard: (*step).mustPassOver, To: Detected, Do: (*step).recordPassOver},
 	{From: from(Detected), When: "confirmed, target free, not paused", Guard: (*step).mayAct, To: Proposed, Do: (*step).proposeRung},
-	{From: from(Detected), When: "deadline", Guard: (*step).expired, To: Escalated, Do: because(EscWaited)},
+	{From: from(Detected), When: "deadline", Guard: (*step).expired, To: Escalated, Do: (*step).waited},
 
 	// A model is trained and promoted for a loss of accuracy that is still there.
 	{From: from(Executing), When: "accurate again by itself while a model is trained, nothing stands", Guard: (*step).accurateAlone, To: Cancelled, Do: (*step).trainNothing},

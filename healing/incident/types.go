@@ -67,7 +67,8 @@ type Incident struct {
 	ByHand       string      `json:"by_hand,omitempty"`   // who did what was asked for, before anybody had decided
 	ByHandAt     time.Time   `json:"by_hand_at,omitzero"`
 	Settings     Settings    `json:"settings"`
-	Timeline     []Entry     `json:"timeline"` // at most maxTimeline, the first and the newest
+	Obstacle     *Obstacle   `json:"obstacle,omitempty"` // why it doesn't act, while it would
+	Timeline     []Entry     `json:"timeline"`           // at most maxTimeline, the first and the newest
 }
 
 // Detected is the time for the detected_at column: confirmation, or opening while nothing is confirmed.

@@ -13,6 +13,7 @@ type Incident struct {
 	State      string    `json:"state" doc:"The machine's finer state; GET /api/v1/incidents/graph shows them all."`
 	Target     string    `json:"target" doc:"The agent, feature or model that it is about; service for latency."`
 	Reason     string    `json:"reason" doc:"Why the state was entered."`
+	WaitsFor   string    `json:"waits_for,omitempty" doc:"What has kept an action from being proposed, or an approved one from being executed, for 2 s and more."`
 	OnsetAt    time.Time `json:"onset_at,omitzero" doc:"When the trouble began, as the detector estimates it."`
 	DetectedAt time.Time `json:"detected_at"`
 	ResolvedAt time.Time `json:"resolved_at,omitzero" doc:"When the signal was healthy again. None of what failed, and of a suspicion that ended unconfirmed."`

@@ -14,7 +14,7 @@ import (
 func fillLoop(o *api.Overview, s string, n float64) {
 	numbers := map[string]float64{s: n, "accuracy": n}
 	in := api.Incident{
-		ID: s, Type: s, Status: "MITIGATING", State: s, Target: s, Reason: s, DetectedAt: now, OnsetAt: now.Add(-time.Second), ResolvedAt: now,
+		ID: s, Type: s, Status: "MITIGATING", State: s, Target: s, Reason: s, WaitsFor: s, DetectedAt: now, OnsetAt: now.Add(-time.Second), ResolvedAt: now,
 		Degraded: true, SelfRecovered: true, Escalation: s, LastAction: s, Links: []string{s},
 	}
 	d := api.IncidentDetail{
