@@ -199,6 +199,11 @@ func (f *feedback) AddFeedback(ctx context.Context, o api.Outcome) (api.Feedback
 	if o.ObservedAt.IsZero() {
 		o.ObservedAt = f.now()
 	}
+	if ingestion.CheckObservedAt(o.ObservedAt, f.now()) != nil {
+		return api.FeedbackResult{}, api.RefuseFields(api.Field{
+			Field: "observed_at", Problem: "range", Got: o.ObservedAt.Format(time.RFC3339), Want: "a time from 1970 up to now, or nothing for now",
+		})
+	}
 	results, err := f.intake.Feedback(ctx, ingestion.Outcome{
 		ApplicationID: o.ApplicationID, Outcome: event.Outcome(o.Outcome), ObservedAt: o.ObservedAt,
 	})

@@ -235,6 +235,12 @@ func TestFeedback(t *testing.T) {
 					t.Errorf("%s %s: %+v, want %s and that %s stands", step.id, step.outcome, got, step.kind, step.stands)
 				}
 			}
+			for _, at := range []string{"2099-01-01T00:00:00Z", "0026-11-25T10:00:00Z"} {
+				got, err := r.post("feedback", fmt.Sprintf(`{"application_id": "decided", "outcome": "defaulted", "observed_at": %q}`, at))
+				if err != nil || got.Status != http.StatusUnprocessableEntity || len(got.Problem.Errors) != 1 || got.Problem.Errors[0].Field != "observed_at" || got.Problem.Errors[0].Got != at {
+					t.Errorf("observed at %s: %v, %+v", at, err, got)
+				}
+			}
 			r.parts.Faults.Clear()
 			r.decided(20*time.Second, "waiting-0")
 			until(t, 10*time.Second, "two outcomes on the bus", func() string {

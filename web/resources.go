@@ -17,22 +17,11 @@ func (s *Server) registerFeedback(h huma.API) {
 		Description: "The first outcome stands. One that joins no decision is kept and counted, and is no error: `early` joins by itself " +
 			"once its application is decided; `unknown`, whose application isn't here, never does, and is to be sent again when it is.",
 	}, func(ctx context.Context, in *struct{ Body api.Outcome }) (*struct{ Body api.FeedbackResult }, error) {
-		if in.Body.ObservedAt.IsZero() {
-			in.Body.ObservedAt = time.Now()
-		}
-		if in.Body.ObservedAt.After(time.Now().Add(clocksApart)) {
-			return nil, api.RefuseFields(api.Field{
-				Field: "observed_at", Problem: "range", Got: in.Body.ObservedAt.Format(time.RFC3339), Want: "a time up to now, or nothing for now",
-			})
-		}
 		in.Body.ObservedAt = in.Body.ObservedAt.UTC()
 		result, err := s.options.Backend.Feedback.AddFeedback(ctx, in.Body)
 		return &struct{ Body api.FeedbackResult }{result}, err
 	})
 }
-
-// clocksApart is how far the clock of who observed an outcome may be ahead of ours.
-const clocksApart = 5 * time.Minute
 
 func (s *Server) registerAgents(h huma.API) {
 	register(s, h, huma.Operation{

@@ -53,7 +53,6 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/api/v1/feedback", `{"application_id":"A-1"}`, 422, `"field":"outcome","problem":"missing"`},
 		{"POST", "/api/v1/feedback", `{"application_id":"A-1","outcome":"repaid","x":1}`, 422, `"field":"x","problem":"unknown"`},
 		{"POST", "/api/v1/feedback", `{"application_id":"A-1","outcome":"repaid","observed_at":"soon"}`, 422, `"field":"observed_at"`},
-		{"POST", "/api/v1/feedback", `{"application_id":"A-1","outcome":"repaid","observed_at":"2099-01-01T00:00:00Z"}`, 422, `"got":"2099-01-01T00:00:00Z"`},
 		{"POST", "/api/v1/feedback", `{`, 400, `"type":"urn:aura:problem:malformed"`},
 		{"POST", "/api/v1/feedback", ``, 400, `"type":"urn:aura:problem:malformed"`},
 		{"POST", "/api/v1/feedback", `{"application_id":"` + strings.Repeat("x", 70000) + `"}`, 413, `too-large`},

@@ -216,7 +216,7 @@ func (t *Topics) report(ctx context.Context, batch []*bus.Message) (dead []*even
 	var in []Outcome
 	var of []*bus.Message
 	for _, m := range batch {
-		o, err := observed(m)
+		o, err := observed(m, t.Now())
 		if err != nil {
 			dead = append(dead, t.letter(event.Outcomes, m, err.Error()))
 			continue
@@ -281,7 +281,7 @@ const (
 	unknownPause = time.Second
 )
 
-func observed(m *bus.Message) (Outcome, error) {
+func observed(m *bus.Message, now time.Time) (Outcome, error) {
 	e, ok := m.Event.(*event.Observed)
 	if !ok {
 		return Outcome{}, m.Err
@@ -294,7 +294,12 @@ func observed(m *bus.Message) (Outcome, error) {
 	}
 	at := e.ObservedAt
 	if at.IsZero() {
-		at = m.Time
+		if at = m.Time; CheckObservedAt(at, now) != nil { // a record's time may say nothing
+			at = now
+		}
+	}
+	if err := CheckObservedAt(at, now); err != nil {
+		return Outcome{}, err
 	}
 	return Outcome{ApplicationID: e.ApplicationID, Outcome: e.Outcome, ObservedAt: at}, nil
 }

@@ -232,7 +232,9 @@ func TestTopicsWait(t *testing.T) {
 func TestOutcomesByTopic(t *testing.T) {
 	reading(t, func(r *topicsRig) {
 		r.send(event.Outcomes, `{"application_id": "late", "outcome": "defaulted"}`, `{"application_id": "never", "outcome": "repaid"}`,
-			`{"application_id": "late", "outcome": "lost"}`, `{"outcome": "repaid"}`)
+			`{"application_id": "late", "outcome": "lost"}`, `{"outcome": "repaid"}`,
+			`{"application_id": "late", "outcome": "repaid", "observed_at": "2099-01-01T00:00:00Z"}`,
+			`{"application_id": "late", "outcome": "repaid", "observed_at": "0026-11-29T00:00:00Z"}`)
 		time.Sleep(1500 * time.Millisecond)
 		if got := r.reasons(event.Outcomes); len(got) != 0 {
 			t.Errorf("dead already: %v", got)
@@ -245,7 +247,10 @@ func TestOutcomesByTopic(t *testing.T) {
 			t.Errorf("outcomes %v", r.taker.outcomes)
 		}
 		got := strings.Join(r.reasons(event.Outcomes), "\n")
-		for _, want := range []string{"never: no application has", "outcome \"lost\" is neither", "has no key", "late: another outcome"} {
+		for _, want := range []string{
+			"never: no application has", "outcome \"lost\" is neither", "has no key", "late: another outcome",
+			"late: observed_at is from 1970 to now, not 2099-01-01T00:00:00Z", "late: observed_at is from 1970 to now, not 0026-11-29T00:00:00Z",
+		} {
 			if !strings.Contains(got, want) {
 				t.Errorf("no %q among the dead letters\n%s", want, got)
 			}
