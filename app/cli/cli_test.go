@@ -285,9 +285,10 @@ func TestCompletion(t *testing.T) {
 	}
 	for want, args := range map[string][]string{
 		"SAFE_MODE": {"mode", "set", ""}, "promote": {"model", "p"}, "gochannel": {"run", "--bus", ""}, "json": {"-o", ""}, "latency": {"inject", ""}, "defaulted": {"feedback", "A-1", ""},
+		"ShellCompDirectiveNoFileComp": {"agent", "restart", ""}, "ShellCompDirectiveFilterFileExt": {"model", "import", ""},
 	} {
-		if o := try(t, Commands{}, nil, append([]string{"__complete"}, args...)...); !strings.Contains(o.out, want) {
-			t.Errorf("%v: %q lacks %s", args, o.out, want)
+		if o := try(t, Commands{}, nil, append([]string{"__complete"}, args...)...); !strings.Contains(o.out+o.err, want) {
+			t.Errorf("%v: %q, %q lacks %s", args, o.out, o.err, want)
 		}
 	}
 }

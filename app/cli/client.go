@@ -51,6 +51,9 @@ func (i *invocation) remote(c *cobra.Command, do func(c *cobra.Command, server *
 		}
 		return do(c, &client{timeout: timeout, find: func(s *client) error { return i.find(c, s, server) }}, args)
 	}
+	if c.ValidArgs == nil && c.ValidArgsFunction == nil {
+		c.ValidArgsFunction = cobra.NoFileCompletions // what it names is in the server
+	}
 	return c
 }
 

@@ -160,6 +160,7 @@ func (i *invocation) importCommand() *cobra.Command {
 	}
 	c := &cobra.Command{
 		Use: "import FILE.onnx", Short: "Register a tree ensemble that was trained elsewhere, and judge it", Args: exactly(1),
+		ValidArgsFunction: cobra.FixedCompletions([]string{"onnx"}, cobra.ShellCompDirectiveFilterFileExt),
 		Long: `Registers a binary classifier (or a regressor of the probability) of decision trees, exported as ONNX by skl2onnx or onnxmltools
 from scikit-learn, LightGBM or XGBoost, as a new version. Its inputs are the schema's model inputs as an application has them, a
 category as its index. What can't be scored exactly is refused, with the reason.
