@@ -338,3 +338,22 @@ func TestDamagedRow(t *testing.T) {
 	again.stop()
 	checkBook(t, killed, load.book)
 }
+
+// TestADatabaseThatWasTakenAway: a directory with models and without their database begins anew, and says what it can't know any
+// more.
+func TestADatabaseThatWasTakenAway(t *testing.T) {
+	t.Parallel()
+	r := runIn(t, t.TempDir(), nil)
+	r.stop()
+	if log := r.log.String(); strings.Contains(log, "model files of an earlier one") {
+		t.Errorf("a new directory is said to have a past:\n%s", log)
+	}
+	if err := os.Remove(filepath.Join(r.dir, "aura.db")); err != nil {
+		t.Fatal(err)
+	}
+	again := runIn(t, r.dir, nil)
+	again.stop()
+	if log := again.log.String(); !strings.Contains(log, "model files of an earlier one") || !strings.Contains(log, "files=1") {
+		t.Errorf("nothing is said:\n%s", log)
+	}
+}

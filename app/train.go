@@ -123,6 +123,10 @@ func (f *firstModel) train(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if n := f.registry.Files(); n > 0 {
+		f.log.Warn("the store is new and the directory has model files of an earlier one, whose applications and incidents are not here: "+
+			"if its database was moved, stop, put it back and start again", "directory", f.cfg.Data.Dir, "files", n)
+	}
 	began := time.Now()
 	result, err := train.Fit(ctx, f.schema, rows, trainOptions(f.cfg))
 	if err != nil {

@@ -23,6 +23,17 @@ func fileName(n int, digest string) string {
 	return fmt.Sprintf("%s/v%06d-%.12s.aura", modelsDir, n, digest)
 }
 
+// Files counts the model files in the directory, those too that the registry knows nothing of.
+func (r *Registry) Files() (n int) {
+	files, _ := os.ReadDir(filepath.Join(r.dir, modelsDir)) // none if it can't be read: whoever needs them will say so
+	for _, f := range files {
+		if filepath.Ext(f.Name()) == ".aura" {
+			n++
+		}
+	}
+	return n
+}
+
 // writeFile makes name durable with all of data or not at all: a temporary file in the same folder, synced, renamed, and
 // the folder synced, so that after the return neither a crash nor a power cut takes it away.
 func writeFile(dir, name string, data []byte) (err error) {
