@@ -16,6 +16,9 @@ const (
 	leaseTTL = 5 * time.Second
 	// askEvery is how often a standby looks whether the lease is free.
 	askEvery = 500 * time.Millisecond
+	// deafAfter is how long a standby may hear nothing of a holder that renews its lease. One that is on the same bus reports each
+	// second, and loses the lease when it dies.
+	deafAfter = 3 * leaseTTL
 )
 
 // lead takes the lease if it can be had, and sees to it that this life has a monitor to judge with: the holder's to speak by,
@@ -36,12 +39,30 @@ func (c *core) lead(ctx context.Context, now time.Time) error {
 		c.silent.Say(c.Log, slog.LevelWarn, "a standby can't ask whether the lease is free", "err", err)
 		return nil
 	case !held.Held:
+		c.standBy(now)
 		return nil
 	}
-	c.lease, c.lastSay = held, time.Time{}
+	c.lease, c.lastSay, c.stands = held, time.Time{}, time.Time{}
 	c.leads(held)
 	c.Log.Info("monitoring", "epoch", held.Epoch, "threshold", c.monitor.Threshold())
 	return nil
+}
+
+// standBy says once if nothing of the holder comes here: over one database without a common bus, nobody watches this process.
+func (c *core) standBy(now time.Time) {
+	if c.stands.IsZero() {
+		c.stands, c.deaf = now, false
+	}
+	since := c.stands
+	if at := c.lastHeard(); at.After(since) {
+		since = at
+	}
+	silent := now.Sub(since) >= deafAfter
+	if silent && !c.deaf {
+		c.Log.Warn("another process holds monitoring's lease and nothing of it is heard here, so that nobody watches this process: "+
+			"stop it, or let both use one bus (--bus=kafka)", "silent_for", now.Sub(since))
+	}
+	c.deaf = silent
 }
 
 // take asks for the lease; one that is not Held is another's. Only what seems to be free is asked for by a write.

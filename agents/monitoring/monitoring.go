@@ -80,6 +80,7 @@ type Monitoring struct {
 	lease      store.Lease   // the newest that a life here held
 	report     detect.Report // the newest of a life here
 	heard      detect.Report // the newest that another process' holder sent
+	heardAt    time.Time     // when it came
 	histograms map[string]detect.Histogram
 	rows       int64
 	values     int64
@@ -142,8 +143,14 @@ func (m *Monitoring) Hear(e *event.Alert) (current bool) {
 		return false
 	}
 	m.heard = r
-	m.heard.Epoch = e.Epoch
+	m.heard.Epoch, m.heardAt = e.Epoch, m.Now()
 	return true
+}
+
+func (m *Monitoring) lastHeard() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.heardAt
 }
 
 // leads notes that a life here holds the lease.

@@ -1,12 +1,14 @@
 package monitoring
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +30,7 @@ type crew struct {
 	slow    bool
 	said    []detect.Report
 	ignored int
+	log     bytes.Buffer
 }
 
 type member struct {
@@ -36,13 +39,14 @@ type member struct {
 	name   string
 	frozen bool
 	mute   bool // its own beats don't come back over the bus
+	apart  bool // it is on another bus: it hears nobody's alerts
 }
 
 func newCrew(t rapid.TB, names ...string) *crew {
 	c := &crew{t: t, store: &fakeStore{}, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return c.now }
 	c.store.clock = clock
-	log := slog.New(slog.DiscardHandler)
+	log := slog.New(slog.NewTextHandler(&c.log, nil))
 	view, err := desired.New(context.Background(), c.store, log)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +116,7 @@ func (c *crew) deliver(events []event.Event) {
 	for _, e := range events {
 		a := e.(*event.Alert)
 		for _, m := range c.members {
-			if !m.frozen {
+			if !m.frozen && !m.apart {
 				m.Hear(a)
 			}
 		}
@@ -197,6 +201,36 @@ func TestAStandbyTakesOverWarm(t *testing.T) {
 	}
 	if len(r.Verdicts) != 1 || r.Verdicts[0].N < 100 {
 		t.Errorf("its first report has the verdicts %+v, want one on all that passed since the action", r.Verdicts)
+	}
+}
+
+// TestNobodyWatches: two processes over one database, each on a bus of its own. Which of them nobody watches says so, once, and
+// not while the holder may just have died.
+func TestNobodyWatches(t *testing.T) {
+	c := newCrew(t, "a", "b")
+	said := func() int { return strings.Count(c.log.String(), "nobody watches this process") }
+	c.pass(time.Minute)
+	if n := said(); n != 0 {
+		t.Errorf("said %d times of a standby that hears the holder", n)
+	}
+	c.members[1].apart = true
+	c.pass(deafAfter - time.Second)
+	if n := said(); n != 0 {
+		t.Errorf("said %d times too early", n)
+	}
+	c.pass(time.Minute)
+	if n := said(); n != 1 {
+		t.Errorf("said %d times, want once", n)
+	}
+	c.members[1].apart = false
+	c.pass(10 * time.Second)
+	c.members[0].frozen = true // b takes over
+	c.pass(time.Minute)
+	c.wantSpeaker("b")
+	c.members[0].frozen = false
+	c.pass(time.Minute)
+	if n := said(); n != 1 {
+		t.Errorf("said %d times after a takeover", n)
 	}
 }
 
