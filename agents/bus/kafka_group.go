@@ -20,7 +20,8 @@ type kafkaGroup struct {
 	root  context.Context
 	end   context.CancelFunc
 	done  chan struct{}
-	away  atomic.Bool // since the last session the group could not be joined
+	away  atomic.Bool     // since the last session the group could not be joined
+	led   map[string]bool // by topic on the broker: it had leaders once; run's own
 
 	mu      sync.Mutex
 	lanes   map[string][]*kafkaLane // by topic on the broker
@@ -32,7 +33,7 @@ type kafkaGroup struct {
 func newKafkaGroup(k *Kafka, name string) *kafkaGroup {
 	g := &kafkaGroup{
 		kafka: k, name: k.options.Prefix + name, done: make(chan struct{}), joined: make(chan struct{}),
-		lanes: map[string][]*kafkaLane{}, change: func() {}, changed: make(chan struct{}, 1),
+		led: map[string]bool{}, lanes: map[string][]*kafkaLane{}, change: func() {}, changed: make(chan struct{}, 1),
 	}
 	g.root, g.end = context.WithCancel(context.Background())
 	go g.run()
@@ -119,6 +120,7 @@ func (g *kafkaGroup) run() {
 			}
 			continue
 		}
+		g.awaitLeaders(ctx, topics)
 		var err error
 		if member == nil {
 			member, err = sarama.NewConsumerGroup(g.kafka.options.Brokers, g.name, g.config())
@@ -131,6 +133,20 @@ func (g *kafkaGroup) run() {
 				g.kafka.options.Logger.Warn("a consumer group can't be joined; it is tried until it can", "group", g.name, "err", err)
 			}
 			sleep(ctx, groupPause)
+		}
+	}
+}
+
+// awaitLeaders waits until what was never read here can be: of topics that were just created, a session would get one partition
+// after the other, each after another fetch, and the first applications would wait for the last of them. What else is wrong shows
+// when the group is joined.
+func (g *kafkaGroup) awaitLeaders(ctx context.Context, topics []string) {
+	for _, topic := range topics {
+		if g.led[topic] || ctx.Err() != nil {
+			continue
+		}
+		if err := g.kafka.led(ctx, topic); err == nil {
+			g.led[topic] = true
 		}
 	}
 }

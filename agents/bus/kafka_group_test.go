@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
 )
 
 // TestJoinedForAllTopics: who waits for a group waits until it reads all its topics, and for nothing where it reads none.
@@ -53,4 +56,52 @@ func TestJoinedForAllTopics(t *testing.T) {
 	g.remove("a")
 	g.remove("b")
 	at(true, "nothing to read any more")
+}
+
+// TestAGroupAwaitsLeaders: of topics that were just created a group is joined once all their partitions have leaders that answer.
+// Joined before, it would read one partition after the other, and what was published first would wait for the last of them.
+func TestAGroupAwaitsLeaders(t *testing.T) {
+	const tries = 3
+	leaderless := func() *sarama.MockWrapper {
+		return sarama.NewMockWrapper(&sarama.OffsetResponse{Version: 4, Blocks: map[string]map[int32]*sarama.OffsetResponseBlock{
+			"new": {0: {Err: sarama.ErrNotLeaderForPartition}},
+		}})
+	}
+	var spoken []sarama.ApiVersionsResponseKey
+	for _, key := range []int16{2, 3, 10, 11, 18, 22} { // offsets, metadata, coordinator, join, versions, producer
+		spoken = append(spoken, sarama.ApiVersionsResponseKey{ApiKey: key, MaxVersion: 4})
+	}
+	broker := sarama.NewMockBroker(t, 1)
+	defer broker.Close()
+	broker.SetHandlerByMap(map[string]sarama.MockResponse{
+		"ApiVersionsRequest":     sarama.NewMockApiVersionsResponse(t).SetApiKeys(spoken),
+		"MetadataRequest":        sarama.NewMockMetadataResponse(t).SetBroker(broker.Addr(), 1).SetLeader("new", 0, 1),
+		"InitProducerIDRequest":  sarama.NewMockWrapper(&sarama.InitProducerIDResponse{Version: 4, ProducerID: 1}),
+		"OffsetRequest":          sarama.NewMockSequence(leaderless(), leaderless(), leaderless(), sarama.NewMockOffsetResponse(t).SetOffset("new", 0, sarama.OffsetNewest, 0)),
+		"FindCoordinatorRequest": sarama.NewMockFindCoordinatorResponse(t).SetCoordinator(sarama.CoordinatorGroup, "g", broker),
+		"JoinGroupRequest":       sarama.NewMockJoinGroupResponse(t).SetError(sarama.ErrGroupAuthorizationFailed),
+	})
+	k, err := NewKafka(KafkaOptions{Brokers: []string{broker.Addr()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	k.group("g").add("new", []*kafkaLane{nil})
+	asked := 0
+	for range 10_000 {
+		asked = 0
+		for _, h := range broker.History() {
+			switch h.Request.(type) {
+			case *sarama.OffsetRequest:
+				asked++
+			case *sarama.JoinGroupRequest:
+				if asked <= tries {
+					t.Errorf("the group is joined after %d questions; the leader answered the one after %d", asked, tries)
+				}
+				return
+			}
+		}
+		time.Sleep(time.Millisecond) // a poll; the broker's history signals nothing
+	}
+	t.Errorf("the group is never joined; its leader was asked %d times", asked)
 }

@@ -126,7 +126,8 @@ const leaderWithin = 30 * time.Second
 func (k *Kafka) endOf(ctx context.Context, client sarama.Client, topic string, partition int32) (int64, error) {
 	for begun := time.Now(); ; {
 		at, err := client.GetOffset(topic, partition, sarama.OffsetNewest)
-		leaderless := errors.Is(err, sarama.ErrNotLeaderForPartition) || errors.Is(err, sarama.ErrLeaderNotAvailable)
+		leaderless := errors.Is(err, sarama.ErrNotLeaderForPartition) || errors.Is(err, sarama.ErrLeaderNotAvailable) ||
+			errors.Is(err, sarama.ErrOffsetNotAvailable) // one that has only just been chosen
 		if !leaderless || time.Since(begun) > leaderWithin || k.boxes.closed.Load() {
 			return at, err
 		}
