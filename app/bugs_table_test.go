@@ -79,7 +79,7 @@ var bugs = []bug{
 	},
 	{
 		name: "what was approved is executed although the cause has gone",
-		file: "healing/incident/conditions.go", old: "return x.follows() || x.confirmed()", new: "return true",
+		file: "healing/incident/obstacle.go", old: "return cmp.Or(x.heldBack(), x.notConfirmed())", new: "return x.heldBack()",
 		pkg: "./healing/incident", test: "^TestTheCauseIsTestedAgainBeforeActing$",
 	},
 	{

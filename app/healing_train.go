@@ -68,13 +68,16 @@ func (s *system) Retrain(ctx context.Context, t healing.Training) (healing.Train
 		tell("waits", fmt.Sprintf("%d outcomes of applications since %s are here; it waits for %d, until its time is over",
 			len(first), t.Since.UTC().Format("15:04:05 UTC"), trainLeast))
 	}
-	begun := now()
+	begun, contradicted := now(), 0
 	for {
 		out, rows, err := s.attempt(ctx, t, old)
 		if err != nil {
 			return healing.Trained{}, err
 		}
-		if !mayGain(t.Kind, out, len(rows), now().Sub(begun)) {
+		if out.Verdict.Code == gate.Labels {
+			contradicted++
+		}
+		if !mayGain(t.Kind, out, len(rows), contradicted, now().Sub(begun)) {
 			return s.conclude(ctx, t, out, rows)
 		}
 		tell(progress(out, len(rows)))
@@ -90,6 +93,8 @@ func progress(out *gate.Outcome, rows int) (key, text string) {
 	switch v.Code {
 	case gate.Promote:
 		return string(v.Code), fmt.Sprintf("%s passes the gate on %d outcomes; it waits for some more, of which it may become better", out.Best, rows)
+	case gate.Labels:
+		return string(v.Code), fmt.Sprintf("after %d outcomes it looks once more, at more of them: %s", rows, v.Reason)
 	case gate.Undecided:
 		names, told := failures(out)
 		return string(v.Code) + out.Best + names, fmt.Sprintf("after %d outcomes it waits for more: %s. The nearest is %s, which fails at %s", rows, v.Reason, out.Best, told)
@@ -119,10 +124,13 @@ func unheard(t healing.Training, err error) string {
 // mayGain reports whether further outcomes may settle it, or make it better: the first candidate that is surely the better one
 // was trained on few rows of a new world, and looks better on its hold-out than it is. A drift can wait, for a champion that
 // fails by it has an incident of its own; there, where safe mode decides meanwhile, one that doesn't fail is waited for a little.
-func mayGain(kind string, out *gate.Outcome, rows int, waited time.Duration) bool {
+// That outcomes are wrong ends it when it is found on enough of them, or a second time: a person is called for it.
+func mayGain(kind string, out *gate.Outcome, rows, contradicted int, waited time.Duration) bool {
 	switch out.Verdict.Code {
 	case gate.TooFew, gate.Undecided:
 		return true
+	case gate.Labels:
+		return out.Verdict.NeedRows > rows && contradicted < 2
 	case gate.Promote:
 		return rows < trainComfortable && (kind == incident.DataDrift || out.Candidate.Metrics.Accuracy < out.Floor || waited < trainPatience)
 	}

@@ -100,3 +100,34 @@ func TestProgressIsToldInWords(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatMoreOutcomesMaySettle: that outcomes are wrong is found on many of them, or twice on few; what can't be told is waited for.
+func TestWhatMoreOutcomesMaySettle(t *testing.T) {
+	better := &registry.Model{}
+	better.Metrics.Accuracy = 0.85
+	for _, c := range []struct {
+		name               string
+		kind               string
+		verdict            gate.Verdict
+		rows, contradicted int
+		waited             time.Duration
+		want               bool
+	}{
+		{"too few", incident.PerfDrop, gate.Verdict{Code: gate.TooFew}, 500, 0, time.Hour, true},
+		{"undecided", incident.PerfDrop, gate.Verdict{Code: gate.Undecided}, 5000, 0, time.Hour, true},
+		{"kept", incident.PerfDrop, gate.Verdict{Code: gate.Kept}, 1000, 0, 0, false},
+		{"a broken feed", incident.DataDrift, gate.Verdict{Code: gate.BrokenFeed}, 500, 0, 0, false},
+		{"few look wrong", incident.PerfDrop, gate.Verdict{Code: gate.Labels, NeedRows: 1000}, 500, 1, 0, true},
+		{"they look wrong again", incident.PerfDrop, gate.Verdict{Code: gate.Labels, NeedRows: 1000}, 625, 2, 4 * time.Second, false},
+		{"many are wrong", incident.PerfDrop, gate.Verdict{Code: gate.Labels}, 1000, 1, 0, false},
+		{"the first that is better", incident.PerfDrop, gate.Verdict{Code: gate.Promote}, 700, 0, 0, true},
+		{"it was waited for", incident.PerfDrop, gate.Verdict{Code: gate.Promote}, 700, 0, trainPatience, false},
+		{"a drift can wait", incident.DataDrift, gate.Verdict{Code: gate.Promote}, 700, 0, time.Hour, true},
+		{"of many", incident.DataDrift, gate.Verdict{Code: gate.Promote}, trainComfortable, 0, 0, false},
+	} {
+		out := &gate.Outcome{Verdict: c.verdict, Candidate: better, Floor: 0.8}
+		if got := mayGain(c.kind, out, c.rows, c.contradicted, c.waited); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

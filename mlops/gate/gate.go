@@ -71,7 +71,8 @@ type Limits struct {
 	AIR        float64 // adverse impact ratio; default 0.80, or not down by more than AIRDrop
 	AIRDrop    float64 // default 0.02
 	Kept       float64 // AUC: the champion is as good if no candidate can be better by this, at 99 %; default 0.02
-	// KeptRows are the labelled rows without which that isn't said: candidates of fewer are too weak to challenge; default 1,000.
+	// KeptRows are the labelled rows without which neither that is said nor, while a candidate ranks them better, that outcomes are
+	// wrong: candidates of fewer are too weak to challenge, or to explain a new world; default 1,000.
 	KeptRows    int
 	Unexplained float64 // accuracy or AUC that outcomes may lack of what the champion expects; default 0.05
 	Steps       int     // trees x depth, the most nodes a score visits (10 ns each); default 5,000
@@ -107,7 +108,7 @@ type Verdict struct {
 	Promote      bool   `json:"promote"`
 	KeepChampion bool   `json:"keep_champion"`
 	Reason       string `json:"reason"`
-	// NeedRows is about how many labelled rows would settle an Undecided that is open for lack of them; else 0.
+	// NeedRows is about how many labelled rows would settle an Undecided, or make Labels sure, that is open for lack of them; else 0.
 	NeedRows int     `json:"need_rows,omitempty"`
 	Checks   []Check `json:"checks"` // of the data, then of the candidate that is named in Outcome.Best
 }

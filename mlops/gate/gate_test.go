@@ -126,6 +126,32 @@ func TestTheChampionIsNotKeptTooSoon(t *testing.T) {
 	}
 }
 
+// TestFewRowsOfANewWorld may not let a candidate explain it yet. Where one ranks better than the champion, more of them are waited
+// for before anybody calls the outcomes wrong.
+func TestFewRowsOfANewWorld(t *testing.T) {
+	m, old := champion(t)
+	o := Options{Seed: 3, Trees: 50}
+	few := population(500, 100, nil, concept)
+	for _, c := range []struct {
+		name string
+		rows []LabelledRow
+		kept int
+		want Code
+		need int
+	}{
+		{"few", few, 0, Undecided, 1000},
+		{"as many as tell", few, 500, Labels, 0},
+		{"more of the same world", population(1000, 100, nil, concept), 0, Promote, 0},
+		{"few that are wrong", population(500, 8, nil, noise(0.4)), 0, Labels, 1000},
+		{"many that are wrong", population(1000, 7, nil, noise(0.4)), 0, Labels, 0},
+	} {
+		o.Limits.KeptRows = c.kept
+		if v := retrain(t, m, c.rows, old, o).Verdict; v.Code != c.want || v.NeedRows != c.need {
+			t.Errorf("%s: %s, %d rows are needed; want %s, %d: %s", c.name, v.Code, v.NeedRows, c.want, c.need, v.Reason)
+		}
+	}
+}
+
 func TestVerdicts(t *testing.T) {
 	m, old := champion(t)
 	for _, c := range []struct {

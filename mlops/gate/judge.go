@@ -115,9 +115,26 @@ func (c *contest) credible(p []float64, candidates []contender) bool {
 	if c.check("outcomes lack of that, best candidate", least, limit, least <= limit) {
 		return true
 	}
-	c.end(Labels, "outcomes contradict the champion (accuracy %.3f, it expects %.3f) and no candidate can explain them: they look wrong, and nothing is learned from them; a person must look at where outcomes come from",
-		c.out.Champion.Holdout.Accuracy, promised.value)
+	c.contradict(candidates, promised.value)
 	return false
+}
+
+// contradict ends a contest whose outcomes nobody can explain. Of few rows a candidate of a new world may not explain them yet,
+// but then it most often ranks them better than the champion; where outcomes are wrong, one in six contests has such a candidate.
+func (c *contest) contradict(candidates []contender, expects float64) {
+	champion, have, enough := c.out.Champion.Holdout, len(c.fit)+len(c.held), c.o.Limits.KeptRows
+	if have < enough {
+		c.out.Verdict.NeedRows = enough
+		for i := range candidates {
+			if s := &candidates[i].score; candidates[i].gain.low(1) > 0 {
+				c.end(Undecided, "outcomes contradict the champion (accuracy %.3f, it expects %.3f); %s ranks them better (AUC %.3f against %.3f) and can't explain them on %d labelled rows: %d would tell a changed world from wrong outcomes",
+					champion.Accuracy, expects, s.Name, s.Holdout.AUC, champion.AUC, have, enough)
+				return
+			}
+		}
+	}
+	c.end(Labels, "outcomes contradict the champion (accuracy %.3f, it expects %.3f) and no candidate can explain them: they look wrong, and nothing is learned from them; a person must look at where outcomes come from",
+		champion.Accuracy, expects)
 }
 
 // kept ends a contest that no candidate passed: is the champion shown to be as good?
