@@ -67,12 +67,13 @@ func (f *fleet) ensure(ctx context.Context, agent, instance string, least int64,
 	}
 }
 
-// renew starts the next life of an agent here unless it is in one that is new enough.
+// renew starts the next life of an agent here unless it is in one that is new enough. The first life that it has in this process
+// is, whatever was wished before: it only hasn't begun.
 func (f *fleet) renew(ctx context.Context, agent string, least int64, reason string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range f.supervisor().Statuses() {
-		if s.Agent != agent || s.Incarnation >= least {
+		if s.Agent != agent || s.Incarnation == 0 || s.Incarnation >= least {
 			continue
 		}
 		_, err := f.supervisor().Restart(ctx, agent, reason)

@@ -225,3 +225,45 @@ func TestAChangeIsAnsweredWhenAllFollow(t *testing.T) {
 		}
 	})
 }
+
+// slowNumbers hands out the numbers of lives as a store does that takes a second for it: the one after an earlier process' life 2.
+type slowNumbers struct{ handed int64 }
+
+func (n *slowNumbers) NextIncarnation(context.Context, string, string) (int64, error) {
+	time.Sleep(time.Second)
+	n.handed++
+	return 2 + n.handed, nil
+}
+
+// TestAFirstLifeIsNewEnough: a wish that an earlier process' life fulfilled starts no second life of one that hasn't begun yet.
+func TestAFirstLifeIsNewEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transport := bus.NewMemory(bus.MemoryOptions{Lanes: 1, Logger: slog.New(slog.DiscardHandler)})
+		defer transport.Close()
+		numbers := &slowNumbers{}
+		sup, err := agents.New(agents.Options{Transport: transport, Incarnations: numbers, Instance: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec := agents.Spec{Name: "model", Inputs: []agents.Input{{Topic: event.RawEvents}}, NewHandler: func(agents.Life) agents.Handler { return idle{} }}
+		if err := sup.Add(spec); err != nil {
+			t.Fatal(err)
+		}
+		if err := sup.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f := &fleet{supervisor: func() *agents.Supervisor { return sup }, kick: make(chan struct{}, 1)}
+		for _, least := range []int64{2, 3, 4} {
+			if err := f.renew(t.Context(), "model", least, "test"); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(3 * time.Second)
+			if want := max(1, least-2); numbers.handed != want {
+				t.Errorf("wished at least life %d: %d lives have begun, want %d", least, numbers.handed, want)
+			}
+		}
+		if err := sup.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -292,16 +292,18 @@ func healedByAnother(t *testing.T, d *deployment) {
 	for _, name := range []string{"work-0", "work-1"} {
 		d.start(name, workAgents, common...)
 	}
-	d.start("edge-0", edgeAgents, append(common, "--simulate", "50")...)
 	for _, name := range []string{"loop-0", "loop-1"} {
 		d.start(name, loopAgents, common...)
 	}
+	// Last: decisions that are late because processes start beside them are a breach like any other.
+	d.start("edge-0", edgeAgents, append(common, "--simulate", "50")...)
 	holder, _ := d.leaseOf("healing")
 	if watches, _ := d.leaseOf("monitoring"); watches != holder {
 		t.Logf("monitoring is held by %s, healing by %s", watches, holder)
 	}
 	d.runs["loop-0"].well(t)
 	d.runs["loop-1"].well(t) // the page of either shows what the holder reports
+	d.calm()
 
 	// Frozen.
 	holder, epoch := d.leaseOf("healing")
