@@ -80,7 +80,7 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 		views: &kafkaViews{options: o, config: config}, groups: map[string]*kafkaGroup{},
 	}
 	k.views.led = k.led
-	if k.producer, err = newKafkaProducer(client, o.Logger, k.grouped); err != nil {
+	if k.producer, err = newKafkaProducer(client, o.Logger, k.Joined); err != nil {
 		return nil, errors.Join(fmt.Errorf("bus: Kafka producer: %w", err), client.Close())
 	}
 	return k, nil
@@ -165,24 +165,9 @@ func (k *Kafka) group(name string) *kafkaGroup {
 	return g
 }
 
-// Joined waits until this process is in each of its groups and what they read has leaders: what is published before has to
-// wait until then.
+// Joined waits until this process is in each of its groups, and so until what they read has leaders: what is published before
+// has to wait until then.
 func (k *Kafka) Joined(ctx context.Context) error {
-	if err := k.grouped(ctx); err != nil {
-		return err
-	}
-	for _, g := range k.memberships() {
-		for _, topic := range g.topics() {
-			if err := k.led(ctx, topic); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// grouped waits until this process is in each of its groups.
-func (k *Kafka) grouped(ctx context.Context) error {
 	for _, g := range k.memberships() {
 		if err := g.await(ctx); err != nil {
 			return err

@@ -76,17 +76,8 @@ func (g *kafkaGroup) subscription() (context.Context, []string) {
 	}
 	ctx, cancel := context.WithCancel(g.root)
 	g.change = cancel
-	return ctx, g.topicsLocked()
+	return ctx, slices.Sorted(maps.Keys(g.lanes))
 }
-
-// topics are those that the group reads.
-func (g *kafkaGroup) topics() []string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.topicsLocked()
-}
-
-func (g *kafkaGroup) topicsLocked() []string { return slices.Sorted(maps.Keys(g.lanes)) }
 
 func (g *kafkaGroup) lane(topic string, partition int32) *kafkaLane {
 	g.mu.Lock()
