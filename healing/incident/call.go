@@ -71,9 +71,9 @@ func (x *step) remind() string {
 	return "a person is reminded, it is down still since " + clockTime(in.DetectedAt) + ": " + x.byHand()
 }
 
-func (x *step) noDecision() string { return x.call(EscNoDecision, x.in.unused("")) }
+func (x *step) noDecision() string { return x.call(EscNoDecision, x.in.kept()) }
 
-func (x *step) waited() string { return x.call(EscWaited, x.in.unused("")) }
+func (x *step) waited() string { return x.call(EscWaited, x.in.kept()) }
 
 func (x *step) callAgain() string { return x.call(x.in.Escalation, "safe mode still stands") }
 

@@ -139,10 +139,10 @@ func (in *Incident) told() (n int) {
 	return n
 }
 
-// unused adds to a text what kept an approval, or the next rung, from being used.
-func (in *Incident) unused(text string) string {
+// kept is what keeps an approval, or the next rung, from being used; empty: nothing.
+func (in *Incident) kept() string {
 	if in.Obstacle == nil {
-		return text
+		return ""
 	}
-	return strings.TrimPrefix(text+": "+in.Obstacle.Text, ": ")
+	return in.Obstacle.Text
 }

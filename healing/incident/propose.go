@@ -133,7 +133,7 @@ func (in Incident) paramsOf(r Rung) map[string]string {
 // ask asks again, since the approval expired before the action could run.
 func (x *step) ask() string {
 	x.askAnew(x.in.current())
-	return x.in.unused("the approval expired before it could be used")
+	return "the approval expired before it could be used" + orNothing(": ", x.in.kept())
 }
 
 // askAnew makes the next request for an action.
