@@ -2,7 +2,6 @@ package ingestion
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -20,16 +19,13 @@ type Outcome struct {
 	ObservedAt    time.Time
 }
 
-// ErrObservedAt is an outcome that is said to have been observed when it can't have been: most often in another unit of time.
-var ErrObservedAt = errors.New("observed_at is from 1970 to now")
-
 // clocksApart is how far the clock of who observed an outcome may be ahead of ours.
 const clocksApart = 5 * time.Minute
 
-// CheckObservedAt refuses a time before 1970 or after now: ErrObservedAt.
+// CheckObservedAt refuses a time before 1970 or after now: nothing was observed then, most often it is in another unit.
 func CheckObservedAt(at, now time.Time) error {
 	if at.Before(time.Unix(0, 0)) || at.After(now.Add(clocksApart)) {
-		return fmt.Errorf("%w, not %s", ErrObservedAt, at.UTC().Format(time.RFC3339))
+		return fmt.Errorf("observed_at is from 1970 to now, not %s", at.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

@@ -293,13 +293,15 @@ func observed(m *bus.Message, now time.Time) (Outcome, error) {
 		return Outcome{}, fmt.Errorf("outcome %q is neither %s nor %s", e.Outcome, event.Repaid, event.Defaulted)
 	}
 	at := e.ObservedAt
-	if at.IsZero() {
-		if at = m.Time; CheckObservedAt(at, now) != nil { // a record's time may say nothing
-			at = now
+	switch said := !at.IsZero(); {
+	case !said && CheckObservedAt(m.Time, now) == nil:
+		at = m.Time
+	case !said: // a record's time may say nothing
+		at = now
+	default:
+		if err := CheckObservedAt(at, now); err != nil {
+			return Outcome{}, err
 		}
-	}
-	if err := CheckObservedAt(at, now); err != nil {
-		return Outcome{}, err
 	}
 	return Outcome{ApplicationID: e.ApplicationID, Outcome: e.Outcome, ObservedAt: at}, nil
 }
