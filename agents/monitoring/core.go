@@ -38,8 +38,8 @@ type core struct {
 	mu       sync.Mutex
 	lease    store.Lease
 	asked    time.Time       // when the lease was last asked for
-	stands   time.Time       // by since; zero for the holder
-	deaf     bool            // and it was said that nothing of the holder is heard
+	standsBy time.Time       // since when; zero for the holder
+	deaf     bool            // it was said that nothing of the holder is heard
 	monitor  *detect.Monitor // nil before the first step
 	slot     detect.Slot
 	quiet    time.Duration // the longest time in it in which no beat arrived

@@ -42,7 +42,7 @@ func (c *core) lead(ctx context.Context, now time.Time) error {
 		c.standBy(now)
 		return nil
 	}
-	c.lease, c.lastSay, c.stands = held, time.Time{}, time.Time{}
+	c.lease, c.lastSay, c.standsBy = held, time.Time{}, time.Time{}
 	c.leads(held)
 	c.Log.Info("monitoring", "epoch", held.Epoch, "threshold", c.monitor.Threshold())
 	return nil
@@ -50,10 +50,10 @@ func (c *core) lead(ctx context.Context, now time.Time) error {
 
 // standBy says once if nothing of the holder comes here: over one database without a common bus, nobody watches this process.
 func (c *core) standBy(now time.Time) {
-	if c.stands.IsZero() {
-		c.stands, c.deaf = now, false
+	if c.standsBy.IsZero() {
+		c.standsBy, c.deaf = now, false
 	}
-	since := c.stands
+	since := c.standsBy
 	if at := c.lastHeard(); at.After(since) {
 		since = at
 	}

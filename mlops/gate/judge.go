@@ -120,7 +120,8 @@ func (c *contest) credible(p []float64, candidates []contender) bool {
 }
 
 // contradict ends a contest whose outcomes nobody can explain. Of few rows a candidate of a new world may not explain them yet,
-// but then it most often ranks them better than the champion; where outcomes are wrong, one in six contests has such a candidate.
+// but then it most often ranks them better than the champion, by more than the standard error; where outcomes are wrong, one in six
+// contests has such a candidate.
 func (c *contest) contradict(candidates []contender, expects float64) {
 	champion, have, enough := c.out.Champion.Holdout, len(c.fit)+len(c.held), c.o.Limits.KeptRows
 	if have < enough {
