@@ -165,3 +165,12 @@ func BenchmarkFeedback(b *testing.B) {
 		return err
 	})
 }
+
+// BenchmarkPlace is the look at the file's name that each transaction takes twice.
+func BenchmarkPlace(b *testing.B) {
+	s := openDir(b, Options{Dir: b.TempDir()})
+	b.ReportAllocs()
+	for b.Loop() {
+		must(b, s.place.held())
+	}
+}
