@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,12 +228,11 @@ func TestAChangeIsAnsweredWhenAllFollow(t *testing.T) {
 }
 
 // slowNumbers hands out the numbers of lives as a store does that takes a second for it: the one after an earlier process' life 2.
-type slowNumbers struct{ handed int64 }
+type slowNumbers struct{ handed atomic.Int64 }
 
 func (n *slowNumbers) NextIncarnation(context.Context, string, string) (int64, error) {
 	time.Sleep(time.Second)
-	n.handed++
-	return 2 + n.handed, nil
+	return 2 + n.handed.Add(1), nil
 }
 
 // TestAFirstLifeIsNewEnough: a wish that an earlier process' life fulfilled starts no second life of one that hasn't begun yet.
@@ -258,8 +258,8 @@ func TestAFirstLifeIsNewEnough(t *testing.T) {
 				t.Error(err)
 			}
 			time.Sleep(3 * time.Second)
-			if want := max(1, least-2); numbers.handed != want {
-				t.Errorf("wished at least life %d: %d lives have begun, want %d", least, numbers.handed, want)
+			if handed, want := numbers.handed.Load(), max(1, least-2); handed != want {
+				t.Errorf("wished at least life %d: %d lives have begun, want %d", least, handed, want)
 			}
 		}
 		if err := sup.Stop(t.Context()); err != nil {
