@@ -52,7 +52,7 @@ func (s *Stream) Run(ctx context.Context) error {
 		if err := s.report(ctx, now); err != nil {
 			return err
 		}
-		if behind := now.Sub(start).Seconds()*s.Rate - sent; s.Rate > 0 && behind > 2*s.Rate {
+		if behind := now.Sub(start).Seconds()*s.Rate - sent; s.Rate > 0 && behind > 1+2*s.Rate {
 			start, sent = now, 0 // after a pause go on at the rate, don't catch up in a burst
 		}
 		if !exhausted && len(batch) == 0 && len(s.pending) < maxPending {

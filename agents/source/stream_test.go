@@ -75,8 +75,10 @@ func stream(t *testing.T, d *desk, rate float64, n int) time.Duration {
 	t.Helper()
 	d.began, d.outcomes = time.Now(), map[string]event.Outcome{}
 	s := &Stream{Name: "test", Intake: d, Next: rows(n), Rate: rate, OutcomeDelay: 5 * time.Second, Log: slog.New(slog.DiscardHandler)}
-	if err := s.Run(t.Context()); err != nil {
-		t.Fatal(err)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+	defer cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Fatalf("%v after %d were sent", err, len(d.ids))
 	}
 	return time.Since(d.began)
 }
@@ -98,6 +100,24 @@ func TestStreamKeepsItsRateAndReportsEachOutcomeOnce(t *testing.T) {
 			t.Errorf("outcomes: r3 %s, r4 %s", d.outcomes["r3"], d.outcomes["r4"])
 		}
 	})
+}
+
+// TestStreamKeepsALowRate: what comes once in minutes comes as well.
+func TestStreamKeepsALowRate(t *testing.T) {
+	for _, perMinute := range []float64{120, 30, 20, 1, 0.2} {
+		synctest.Test(t, func(t *testing.T) {
+			var d desk
+			const n = 10
+			stream(t, &d, perMinute/60, n)
+			if len(d.at) != n {
+				t.Fatalf("%v a minute: %d sent, want %d", perMinute, len(d.at), n)
+			}
+			want := time.Duration(n / perMinute * float64(time.Minute))
+			if last := d.at[n-1]; last < want-time.Second || last > want+time.Second {
+				t.Errorf("%d at %v a minute took %s, want %s", n, perMinute, last, want)
+			}
+		})
+	}
 }
 
 // TestStreamGoesOnAtItsRateAfterAPause: a burst would be late by itself, and look like a fault.
