@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 
 	"aura/agents"
 	"aura/agents/bus"
+	"aura/agents/event"
 	"aura/agents/fault"
 	"aura/agents/healing"
 	"aura/app/config"
@@ -57,6 +59,16 @@ func (w *world) nothingDone(when string) {
 	}
 }
 
+// decided counts the decisions so far.
+func (w *world) decided() int64 {
+	w.t.Helper()
+	slo, err := w.parts.Objective.over(context.WithoutCancel(w.t.Context()), time.Time{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return int64(slo.Share.N)
+}
+
 func noSource(c *config.Config) { c.Simulate.Rate = 0 }
 
 func TestQuietTraffic(t *testing.T) {
@@ -74,14 +86,46 @@ func TestQuietTraffic(t *testing.T) {
 			{"four times the load", 200, time.Minute},
 			{"no traffic after it", 0, time.Minute},
 		} {
+			before := w.decided()
 			if phase.rate == 0 {
 				time.Sleep(phase.d)
 			} else {
 				w.load(uint64(100+i), phase.rate, phase.d)
 			}
 			w.nothingDone(phase.name)
+			if n, want := float64(w.decided()-before), phase.rate*phase.d.Seconds(); math.Abs(n-want) > 1+want/50 {
+				w.t.Errorf("%s: %v decided, want %v", phase.name, n, want)
+			}
 		}
 	})
+}
+
+// TestTheModelIsBackWhereFewApplyNow: a latency fault of the busy hours ends in the quiet ones. Safe mode is left as long as there
+// are answers enough to tell by; with fewer it stays, and is neither tried nor called flapping.
+func TestTheModelIsBackWhereFewApplyNow(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		perMinute float64
+		back      bool
+	}{{120, true}, {20, true}, {6, false}} {
+		t.Run(fmt.Sprintf("%v a minute", c.perMinute), func(t *testing.T) {
+			virtually(t, noSource, func(w *world) {
+				w.load(1, 20, 20*time.Second)
+				w.inject(fault.Fault{Target: "model", Kind: fault.Latency, Delay: 2 * time.Second, Share: 1, TTL: time.Minute})
+				w.load(2, 20, 20*time.Second)
+				w.load(3, c.perMinute/60, 5*time.Minute)
+				want := []string{"ENABLE_SAFE_MODE of LATENCY_SLO_BREACH:service"}
+				mode := event.ModeSafe
+				if c.back {
+					want, mode = append(want, "DISABLE_SAFE_MODE of LATENCY_SLO_BREACH:service"), event.ModeModel
+				}
+				list := w.incidents()
+				if did := executed(list); !slices.Equal(did, want) || len(called(list)) > 0 || w.parts.View.Current().Mode != mode {
+					w.t.Errorf("mode %s, want %s; executed %v\n%s", w.parts.View.Current().Mode, mode, did, story(list, w.begun))
+				}
+			})
+		})
+	}
 }
 
 // slowBus is a bus whose publishers are kept waiting, as where cores are busy.
