@@ -77,7 +77,11 @@ func checkBook(t *testing.T, dir string, b *book) {
 		}
 		t.Error(p)
 	}
-	t.Logf("%d applications checked: %d problems", len(b.seen), len(problems))
+	var all int
+	if err := db.QueryRow("SELECT COUNT(*) FROM applications").Scan(&all); err != nil || all == 0 {
+		t.Errorf("%d applications in the database, %v", all, err)
+	}
+	t.Logf("%d applications checked, %d of them against what clients were told: %d problems", all, len(b.seen), len(problems))
 }
 
 // compare looks for accepted applications without a decision, with two, or with another than the one that was told.

@@ -32,6 +32,7 @@ var healingKills = []struct {
 // TestKillDuringHealing kills the real process at random moments of a real healing and starts it again: every incident
 // ends, the model decides, no action took effect twice, rows and targets agree, the audit verifies.
 func TestKillDuringHealing(t *testing.T) {
+	t.Parallel()
 	const seed = 5
 	random := rand.New(rand.NewPCG(seed, 3))
 	rounds := 1

@@ -188,6 +188,7 @@ func (r *running) ended(within time.Duration, kind, target string, states ...str
 // TestOutside: whatever happens to a lender's applications and outcomes is seen and healed, or left to a person, in the same
 // way whether a fault was injected or not: here everything comes through plain HTTP.
 func TestOutside(t *testing.T) {
+	t.Parallel()
 	t.Run("a population shifts, and returns", func(t *testing.T) { t.Parallel(); outsideShift(t) })
 	t.Run("outcomes are flipped", func(t *testing.T) { t.Parallel(); outsideFlip(t) })
 	t.Run("a feed breaks", func(t *testing.T) { t.Parallel(); outsideBrokenFeed(t) })

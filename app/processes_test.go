@@ -264,7 +264,7 @@ func (d *deployment) tell() {
 		d.t.Logf("%s, %v", strings.Join(found, "\n"), err)
 	}
 	for name, p := range d.runs {
-		d.t.Logf("%s:\n%s", name, tail(p.out.String(), 30))
+		d.t.Logf("%s:\n%s", name, tail(p.out.String(), 300))
 	}
 }
 

@@ -133,19 +133,21 @@ var twoModels = sync.OnceValue(func() fs.FS {
 	return files
 })
 
-// until polls a condition, which is "" when it holds and else what is still missing.
+// until polls a condition, which is "" when it holds and else what is still missing. The longer it takes the less often: the
+// polls of a minute are not to be a load of their own, and are never later than by a fiftieth.
 func until(t *testing.T, within time.Duration, what string, missing func() string) {
 	t.Helper()
-	deadline := time.Now().Add(within)
+	begun := time.Now()
 	for {
 		m := missing()
-		if m == "" {
+		waited := time.Since(begun)
+		switch {
+		case m == "":
 			return
-		}
-		if time.Now().After(deadline) {
+		case waited > within:
 			t.Fatalf("%s: not within %s: %s", what, within, m)
 		}
-		time.Sleep(2 * time.Millisecond) // a poll; nothing signals these conditions
+		time.Sleep(min(max(waited/50, 2*time.Millisecond), 100*time.Millisecond)) // nothing signals these conditions
 	}
 }
 

@@ -41,6 +41,7 @@ func sabotaged(t *testing.T, change func(*config.Config), do func(t *testing.T, 
 // TestTheHealersFailToo: monitoring, governance and the healing agent itself crash, or hang, in the middle of a healing.
 // The supervisor gives each its next life, the healing goes on, and each change is made once.
 func TestTheHealersFailToo(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []fault.Kind{fault.Crash, fault.Hang} {
 		t.Run(string(kind), func(t *testing.T) {
 			if kind == fault.Hang {
