@@ -91,6 +91,7 @@ func TestQuietTraffic(t *testing.T) {
 				time.Sleep(phase.d)
 			} else {
 				w.load(uint64(100+i), phase.rate, phase.d)
+				time.Sleep(time.Second) // what is under way is decided
 			}
 			w.nothingDone(phase.name)
 			if n, want := float64(w.decided()-before), phase.rate*phase.d.Seconds(); math.Abs(n-want) > 1+want/50 {

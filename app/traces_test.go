@@ -128,7 +128,7 @@ func told(spans []*otlp.Span) string {
 // tracedWay is the way of an application whose caller traces it.
 var tracedWay = []string{"POST /api/v1/applications", "accept application", "process raw-events", "process features", "process predictions"}
 
-const oneApplication = `{"application_id": "traced", "features": {"credit_score": 540, "debt_ratio": 62, "income": 24000, "loan_amount": 30000, "employment_years": 1}}`
+const oneApplication = `{"application_id": "traced", "features": {"credit_score": 540.5, "debt_ratio": 62, "income": 24000.5, "loan_amount": 30000, "employment_years": 1}}`
 
 // postTraced posts one application with the caller's trace and waits until nothing is missing in what the collector has of it.
 func (c *otlpCollector) postTraced(t *testing.T, r *running, missing func([]*otlp.Span) string) []*otlp.Span {
@@ -178,7 +178,7 @@ func TestATraceIsWhole(t *testing.T) {
 						t.Errorf("%s: %v", s.Name, s.Status)
 					}
 				}
-				for _, secret := range []string{"24000", "540", "credit_score"} {
+				for _, secret := range []string{"24000.5", "540.5", "credit_score"} { // with points, which no id has
 					if strings.Contains(strings.Join(strings.Fields(fmt.Sprint(s.Attributes, s.Events)), " "), secret) {
 						t.Errorf("%s tells %s: %v", s.Name, secret, s.Attributes)
 					}
@@ -217,7 +217,7 @@ func TestACollectorThatHangs(t *testing.T) {
 	for i := range 50 {
 		r.must(http.StatusOK, http.MethodPost, "applications", map[string]any{
 			"application_id": fmt.Sprint("a-", i),
-			"features":       map[string]any{"credit_score": 540, "debt_ratio": 62, "income": 24000, "loan_amount": 30000, "employment_years": 1},
+			"features":       map[string]any{"credit_score": 540.5, "debt_ratio": 62, "income": 24000.5, "loan_amount": 30000, "employment_years": 1},
 		}, nil)
 	}
 	<-asked
