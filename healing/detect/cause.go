@@ -162,39 +162,56 @@ func (r *ranking) gone(s Signal) (of, reason string) {
 }
 
 // handover is how long after a process is lost, or back, the others may need to take over its part: groups wait for a member
-// that was killed until its session ends (10 s), and share out what there is.
-const handover = 30 * time.Second
+// that was killed until its session ends (10 s), and share out what there is. Where one leaves or joins in order nobody waits
+// for a session, and rebalance is enough.
+const (
+	handover  = 30 * time.Second
+	rebalance = 10 * time.Second
+)
 
 // moved finds a process whose end, or return, lies so little before a breach that the others are at taking over its part, or
 // giving it back. What it ran has to be on the applications' way.
 func (r *ranking) moved(breach Signal) (of, reason string) {
 	for _, s := range r.all {
-		instance, is := ProcessOf(s.Target)
-		if s.Kind != AgentDown || !is || !r.onPath(s) {
-			continue
+		if instance, is := ProcessOf(s.Target); s.Kind == AgentDown && is {
+			if reason := cmp.Or(r.lost(s, breach, instance), r.handed(s, breach, instance)); reason != "" {
+				return s.Fingerprint(), reason
+			}
 		}
-		at := began(s)
-		if !s.State.Active() {
-			at = s.Recovered
-		}
-		lost := at // what began while it was away goes on for a while when it is back
-		if heard, ok := s.Evidence[evidenceHeard].(time.Time); ok && heard.Before(lost) {
-			lost = heard
-		}
-		if at.IsZero() || lost.After(began(breach).Add(slackOnset)) || r.scene.Now.Sub(at) > handover {
-			continue
-		}
-		if s.State.Active() {
-			return s.Fingerprint(), "the others take over from process " + instance
-		}
-		return s.Fingerprint(), "process " + instance + " is just back"
 	}
 	return "", ""
 }
 
-// onPath reports whether a process ran an agent that applications pass.
-func (r *ranking) onPath(process Signal) bool {
-	return slices.ContainsFunc(process.texts("agents"), func(agent string) bool { return slices.Contains(r.scene.Path, agent) })
+func (r *ranking) lost(process, breach Signal, instance string) (reason string) {
+	at := began(process)
+	if !process.State.Active() {
+		at = process.Recovered
+	}
+	lost := at // what began while it was away goes on for a while when it is back
+	if heard, ok := process.Evidence[evidenceHeard].(time.Time); ok && heard.Before(lost) {
+		lost = heard
+	}
+	switch {
+	case at.IsZero() || lost.After(began(breach).Add(slackOnset)) || r.scene.Now.Sub(at) > handover || !r.onPath(process, evidenceAgents):
+		return ""
+	case process.State.Active():
+		return "the others take over from process " + instance
+	}
+	return "process " + instance + " is just back"
+}
+
+// handed is about a process that left or joined in order.
+func (r *ranking) handed(process, breach Signal, instance string) (reason string) {
+	at, ok := process.Evidence[evidenceHanded].(time.Time)
+	if !ok || at.After(began(breach).Add(slackOnset)) || r.scene.Now.Sub(at) > rebalance || !r.onPath(process, evidenceParts) {
+		return ""
+	}
+	return "process " + instance + " has just left or joined in order, and the work is shared out anew"
+}
+
+// onPath reports whether one of a process' agents that its evidence names is passed by applications.
+func (r *ranking) onPath(process Signal, evidence string) bool {
+	return slices.ContainsFunc(process.texts(evidence), func(agent string) bool { return slices.Contains(r.scene.Path, agent) })
 }
 
 // latency looks for an agent on the path that is down or just back, and was down before the breach began: one that dies

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -79,7 +80,7 @@ func TestProcesses(t *testing.T) {
 		},
 		"a replica ends in order": {
 			before: deployment{"p1": all(), "p2": {"model"}}, lost: "p2", agent: "model", notice: AgentStopped,
-			early: want{agent: Healthy, process: "absent"}, late: want{agent: Healthy, process: "absent"},
+			early: want{agent: Healthy, process: Healthy, words: "process p2 has ended in order"}, late: want{agent: Healthy, process: Healthy, words: "ended"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +118,7 @@ func TestProcesses(t *testing.T) {
 			}
 			s.beats = test.before.without(test.lost, test.one).beats
 			s.run(time.Second)
-			if process := s.m.state.Processes[test.lost]; process != nil || test.notice == "" && test.one == "" && s.signal(AgentDown, test.agent).State != Healthy {
+			if process := s.m.state.Processes[test.lost]; process != nil && test.notice != AgentStopped || test.notice == "" && test.one == "" && s.signal(AgentDown, test.agent).State != Healthy {
 				t.Errorf("after a second of silence the process is %+v, the agent %s", process, s.signal(AgentDown, test.agent).State)
 			}
 			s.run(time.Second)
@@ -215,5 +216,80 @@ func TestTakingOverIsLate(t *testing.T) {
 				t.Errorf("%s: a consequence of %q: %s", name, c.Of, c.Reason)
 			}
 		}
+	}
+}
+
+// TestSharingOutAnewIsLate: what is late when a process leaves or joins in order, beside others, is a consequence of that, for
+// as long as a group may take; nothing else is, and what lasts is healed.
+func TestSharingOutAnewIsLate(t *testing.T) {
+	both := deployment{"p1": all(), "p2": all()}
+	for name, test := range map[string]struct {
+		before, after deployment
+		leaves        string
+		wait          time.Duration // before it is late
+		of            bool
+	}{
+		"one of two leaves":           {before: both, after: both.without("p2", ""), leaves: "p2", of: true},
+		"another joins":               {before: both.without("p2", ""), after: both, of: true},
+		"one left long ago":           {before: both, after: both.without("p2", ""), leaves: "p2", wait: rebalance},
+		"nobody moves":                {before: both, after: both},
+		"what left had no part in it": {before: deployment{"p1": all("web"), "p2": {"web"}}, after: deployment{"p1": all("web")}, leaves: "p2"},
+		"it comes with a new agent":   {before: both, after: deployment{"p1": all(), "p2": all("web")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t, 3, 1000)
+			s.beats = test.before.beats
+			s.run(5 * time.Second)
+			if test.leaves != "" {
+				s.beats = func(now time.Time) []Beat {
+					all := test.after.beats(now)
+					for _, agent := range test.before[test.leaves] {
+						all = append(all, Beat{Agent: agent, Instance: test.leaves, Incarnation: 1, State: AgentStopped})
+					}
+					return all
+				}
+				s.run(step)
+			}
+			s.beats = test.after.beats
+			s.run(test.wait)
+			usual := s.latency
+			s.latency = func(*rand.Rand) time.Duration { return 600 * time.Millisecond }
+			explained := func() (of string) {
+				t.Helper()
+				for _, c := range Rank(s.m.Signals(s.now), Scene{Now: s.now, Mode: "MODEL", Path: DefaultPath}) {
+					if c.Signal.Kind == LatencyBreach {
+						return "of " + c.Of
+					}
+				}
+				return ""
+			}
+			s.run(3 * time.Second)
+			want := "of "
+			if test.of {
+				want += "AGENT_DOWN:instance/p2"
+			}
+			if got := explained(); got != want {
+				t.Errorf("late for three seconds it is %q, want %q", got, want)
+			}
+			s.run(rebalance)
+			if got := explained(); got != "of " {
+				t.Errorf("late for long it is %q, want a cause", got)
+			}
+			s.latency = usual
+			s.run(keptBack)
+			if len(s.m.state.Processes) > 0 {
+				t.Errorf("long after it is still in sight: %+v", s.m.state.Processes)
+			}
+		})
+	}
+}
+
+// TestAStartIsNoHandover: what monitoring finds at its start has not just come.
+func TestAStartIsNoHandover(t *testing.T) {
+	s := newService(t, 3, 1000)
+	s.beats = deployment{"p1": all(), "p2": all()}.beats
+	s.run(time.Second)
+	if len(s.m.state.Processes) > 0 {
+		t.Errorf("%+v", s.m.state.Processes)
 	}
 }

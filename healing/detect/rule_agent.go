@@ -32,11 +32,14 @@ func (m *Monitor) keepBeats(now time.Time, beats []Beat) {
 		key := b.Agent + "/" + b.Instance
 		v := m.state.Agents[key]
 		if v == nil {
-			v = &agentView{Moved: now}
+			v = &agentView{Moved: now, Beat: Beat{State: AgentStopped}}
 			m.state.Agents[key] = v
 		}
 		if b.Incarnation < v.Beat.Incarnation {
 			continue // a zombie's, or late
+		}
+		if (b.State == AgentStopped) != (v.Beat.State == AgentStopped) && m.othersLive(now, key, b.Agent) {
+			m.handOver(now, b.Instance, b.Agent)
 		}
 		if b.Watermark != v.Beat.Watermark || b.Queue == 0 {
 			v.Moved = now

@@ -6,10 +6,14 @@ import (
 	"time"
 )
 
-// processView is a process of which nothing was heard lately, by the instance name that its agents share.
+// processView is a process of which nothing was heard lately, or that gave or took its part in order, by the instance name that
+// its agents share.
 type processView struct {
 	// Lost is when it was last heard.
-	Lost time.Time `json:"lost"`
+	Lost time.Time `json:"lost,omitzero"`
+	// Handed is when the first of Parts, agents of it, ended in order while others went on, or began beside others.
+	Handed time.Time `json:"handed,omitzero"`
+	Parts  []string  `json:"parts,omitempty"`
 	track
 }
 
@@ -25,6 +29,26 @@ func ProcessOf(target string) (instance string, is bool) {
 
 // keptBack is how long a process that is back stays in sight: who came back to its groups may have held others up.
 const keptBack = time.Minute
+
+// handOver notes that an agent of a process ended in order while another instance went on, or began beside one: for a moment
+// nobody may have its part. What monitoring finds when it starts began before.
+func (m *Monitor) handOver(now time.Time, instance, agent string) {
+	if now.Sub(m.state.Started) <= m.config.Agent.Missing {
+		return
+	}
+	p := m.state.Processes[instance]
+	if p == nil {
+		p = &processView{}
+		p.set(Healthy, now)
+		m.state.Processes[instance] = p
+	}
+	if now.Sub(p.Handed) > rebalance {
+		p.Handed, p.Parts = now, nil
+	}
+	if !slices.Contains(p.Parts, agent) {
+		p.Parts = append(p.Parts, agent)
+	}
+}
 
 // silent reports whether nothing at all is heard of a process. An agent that was said to be dead beats no more and proves
 // nothing; where all were, the process was there to say so.
@@ -86,14 +110,20 @@ func (m *Monitor) stepProcesses(now time.Time) {
 	}
 	for _, instance := range sortedKeys(m.state.Processes) {
 		p := m.state.Processes[instance]
-		if !known[instance] || p.State == Healthy && now.Sub(p.track.Since) > keptBack {
+		if now.Sub(p.Handed) > rebalance && (!known[instance] || p.State == Healthy && now.Sub(p.track.Since) > keptBack) {
 			delete(m.state.Processes, instance)
 		}
 	}
 }
 
-// evidenceHeard is when a process was last heard before it fell silent.
-const evidenceHeard = "last_beat"
+// Evidence of a process: when it was last heard before it fell silent, the agents it runs, and when which of them were given to
+// others, or taken over from them, in order.
+const (
+	evidenceHeard  = "last_beat"
+	evidenceAgents = "agents"
+	evidenceHanded = "handed_over"
+	evidenceParts  = "handed_agents"
+)
 
 // processSignals gives a signal of each process that is silent, or was until lately.
 func (m *Monitor) processSignals(now time.Time) (signals []Signal) {
@@ -102,10 +132,16 @@ func (m *Monitor) processSignals(now time.Time) (signals []Signal) {
 		s := Signal{
 			Kind: AgentDown, Target: TargetProcess(instance), State: p.State, Since: p.track.Since, Recovered: p.Recovered,
 			Value: now.Sub(p.Lost).Seconds(), Threshold: m.config.Agent.Gone.Seconds(),
-			Evidence: map[string]any{"instance": instance, evidenceHeard: p.Lost},
+			Evidence: map[string]any{"instance": instance},
+		}
+		if !p.Lost.IsZero() {
+			s.Evidence[evidenceHeard] = p.Lost
+		}
+		if !p.Handed.IsZero() {
+			s.Evidence[evidenceHanded], s.Evidence[evidenceParts] = p.Handed, slices.Clone(p.Parts)
 		}
 		ran, alone := m.ran(now, instance)
-		s.Evidence["agents"] = ran
+		s.Evidence[evidenceAgents] = ran
 		if p.State.Active() {
 			s.Onset = p.Lost
 			s.Evidence["cause"], s.Evidence["not_elsewhere"] = AgentGone, alone

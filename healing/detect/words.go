@@ -86,14 +86,18 @@ func (s Signal) agentWords() string {
 
 // processWords tells whether what it ran goes on elsewhere.
 func (s Signal) processWords(instance string) string {
-	if s.text("cause") == "" {
+	switch {
+	case s.text("cause") != "":
+	case len(s.list(evidenceAgents)) == 0:
+		return "process " + instance + " has ended in order, and others have its part"
+	default:
 		return "process " + instance + " is heard"
 	}
 	text := fmt.Sprintf("process %s is silent for %.1f s against %.3g s", instance, s.Value, s.Threshold)
 	if alone := s.list("not_elsewhere"); len(alone) > 0 {
 		return text + "; of " + strings.Join(alone, ", ") + " no other instance runs"
 	}
-	return text + "; of each of its agents (" + strings.Join(s.list("agents"), ", ") + ") another instance runs"
+	return text + "; of each of its agents (" + strings.Join(s.list(evidenceAgents), ", ") + ") another instance runs"
 }
 
 // list is one of the evidence, in this process or read back.
