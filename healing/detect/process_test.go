@@ -219,6 +219,31 @@ func TestTakingOverIsLate(t *testing.T) {
 	}
 }
 
+// TestKilledAsItBeats: some of a process' agents have sent one beat more, or a few, than the others when it is killed. That says
+// nothing of those: the process is gone, and no agent of it is to be restarted.
+func TestKilledAsItBeats(t *testing.T) {
+	for _, more := range []time.Duration{0, step, 3 * step} {
+		s := newService(t, 3, 1000)
+		before := deployment{"p1": all(), "p2": all()}
+		s.beats = before.beats
+		s.run(2 * time.Second)
+		s.beats = before.without("p2", "feature").beats
+		s.run(more)
+		s.beats = before.without("p2", "").beats
+		for range 70 {
+			s.run(step)
+			for _, agent := range DefaultPath {
+				if g := s.signal(AgentDown, agent); g.State.Active() {
+					t.Fatalf("%v more of the others, %v after: %s is %s: %s", more, s.now.Sub(at), agent, g.State, g.Words())
+				}
+			}
+		}
+		if p := s.m.state.Processes["p2"]; p == nil || p.State != Confirmed {
+			t.Errorf("the process is %+v", p)
+		}
+	}
+}
+
 // TestSharingOutAnewIsLate: what is late when a process leaves or joins in order, beside others, is a consequence of that, for
 // as long as a group may take; nothing else is, and what lasts is healed.
 func TestSharingOutAnewIsLate(t *testing.T) {

@@ -117,7 +117,7 @@ func (m *Monitor) stepAgents(now time.Time) {
 		if m.blind() {
 			continue
 		}
-		if age > c.Missing && v.Down == "" && (age > c.Gone || !m.silent(now, v.Beat.Instance)) {
+		if v.Down == "" && (age > c.Gone || m.without(v) > c.Missing) {
 			v.convict(downMissing, v.Heard)
 			v.Along = m.silent(now, v.Beat.Instance)
 		}
@@ -131,7 +131,7 @@ func (m *Monitor) stepAgents(now time.Time) {
 		switch {
 		case v.Down != "" || failing:
 			v.set(Confirmed, now)
-		case age > c.Suspect && !m.hushed(now, v.Beat.Instance), v.Beat.Queue > 0 && now.Sub(v.Moved) > c.Stuck:
+		case m.without(v) > c.Suspect, m.silent(now, v.Beat.Instance), v.Beat.Queue > 0 && now.Sub(v.Moved) > c.Stuck:
 			v.set(Suspect, now)
 		default:
 			v.set(Healthy, now)

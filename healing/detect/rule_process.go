@@ -57,11 +57,11 @@ func (m *Monitor) silent(now time.Time, instance string) bool {
 	return expected && now.Sub(at) > m.config.Agent.Missing
 }
 
-// hushed reports whether a whole process is quiet, and not yet for long: that says nothing of any one of its agents.
-func (m *Monitor) hushed(now time.Time, instance string) bool {
-	at, expected := m.lastHeard(instance)
-	age := now.Sub(at)
-	return expected && age > m.config.Agent.Suspect && age <= m.config.Agent.Missing
+// without is for how long a process was heard without one of its agents. Its agents beat together, so that one which is down by
+// itself misses many beats that the others send; of a process that is killed as it beats some have sent one more.
+func (m *Monitor) without(v *agentView) time.Duration {
+	at, _ := m.lastHeard(v.Beat.Instance)
+	return at.Sub(v.Heard)
 }
 
 // lastHeard is when one of the agents of a process that should beat last did.
