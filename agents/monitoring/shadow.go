@@ -18,6 +18,10 @@ type shadowSecond struct {
 	right, labeled int64
 }
 
+func (s *shadowSecond) add(x shadowSecond) {
+	s.n, s.bad, s.labeled, s.right = s.n+x.n, s.bad+x.bad, s.labeled+x.labeled, s.right+x.right
+}
+
 const (
 	// shadowWindow is looked at in any case. Where it holds fewer answers than shadowLeast, the ones before it count too:
 	// the trickle is five a second, but only where as many applications come.
@@ -59,8 +63,7 @@ func (v *shadowView) step(now time.Time, s detect.Slot, slo time.Duration) {
 	if len(v.seconds) == 0 || now.Sub(v.seconds[len(v.seconds)-1].at) >= time.Second {
 		v.seconds = append(v.seconds, shadowSecond{at: now})
 	}
-	last := &v.seconds[len(v.seconds)-1]
-	last.n, last.bad, last.labeled, last.right = last.n+x.n, last.bad+x.bad, last.labeled+x.labeled, last.right+x.right
+	v.seconds[len(v.seconds)-1].add(x)
 	v.forget(now)
 }
 
@@ -80,7 +83,7 @@ func (v *shadowView) forget(now time.Time) {
 
 func (v *shadowView) sum() (all shadowSecond) {
 	for _, s := range v.seconds {
-		all.n, all.bad, all.labeled, all.right = all.n+s.n, all.bad+s.bad, all.labeled+s.labeled, all.right+s.right
+		all.add(s)
 	}
 	return all
 }

@@ -35,6 +35,17 @@ func (d deployment) without(instance, agent string) deployment {
 	return out
 }
 
+// noticing lets the supervisor of a process tell, after all beats, that some of its agents are in another state.
+func (d deployment) noticing(state, instance string, agents ...string) func(time.Time) []Beat {
+	return func(now time.Time) []Beat {
+		beats := d.beats(now)
+		for _, agent := range agents {
+			beats = append(beats, Beat{Agent: agent, Instance: instance, Incarnation: 1, State: state})
+		}
+		return beats
+	}
+}
+
 func all(more ...string) []string { return append(slices.Clone(DefaultPath), more...) }
 
 // TestProcesses: who is down, and what of it can be healed from here.
@@ -88,9 +99,7 @@ func TestProcesses(t *testing.T) {
 			s.beats = test.before.beats
 			s.run(2 * time.Second)
 			if test.notice != "" {
-				s.beats = func(now time.Time) []Beat {
-					return append(test.before.beats(now), Beat{Agent: test.agent, Instance: test.lost, Incarnation: 1, State: test.notice})
-				}
+				s.beats = test.before.noticing(test.notice, test.lost, test.agent)
 				s.run(step)
 			}
 			check := func(w want) {
@@ -266,13 +275,7 @@ func TestSharingOutAnewIsLate(t *testing.T) {
 			s.beats = test.before.beats
 			s.run(5 * time.Second)
 			if test.leaves != "" {
-				s.beats = func(now time.Time) []Beat {
-					all := test.after.beats(now)
-					for _, agent := range test.before[test.leaves] {
-						all = append(all, Beat{Agent: agent, Instance: test.leaves, Incarnation: 1, State: AgentStopped})
-					}
-					return all
-				}
+				s.beats = test.after.noticing(AgentStopped, test.leaves, test.before[test.leaves]...)
 				s.run(step)
 			}
 			s.beats = test.after.beats

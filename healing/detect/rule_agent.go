@@ -117,7 +117,8 @@ func (m *Monitor) stepAgents(now time.Time) {
 		if m.blind() {
 			continue
 		}
-		if v.Down == "" && (age > c.Gone || m.without(v) > c.Missing) {
+		without := m.without(v)
+		if v.Down == "" && (age > c.Gone || without > c.Missing) {
 			v.convict(downMissing, v.Heard)
 			v.Along = m.silent(now, v.Beat.Instance)
 		}
@@ -131,7 +132,7 @@ func (m *Monitor) stepAgents(now time.Time) {
 		switch {
 		case v.Down != "" || failing:
 			v.set(Confirmed, now)
-		case m.without(v) > c.Suspect, m.silent(now, v.Beat.Instance), v.Beat.Queue > 0 && now.Sub(v.Moved) > c.Stuck:
+		case without > c.Suspect, m.silent(now, v.Beat.Instance), v.Beat.Queue > 0 && now.Sub(v.Moved) > c.Stuck:
 			v.set(Suspect, now)
 		default:
 			v.set(Healthy, now)
